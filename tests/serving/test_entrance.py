@@ -1,13 +1,17 @@
 """Who may ask, what the log holds, and what a fault of ours looks like from outside."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from starlette.datastructures import Headers
 from tests.serving.conftest import Running, running
 
 from pellucid.classifier.predict.backend import Logits
+from pellucid.serving.entrance import Access
+from pellucid.serving.refusal import Refusal
 
 Png = Callable[[int], bytes]
 TOKEN = "a long random text"
@@ -72,6 +76,27 @@ def test_the_log_has_a_line_a_request_and_nothing_of_the_picture(
     assert "secret" not in text
     other = served.ask("GET", "/v2", None, {"X-Request-Id": 'x"\\{ '})
     assert other.headers["x-request-id"] != 'x"\\{ '
+
+
+@pytest.mark.parametrize("token", ["schlüssel", "ключ", "two words"])
+def test_a_token_may_hold_any_letters(token: str) -> None:
+    """A header's bytes reach the application as Latin-1; clients send UTF-8."""
+    sent = f"Bearer {token} ".encode().decode("latin-1")
+    Access(token).check("/v2", Headers({"authorization": sent}))
+    for wrong in (sent[:-2], sent + "x", "Bearer \xff"):
+        with pytest.raises(Refusal, match="needs its token"):
+            Access(token).check("/v2", Headers({"authorization": wrong}))
+
+
+def test_a_log_that_nobody_reads_stops_no_answer(served: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Closed:
+        def write(self, _text: str) -> None:
+            raise BrokenPipeError
+
+    for gone in (Closed(), None):
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stderr", gone)
+            assert served.ask("GET", "/v2").status == 200
 
 
 def test_a_fault_of_ours_is_a_sentence_outside_and_a_trace_in_the_log(

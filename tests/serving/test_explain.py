@@ -71,6 +71,27 @@ def test_json_and_the_protocol_take_the_same_questions(served: Running, png: Png
 
 
 @pytest.mark.parametrize(
+    "options", [{}, {"unit": UNIT}, {"backward": [], "unit": []}, {"backward": None, "label": "red"}]
+)
+def test_json_may_leave_out_any_option(served: Running, png: Png, options: dict[str, Any]) -> None:
+    answer = served.ask("POST", "/v1/explain", {"picture": base64_of(png(1)), "map": "none", **options})
+    assert answer.status == 200, answer.json
+    assert "gradients" not in answer.json
+    tensor = {"name": "pictures", "shape": [1], "datatype": "BYTES", "data": [base64_of(png(1))]}
+    body = {"inputs": [tensor], "parameters": {"map": "none", **options}}
+    assert served.ask("POST", "/v2/models/small/explain", body).status == 200
+
+
+@pytest.mark.parametrize("value", [{}, [[]], [None], 0.5])
+def test_an_option_of_the_wrong_type_is_refused_in_both_dialects(served: Running, png: Png, value: Any) -> None:
+    answer = served.ask("POST", "/v1/explain", {"picture": base64_of(png(1)), "unit": value})
+    assert (answer.status, "unit is" in answer.json["error"]) == (400, True)
+    tensor = {"name": "pictures", "shape": [1], "datatype": "BYTES", "data": [base64_of(png(1))]}
+    answer = served.ask("POST", "/v2/models/small/explain", {"inputs": [tensor], "parameters": {"unit": value}})
+    assert (answer.status, "unit is" in answer.json["error"]) == (400, True)
+
+
+@pytest.mark.parametrize(
     ("query", "body", "says"),
     [
         ("", b"no picture", "not a picture"),

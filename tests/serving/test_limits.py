@@ -16,7 +16,9 @@ from tests.serving.conftest import SMALL, Running, base64_of, multipart, running
 
 from pellucid.classifier.predict.backend import Logits
 from pellucid.errors import RecipeError
+from pellucid.serving import running as process
 from pellucid.serving.limits import Limits
+from pellucid.serving.protocol import patient
 
 Png = Callable[[int], bytes]
 
@@ -175,6 +177,7 @@ def test_an_answer_that_takes_too_long_is_given_up_and_its_place_is_free(trained
         assert answer.status == 504
         assert "longer than 1 s" in answer.json["error"]
         assert served.server.application.handler.gate.pictures == 0
+        assert b"pellucid_pictures_in_work 0.0" in served.ask("GET", "/metrics").content
         held.go.set()
         wait_for(lambda: served.ask("POST", "/v1/predict", png(0)).status == 200)
 
@@ -190,6 +193,49 @@ def test_a_request_that_never_becomes_whole_is_not_waited_for(trained: Path, sen
             said = b"".join(iter(lambda: connection.recv(65536), b""))
     assert said.startswith(b"HTTP/1.1 200" if b"\r\n\r\n" in sent else b"HTTP/1.1 408")
     assert b"No whole request came within 0.5 s." in said
+
+
+def pipelined(served: Running, sent: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", served.port), timeout=PATIENCE) as connection:
+        connection.sendall(sent)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+@pytest.mark.parametrize(
+    "after", [b"garbage\r\n\r\n", b"GET / HT", b"GET /v2 HTTP/1.1\r\nHost: localhost\r\n\r\ngarbage\r\n\r\n"]
+)
+def test_a_bad_request_behind_a_good_one_does_not_answer_in_its_place(
+    trained: Path, png: Png, held: Held, after: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(png(0))
+    monkeypatch.setattr(process, "patient", lambda _: patient(0.2))  # a head has 0.2 s, an answer more
+    with running({"small": trained}, around=held.around) as served, ThreadPoolExecutor(1) as caller:
+        answer = caller.submit(pipelined, served, good + png(0) + after)
+        wait_for(lambda: served.server.application.handler.gate.pictures == 1)
+        time.sleep(0.3)
+        held.go.set()
+        said = answer.result()
+    assert said.startswith(b"HTTP/1.1 200")
+    assert b'"predictions"' in said
+    assert said.count(b"HTTP/1.1") == 1, "the bad request ends the connection"
+
+
+@pytest.mark.parametrize("megabytes", [1, 20])
+def test_a_refusal_reaches_a_client_that_still_sends(served: Running, megabytes: int) -> None:
+    """A socket that is closed with bytes unread is reset, and the answer is lost."""
+    answer = served.ask("POST", "/v1/predict", bytes(megabytes * 1_000_000))
+    assert answer.status == 413
+    said = pipelined(served, b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * megabytes * 1_000_000)
+    assert said.startswith(b"HTTP/1.1 431")
+
+
+def test_the_rest_of_an_answered_request_is_not_waited_for(trained: Path) -> None:
+    with running({"small": trained}, Limits(seconds=0.2)) as served:
+        for path in (b"/nothing", b"/v1/predict?a=b"):
+            said = pipelined(
+                served, b"POST " + path + b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\nx"
+            )
+            assert said.startswith(b"HTTP/1.1 4")
 
 
 def test_headers_without_end_are_refused(served: Running) -> None:
@@ -214,7 +260,17 @@ def test_the_end_answers_what_is_in_work(trained: Path, png: Png, held: Held) ->
         assert taken.result().status == 200
 
 
-@pytest.mark.parametrize("wrong", [{"body": 0}, {"seconds": -1.0}, {"pictures": 0}, {"pictures": 9, "queue": 8}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"body": 0},
+        {"seconds": -1.0},
+        {"pictures": 0},
+        {"pictures": 9, "queue": 8},
+        {"seconds": float("inf")},
+        {"seconds": float("nan")},
+    ],
+)
 def test_limits_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(RecipeError, match=r"must be above 0|would never be taken"):
         Limits(**wrong)  # type: ignore[arg-type]

@@ -72,3 +72,8 @@ def test_what_other_processes_count_is_in_the_sum_also_after_their_end() -> None
     assert found["pellucid_pictures_total{model=a,outcome=answered}"] == 31
     assert found["pellucid_pictures_total{model=a,outcome=unusable}"] == 3
     assert found["pellucid_requests_total{code=other,dialect=predict}"] == 3
+
+
+@pytest.mark.parametrize("accept", ["application/openmetrics-text; version=x; escaping=y", "\xff", ";;q=,", "x" * 5000])
+def test_any_accept_header_gets_the_counters(accept: str) -> None:
+    assert values(Metrics(["a"]).text(accept)[0])["pellucid_pictures_in_work"] == 0

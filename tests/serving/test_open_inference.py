@@ -15,6 +15,7 @@ from tritonclient.utils import InferenceServerException
 import pellucid
 from pellucid.classifier.classifier import Classifier
 from pellucid.pictures.decode import decode
+from pellucid.serving.tensors import Tensor, as_binary
 
 Png = Callable[[int], bytes]
 INFER = "/v2/models/small/infer"
@@ -156,16 +157,22 @@ PIXELS = {"name": "pictures", "shape": [1, 2, 2, 3], "datatype": "UINT8", "data"
         ({"inputs": [{**PIXELS, "data": [1e300] * 12}]}, "whole numbers"),
         ({"inputs": [{**PIXELS, "data": [10**400] * 12}]}, "tensor of numbers"),
         ({"inputs": [{**PIXELS, "data": [[0, 1], [2]]}]}, "tensor of numbers"),
+        ({"inputs": [{**PIXELS, "data": ["1"] * 12}]}, "tensor of numbers"),
+        ({"inputs": [{**PIXELS, "datatype": "FP32", "data": [None] * 12}]}, "tensor of numbers"),
+        ({"inputs": [{**PIXELS, "datatype": "FP32", "data": [1e300] * 12}]}, "to inf"),
+        ({"inputs": [{**PIXELS, "datatype": "FP32", "data": [float("nan")] * 12}]}, "from nan"),
+        ({"inputs": [{**PIXELS, "shape": [1] * 70, "data": [0]}]}, "70 axes"),
         ({"inputs": [{**PIXELS, "shape": [1, 3, 2, 2]}]}, r"[n, height, width, 3]"),
         ({"inputs": [{**PIXELS, "datatype": "FP32", "data": [255] * 12}]}, "from 0 (black) to 1 (white)"),
         ({"inputs": [{**PIXELS, "parameters": {"binary_data_size": 12}}]}, "binary_data_size"),
         ({"inputs": [{**PIXELS, "parameters": {"binary_data_size": -1}}]}, "binary_data_size"),
         ({"inputs": [PIXELS], "outputs": [{"name": "x"}]}, "no output 'x'"),
+        ({"inputs": [PIXELS], "outputs": [{"name": "logits"}, {"name": "label"}, {"name": "logits"}]}, "named twice"),
         ({"inputs": [PIXELS], "outputs": "x"}, "list of objects"),
         ({"inputs": [PIXELS], "outputs": [{"name": "label", "parameters": {"classification": 1}}]}, "classification"),
         (
             {"inputs": [PIXELS], "outputs": [{"name": "logits", "parameters": {"classification": -1}}]},
-            "classification is '-1'",
+            "classification is -1",
         ),
     ],
 )
@@ -200,3 +207,27 @@ def test_binary_data_that_is_cut_or_too_long_is_told(
     answer = binary(served, [tensor], data, header)
     assert answer.status == 400
     assert says in answer.json["error"]
+
+
+def test_binary_numbers_with_too_many_axes_are_refused(served: Running) -> None:
+    tensor = {"name": "pictures", "shape": [1] * 70, "datatype": "UINT8", "parameters": {"binary_data_size": 1}}
+    answer = binary(served, [tensor], b"x")
+    assert answer.status == 400
+    assert "70 axes" in answer.json["error"]
+
+
+def test_files_may_be_nested_as_deeply_as_json_may(served: Running, png: Png) -> None:
+    """Among many others: a copy of the whole list for each level would take minutes."""
+    data: list[Any] = [base64_of(png(0))]
+    for _ in range(300):
+        data = [data]
+    answer = served.ask("POST", INFER, {"inputs": [{**FILE, "data": data}]})
+    assert answer.status == 200
+    answer = served.ask("POST", INFER, {"inputs": [{**FILE, "data": [""] * 40_000 + data}]})
+    assert "has 40001 elements" in answer.json["error"]
+
+
+def test_a_class_whose_name_is_no_utf_8_is_its_bytes_in_binary() -> None:
+    described, data = as_binary(Tensor("label", "BYTES", (1,), ["caf\udce9"]))
+    assert data == struct.pack("<I", 4) + b"caf\xe9"
+    assert described["parameters"] == {"binary_data_size": 8}

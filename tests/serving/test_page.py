@@ -10,9 +10,12 @@ import pytest
 from playwright.sync_api import Browser, expect
 from tests.patience import PATIENCE
 from tests.serving.conftest import Answer, Running, running
+from tests.serving.test_reload import wait_until, warmer
 
 from pellucid.app.page import readers
 from pellucid.app.page.readers import Readers
+from pellucid.serving import models
+from pellucid.serving.served import version_of
 
 Png = Callable[[int], bytes]
 BROWSER = {"Accept": "text/html,*/*"}
@@ -123,6 +126,25 @@ def test_the_reader_who_is_longest_away_makes_room(trained: Path, png: Png, monk
         assert each[0].ask("GET", "/api/array?name=conv1").status == 409
         assert "mine.png" not in json.dumps(each[0].sees())
         assert "mine.png" in json.dumps(each[2].sees())
+
+
+def test_a_reader_gets_the_new_version_with_the_own_picture_and_no_mixture_of_both(
+    model: Path, png: Png, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "LOOK", 0.02)
+    with running({"small": model}, pages=Readers()) as served:
+        reader = opened(served)
+        before = reader.sees()
+        assert reader.ask("POST", "/api/picture?name=mine.png", png(1)).status == 200
+        warmer(model)
+        wait_until(lambda: served.ask("GET", "/v1/models").json["models"][0]["version"] == version_of(model))
+        after = reader.sees()
+        assert after["model"]["temperature"] == 2 * before["model"]["temperature"]
+        assert "mine.png" in json.dumps(after)
+        name = after["arrays"][0] if isinstance(after["arrays"], list) else next(iter(after["arrays"]))
+        assert reader.ask("GET", f"/api/array?name={name}&run={after['run']}").status == 200
+        assert reader.ask("GET", f"/api/array?name={name}&run={before['run']}").status == 409
+        assert reader.ask("GET", f"/api/array?name={name}&run={before['run'] + 1}").status == 409
 
 
 def test_the_page_shows_itself_in_a_browser(paged: Running, browser: Browser, tmp_path: Path, png: Png) -> None:

@@ -108,6 +108,19 @@ def test_a_new_version_that_cannot_be_used_does_not_take_the_place_of_the_old(
         assert (answer.status, answer.json["version"]) == (200, before)
 
 
+def test_a_version_whose_weights_come_after_its_config_is_tried_again(model: Path, png: Png, tmp_path: Path) -> None:
+    """`cp -r` copies config.json before model.safetensors."""
+    other = Path(shutil.copytree(model, tmp_path / "other"))
+    warmer(other)
+    weights = (other / "model.safetensors").read_bytes()
+    with running({"small": model}) as served:
+        (model / "model.safetensors").write_bytes(weights[:-4])
+        (model / "config.json").write_bytes((other / "config.json").read_bytes())
+        wait_until(lambda: b'pellucid_reloads_total{model="small",outcome="refused"} 1.0' in metrics(served))
+        (model / "model.safetensors").write_bytes(weights)
+        wait_until(lambda: served.ask("POST", "/v1/predict", png(0)).json["version"] == version_of(other))
+
+
 def metrics(served: Running) -> bytes:
     return served.ask("GET", "/metrics").content
 

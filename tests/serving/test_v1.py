@@ -9,6 +9,7 @@ import pytest
 from tests.serving.conftest import Running, base64_of, multipart
 
 import pellucid
+from pellucid.serving import bodies
 
 Png = Callable[[int], bytes]
 
@@ -88,6 +89,8 @@ def test_one_picture_that_cannot_be_used_spoils_no_other(
         ("/v1/predict", {"pictures": "x"}, "must be a list"),
         ("/v1/predict", {"pictures": [None]}, "base64"),
         ("/v1/predict", {"picture": "", "top_k": {}}, "top_k"),
+        ("/v1/predict", {"picture": "", "model": "a" * 10_001}, "longer than 10,000"),
+        ("/v1/predict", {"pictures": [{"name": 5, "picture": ""}]}, "must be text"),
         ("/v1/predict", [], "where an object belongs"),
         ("/v1/predict", {"pictures": ["AAAA", "BBBB"]}, "None of the 2 pictures"),
     ],
@@ -97,6 +100,29 @@ def test_what_is_wrong_is_said_in_one_sentence(served: Running, path: str, body:
     assert answer.status == 400
     assert answer.json.keys() == {"error"}
     assert says in answer.json["error"]
+
+
+@pytest.mark.parametrize("path", ["/v1/predict", "/", "/v2/models/small/infer"])
+def test_json_of_very_many_lists_is_refused_before_it_takes_memory(
+    served: Running, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "CONTAINERS", 1000)
+    content = b'{"inputs":[' + b"[]," * 1000 + b"0]}"
+    answer = served.ask("POST", path, content, {"Content-Type": "application/json"})
+    assert answer.status == 413
+    assert "1,000 lists and objects" in answer.json["error"]
+
+
+@pytest.mark.parametrize(
+    "place", ['"top_k":%s', '"model":%s', '"pictures":[{"name":%s}]', '"picture":%s', '"pictures":%s']
+)
+@pytest.mark.parametrize("depth", [50, 900, 940, 960, 980, 5000])
+def test_what_a_sentence_quotes_is_cut_however_deep_it_is(served: Running, place: str, depth: int) -> None:
+    """Python cannot write a value as text that is nested as deeply as its stack is."""
+    content = "{" + place % ("[" * depth + "]" * depth) + "}"
+    answer = served.ask("POST", "/v1/predict", content.encode(), {"Content-Type": "application/json"})
+    assert answer.status == 400
+    assert len(answer.json["error"]) < 200
 
 
 @pytest.mark.parametrize("content", [b"{", b"\xff\xfe{}", b"[" * 100_000, b'{"picture": NaN}'])

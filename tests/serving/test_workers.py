@@ -133,6 +133,9 @@ def test_ctrl_c_is_an_ordinary_end(trained: Path, png: Png) -> None:
         (["{model}", "--workers", "0"], "--workers is 0"),
         (["{model}", "--queue", "3"], "would never be taken"),
         (["{model}", "--max-mb", "0"], "above 0"),
+        (["{model}", "--max-mb", "inf"], "--max-mb is inf"),
+        (["{model}", "--timeout", "nan"], "--timeout is nan"),
+        (["{model}", "--host", "a..b", "--token", "a"], "cannot be used"),
         (["{model}", "--host", "no.such.host.invalid", "--token", "a"], "cannot be used"),
     ],
 )
@@ -157,8 +160,8 @@ def test_a_model_is_served_under_its_folders_name_or_another(tmp_path: Path) -> 
     (tmp_path / "a=b").mkdir()
     found = named((str(tmp_path / "cats"), f"dogs={tmp_path / 'cats'}", str(tmp_path / "a=b")))
     assert found == {"cats": tmp_path / "cats", "dogs": tmp_path / "cats", "a=b": tmp_path / "a=b"}
-    for wrong in ("=x", "a/b=x"):
-        with pytest.raises(RecipeError, match="NAME without a slash"):
+    for wrong in ("=x", "x=", "a/b=x", "a\n=x", "a\udcff=x"):
+        with pytest.raises(RecipeError, match="printable text without a slash"):
             named((wrong,))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 from pellucid.app import progress
@@ -44,8 +45,9 @@ def run(settings: Settings) -> int:
         from pellucid.serving.running import Service, listening
         from pellucid.serving.served import load
     except ImportError as error:
+        package = (error.name or str(error)).split(".")[0]
         raise PellucidError(
-            f"Serving needs the package {error.name}. Install it: pip install 'pellucid[serve]'"
+            f"Serving needs the package {package}. Install it: pip install 'pellucid[serve]'"
         ) from error
     from pellucid.runtime.threads import cores
 
@@ -80,8 +82,8 @@ def named(models: tuple[str, ...]) -> dict[str, Path]:
         name, equals, path = model.partition("=")
         if not equals or Path(model).exists():
             name, path = Path(model).resolve().name, model
-        if not name or "/" in name:
-            raise RecipeError(f"{model!r} names no model; write NAME=FOLDER, NAME without a slash.")
+        if not path or not name or "/" in name or not name.isprintable():
+            raise RecipeError(f"{model!r} names no model. Write NAME=FOLDER; NAME is printable text without a slash.")
         if name in folders:
             raise RecipeError(f"Two models are called {name!r}: {folders[name]} and {path}. Name one: other={path}")
         folders[name] = Path(path)
@@ -91,7 +93,7 @@ def named(models: tuple[str, ...]) -> dict[str, Path]:
 def _token(settings: Settings) -> str | None:
     if settings.token is not None and settings.token_file is not None:
         raise RecipeError("--token and --token-file both state the token. Remove one.")
-    token = settings.token
+    token = settings.token.strip() if settings.token is not None else None  # a header has no spaces around it
     if settings.token_file is not None:
         try:
             token = settings.token_file.read_text(encoding="utf-8").strip()
@@ -110,5 +112,12 @@ def _check(settings: Settings, token: str | None) -> None:
         )
     if not 0 <= settings.port <= LARGEST_PORT:
         raise RecipeError(f"--port is {settings.port}; it must be from 0 (any free port) to {LARGEST_PORT}.")
+    for flag, value in (
+        ("--max-mb", settings.max_mb),
+        ("--max-megapixels", settings.max_megapixels),
+        ("--timeout", settings.timeout),
+    ):
+        if not (isfinite(value) and value > 0):
+            raise RecipeError(f"{flag} is {value:g}; it must be above 0, and finite.")
     if settings.workers < 1:
         raise RecipeError(f"--workers is {settings.workers}; it must be 1 or more.")

@@ -63,7 +63,7 @@ class Application:
         if pages is not None:
             inside.include_router(page.router(self.handler, pages))
         for error in (Refusal, PellucidError, HTTPException):
-            inside.add_exception_handler(error, _told)
+            inside.add_exception_handler(error, _sentence)
         inside.add_exception_handler(Exception, _fault)
         self.asgi: ASGIApp = Entrance(inside, access, metrics)
 
@@ -83,18 +83,18 @@ class Application:
                 self._pages.close()
 
     def _about(self, inside: FastAPI) -> APIRouter:
-        """What the server says of itself."""
+        """The addresses that describe the server."""
         routes, handler = APIRouter(tags=["The server"]), self.handler
 
-        @routes.get("/", summary="What is here")
+        @routes.get("/", summary="The page, or the models")
         async def first(request: Request) -> Response:
-            """The page for a browser; for a program the models."""
+            """Browsers get the page, other programs the list of models."""
             if self._pages is not None and page.wanted(request):
                 return page.first(request)
             models = [v1.described(handler.models.now(name)) for name in handler.models.names]
             return as_json({"name": "pellucid", "version": __version__, "models": models, "docs": "/docs"})
 
-        @routes.get("/docs", summary="This list, for people")
+        @routes.get("/docs", summary="This list as a page")
         async def docs() -> Response:
             return Response(index.page(inside.openapi()), media_type="text/html")
 
@@ -111,8 +111,8 @@ async def _fault(_request: Request, error: Exception) -> Response:
     return fault(error)
 
 
-async def _told(_request: Request, error: Exception) -> Response:
-    """An error that is meant for the caller, as one sentence."""
+async def _sentence(_request: Request, error: Exception) -> Response:
+    """An error meant for the caller, as one sentence."""
     if isinstance(error, Refusal):
         return refused(str(error), error.status, error.headers)
     if isinstance(error, Refused):

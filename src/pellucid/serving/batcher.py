@@ -39,11 +39,11 @@ class Batcher(Generic[Item, Answer]):
         threads: int,
         size: int,
         wait: float,
-        told: Callable[[int], None] = lambda size: None,
+        report: Callable[[int], None] = lambda size: None,
     ) -> None:
         self.seconds_each = 0.0
         """Mean time of an item in the latest groups, all threads together; 0 before the first."""
-        self._work, self._size, self._wait, self._told = work, size, wait, told
+        self._work, self._size, self._wait, self._report = work, size, wait, report
         self._waiting: deque[_Waiting[Item, Answer]] = deque()
         self._changed = threading.Condition()
         self._coming, self._closed = 0, False
@@ -100,12 +100,12 @@ class Batcher(Generic[Item, Answer]):
         begin = time.monotonic()
         try:
             answers = self._work([each.item for each in wanted])
-        except BaseException as error:  # each caller is told, and the thread goes on
+        except BaseException as error:  # each caller gets it, and the thread goes on
             for each in wanted:
                 each.future.set_exception(error)
             return
         each_took = (time.monotonic() - begin) / len(wanted) / len(self._threads)
         self.seconds_each += (each_took - self.seconds_each) * (RECENT if self.seconds_each else 1)
-        self._told(len(wanted))
+        self._report(len(wanted))
         for each, answer in zip(wanted, answers, strict=True):
             each.future.set_result(answer)

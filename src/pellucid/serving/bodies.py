@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 import json
+import reprlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -19,7 +20,14 @@ from pellucid.serving.refusal import CLOSE, Refusal, too_large, wrong
 
 T = TypeVar("T")
 
+CONTAINERS = 1_000_000
+"""Lists and objects in the JSON of a request. Each takes some 80 bytes in memory, and as few as 3 in JSON."""
+OPTION = 10_000  # characters of an option in JSON
 LARGE = 200_000  # bytes of a body that takes longer than a millisecond to read
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 40
+_SHORT.maxlevel = _SHORT.maxlist = _SHORT.maxdict = 3
 
 
 @asynccontextmanager
@@ -78,13 +86,15 @@ def kind(request: Request) -> str:
 
 def parsed(content: bytes) -> dict[str, Any]:
     """The JSON object in a body. Raises Refusal."""
+    if content.count(b"[") + content.count(b"{") > CONTAINERS:
+        raise too_large(f"The JSON has more than {CONTAINERS:,} lists and objects. Send data flat, or as binary data.")
     try:
-        found = json.loads(content)
+        value = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise wrong(f"The body is not JSON: {_short(error)}.") from error
-    if not isinstance(found, dict):
-        raise wrong(f"The body is a JSON {type(found).__name__} where an object belongs.")
-    return found
+        raise wrong(f"The body is not JSON: {_reason(error)}.") from error
+    if not isinstance(value, dict):
+        raise wrong(f"The body is a JSON {type(value).__name__} where an object belongs.")
+    return value
 
 
 def picture(text: Any, what: str) -> bytes:
@@ -96,16 +106,31 @@ def picture(text: Any, what: str) -> bytes:
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise wrong(f"{what} is not base64: {_short(error)}.") from error
+        raise wrong(f"{what} is not base64: {_reason(error)}.") from error
 
 
 def whole_number(value: Any, name: str, least: int = 1) -> int:
     """A number that came as text or JSON. Raises Refusal."""
     text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
     if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= least):
-        raise wrong(f"{name} is {str(value)[:40]!r}; it must be a whole number from {least} up.")
+        raise wrong(f"{name} is {short(value)}; it must be a whole number from {least} up.")
     return int(text)
 
 
-def _short(error: Exception) -> str:
+def texts(value: Any, name: str) -> list[str]:
+    """An option in JSON as text: one value or a list of them. Raises Refusal where it is something else."""
+    values = value if isinstance(value, list) else [value]
+    if not all(isinstance(each, str | int) for each in values):
+        raise wrong(f"{name} is {short(value)}; it must be text, a whole number, true or false.")
+    if any(isinstance(each, str) and len(each) > OPTION for each in values):
+        raise wrong(f"{name} is longer than {OPTION:,} characters.")
+    return [str(each).lower() if isinstance(each, bool) else str(each) for each in values]
+
+
+def short(value: Any) -> str:
+    """A value of a request for a sentence: quoted if it is text, cut however long or deeply nested it is."""
+    return _SHORT.repr(value)
+
+
+def _reason(error: Exception) -> str:
     return str(error).split("\n")[0][:120].rstrip(".")

@@ -1,4 +1,4 @@
-"""The door of the server: who may ask; each request is logged and counted, and no answer shows a stack trace."""
+"""The door of the server: it checks access, logs and counts each request, and hides every stack trace."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from pellucid.serving.wire import fault, refused
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 HEALTH = ("/v2/health/live", "/v2/health/ready")
-"""These need no token: they say nothing but that the server runs, and what watches it often has none."""
-NAME = re.compile(r"[\w.-]{1,64}")
+"""These need no token. They only say that the server runs, and a monitor often has no token."""
+NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Access:
-    """Who may ask. With a token, who has it; without one, programs on this machine.
+    """The server answers whoever sends its token. Without a token, it answers programs on this machine.
 
-    Without a token a browser's request from another website is refused, also where the website has made its own name
-    stand for this address: Host and Origin say so.
+    A website in a browser on this machine is not such a program. Its requests carry its Origin, or its own name as Host
+    if it has pointed that name at this address (DNS rebinding).
     """
 
     token: str | None = None
@@ -41,7 +41,7 @@ class Access:
             self._check_local(headers)
         elif path not in HEALTH:
             kind, _, stated = headers.get("authorization", "").partition(" ")
-            right = hmac.compare_digest(stated.strip().encode("utf-8", "replace"), self.token.encode())
+            right = hmac.compare_digest(stated.strip().encode("latin-1"), self.token.encode())
             if kind.lower() != "bearer" or not right:
                 raise Refusal(
                     HTTPStatus.UNAUTHORIZED,
@@ -60,7 +60,7 @@ class Access:
             )
         origin = headers.get("origin")
         if origin is not None and origin != f"http://{host}":
-            raise Refusal(HTTPStatus.FORBIDDEN, "Another website may not ask here.", CLOSE)
+            raise Refusal(HTTPStatus.FORBIDDEN, "This server does not answer requests from other websites.", CLOSE)
 
 
 def _name(host: str) -> str:
@@ -83,7 +83,7 @@ def dialect(method: str, path: str) -> str:
 
 
 class Entrance:
-    """Around an application. What fails inside is told in the log, and to the caller in one sentence."""
+    """Around an application. The log has the trace of a failure, the caller one sentence."""
 
     def __init__(self, inside: ASGIApp, access: Access, metrics: Metrics) -> None:
         self._inside, self._access, self._metrics = inside, access, metrics
@@ -97,7 +97,7 @@ class Entrance:
         number = stated if NAME.fullmatch(stated) else secrets.token_hex(8)
         status, length = 0, 0
 
-        async def told(message: Message) -> None:
+        async def counted(message: Message) -> None:
             nonlocal status, length
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -109,13 +109,13 @@ class Entrance:
 
         try:
             self._access.check(scope["path"], headers)
-            await self._inside(scope, receive, told)
+            await self._inside(scope, receive, counted)
         except Refusal as refusal:
-            await refused(str(refusal), refusal.status, refusal.headers)(scope, receive, told)
+            await refused(str(refusal), refusal.status, refusal.headers)(scope, receive, counted)
         except Exception as error:  # a fault of ours
             logs.line("fault", "error", id=number, path=scope["path"], trace=traceback.format_exception(error))
             if not status:
-                await fault(error)(scope, receive, told)
+                await fault(error)(scope, receive, counted)
         seconds = time.monotonic() - begin
         self._metrics.requested(dialect(scope["method"], scope["path"]), status, seconds)
         logs.line(

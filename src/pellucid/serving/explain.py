@@ -43,7 +43,7 @@ class Question:
 
 def question(options: Mapping[str, Sequence[str]]) -> Question:
     """From the options of a request, each with its values. Raises Refusal."""
-    (backward,) = options.get("backward", ["false"])[-1:]
+    backward = (options.get("backward") or ["false"])[-1]
     if backward.lower() not in ("true", "false", "1", "0"):
         raise wrong(f"backward is {backward[:40]!r}; it must be true or false.")
     chosen = (options.get("map") or [None])[-1]
@@ -107,16 +107,16 @@ def answer(served: Served, name: str, picture: Source, question: Question) -> di
     layer = question.layer if question.map in (None, "grad_cam") else None
     classifier.expect(question.labels, None, question.units, question.updates, layer)
     trace = classifier.explain(picture, question.labels or None)
-    found: dict[str, Any] = {"model": served.name, "version": served.version, **trace.as_json(), "picture": name}
+    explanation: dict[str, Any] = {"model": served.name, "version": served.version, **trace.as_json(), "picture": name}
     if question.units:
-        found["units"] = [trace.unit(unit).as_json() for unit in question.units]
+        explanation["units"] = [trace.unit(unit).as_json() for unit in question.units]
     if question.units and question.backward:
-        found["gradients"] = [trace.gradient(unit).as_json() for unit in question.units]
+        explanation["gradients"] = [trace.gradient(unit).as_json() for unit in question.units]
     if question.updates:
-        found["updates"] = [trace.update(weight).as_json() for weight in question.updates]
+        explanation["updates"] = [trace.update(weight).as_json() for weight in question.updates]
     if question.map != "none":
-        found["map"] = _map(served, picture, question)
-    return found
+        explanation["map"] = _map(served, picture, question)
+    return explanation
 
 
 def _map(served: Served, picture: Source, question: Question) -> dict[str, Any]:
@@ -127,12 +127,12 @@ def _map(served: Served, picture: Source, question: Question) -> dict[str, Any]:
     classifier = served.classifier()
     label = question.labels[0] if question.labels else None
     try:
-        found = classifier.attribute(picture, label, question.map or "grad_cam", question.layer)  # type: ignore[arg-type]
+        attribution = classifier.attribute(picture, label, question.map or "grad_cam", question.layer)  # type: ignore[arg-type]
     except TraceError as error:
         if question.map is not None or question.layer is not None:
             raise
         return {"error": str(error)}  # nobody named this map, and the rest of the answer stands
     image = classifier.prepared(picture)
     colours = np.broadcast_to(image, (*image.shape[:2], 3)).copy()
-    drawn = base64.b64encode(encode(overlay(colours, found.map))).decode("ascii")
-    return {**found.as_json(), "png": drawn}
+    drawn = base64.b64encode(encode(overlay(colours, attribution.map))).decode("ascii")
+    return {**attribution.as_json(), "png": drawn}

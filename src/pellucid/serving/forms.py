@@ -15,7 +15,7 @@ FIELD = 10_000  # bytes of one
 
 
 @dataclass(frozen=True)
-class Part:
+class FilePart:
     """One file of a form."""
 
     name: str
@@ -26,7 +26,7 @@ class Part:
 class Form:
     """What a browser or `curl -F` sends. A field may come several times."""
 
-    files: tuple[Part, ...]
+    files: tuple[FilePart, ...]
     fields: dict[str, list[str]]
 
 
@@ -52,7 +52,7 @@ class _Collected:
     """What the parser has told so far."""
 
     limits: Limits
-    files: list[Part] = field(default_factory=list)
+    files: list[FilePart] = field(default_factory=list)
     fields: dict[str, list[str]] = field(default_factory=dict)
     ended: bool = False
     _content: bytearray = field(default_factory=bytearray)
@@ -85,7 +85,7 @@ class _Collected:
             if len(self.files) == self.limits.pictures:
                 raise too_large(f"There are more than {self.limits.pictures} pictures in the request.")
             called = options.get(b"filename", b"").decode("utf-8", "replace")
-            self.files.append(Part(called or name or "picture", bytes(self._content)))
+            self.files.append(FilePart(called or name or "picture", bytes(self._content)))
             return
         if not name:
             raise wrong("The form has a part without a name.")

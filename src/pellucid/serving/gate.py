@@ -1,4 +1,4 @@
-"""How many pictures and bytes are being worked on: what is over the limits is turned away at once."""
+"""How many pictures and bytes are being worked on: the rest is refused at once."""
 
 from __future__ import annotations
 

@@ -53,17 +53,19 @@ class Handler:
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                 f"There are {len(pictures)} pictures in the request, of at most {self.limits.pictures}.",
             )
-        with self.gate.holding(len(pictures), served.batcher.seconds_each):
+        try:
+            with self.gate.holding(len(pictures), served.batcher.seconds_each):
+                self.metrics.working_on(self.gate.pictures)
+                begun = [self._begin(served, picture) for picture in pictures]
+                try:
+                    async with asyncio.timeout(self.limits.seconds):
+                        answers = await asyncio.gather(*map(asyncio.wrap_future, begun))
+                except TimeoutError as error:
+                    raise Refusal(
+                        HTTPStatus.GATEWAY_TIMEOUT, f"The answer took longer than {self.limits.seconds:g} s."
+                    ) from error
+        finally:
             self.metrics.working_on(self.gate.pictures)
-            begun = [self._begin(served, picture) for picture in pictures]
-            try:
-                async with asyncio.timeout(self.limits.seconds):
-                    answers = await asyncio.gather(*map(asyncio.wrap_future, begun))
-            except TimeoutError as error:
-                raise Refusal(
-                    HTTPStatus.GATEWAY_TIMEOUT, f"The answer took longer than {self.limits.seconds:g} s."
-                ) from error
-        self.metrics.working_on(self.gate.pictures)
         predictions = [
             _usable(replace(answer, source=picture.name)) for answer, picture in zip(answers, pictures, strict=True)
         ]

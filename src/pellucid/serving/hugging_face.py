@@ -7,7 +7,6 @@ The answer is a list of {"label", "score"}, the best first.
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from typing import Any
 
@@ -19,7 +18,7 @@ from pellucid.classifier.predict.prediction import Prediction
 from pellucid.network import scores
 from pellucid.serving import bodies, openapi
 from pellucid.serving.handler import Handler, Picture
-from pellucid.serving.refusal import wrong
+from pellucid.serving.refusal import Refusal, wrong
 from pellucid.serving.served import Served
 from pellucid.serving.v1 import BODY, JSON
 from pellucid.serving.wire import as_json
@@ -81,13 +80,13 @@ def _read(request: Request, content: bytes) -> tuple[bytes, dict[str, Any]]:
     """The picture, and the parameters where there are some."""
     if bodies.kind(request) != JSON and not _is_request(content):
         return content, {}
-    found = bodies.parsed(content)
-    if "inputs" not in found:
+    request_json = bodies.parsed(content)
+    if "inputs" not in request_json:
         raise wrong('The JSON has no "inputs" with a picture as base64.')
-    parameters = found.get("parameters") or {}
+    parameters = request_json.get("parameters") or {}
     if not isinstance(parameters, dict):
         raise wrong(f"parameters is of type {type(parameters).__name__}; it must be an object.")
-    return bodies.picture(found["inputs"], "inputs"), parameters
+    return bodies.picture(request_json["inputs"], "inputs"), parameters
 
 
 def _is_request(content: bytes) -> bool:
@@ -95,8 +94,8 @@ def _is_request(content: bytes) -> bool:
     if content.lstrip()[:1] != b"{":
         return False
     try:
-        return "inputs" in json.loads(content)
-    except (ValueError, RecursionError):
+        return "inputs" in bodies.parsed(content)
+    except Refusal:
         return False
 
 
@@ -104,5 +103,5 @@ def _parameters(parameters: dict[str, Any]) -> tuple[int, str | None]:
     top = parameters.get("top_k")
     function = parameters.get("function_to_apply")
     if function is not None and function not in FUNCTIONS:
-        raise wrong(f"function_to_apply is {str(function)[:40]!r}; it must be one of {', '.join(FUNCTIONS)}.")
+        raise wrong(f"function_to_apply is {bodies.short(function)}; it must be one of {', '.join(FUNCTIONS)}.")
     return USUAL if top is None else bodies.whole_number(top, "top_k"), function

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from math import isfinite
 
 from pellucid.errors import RecipeError
 
@@ -34,8 +35,8 @@ class Limits:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not (value > 0 or (field.name == "wait" and value == 0)):
-                raise RecipeError(f"The limit {field.name} is {value}; it must be above 0.")
+            if not (isfinite(value) and (value > 0 or (field.name == "wait" and value == 0))):
+                raise RecipeError(f"The limit {field.name} is {value}; it must be above 0, and finite.")
         if self.queue < self.pictures:
             raise RecipeError(
                 f"The queue holds {self.queue} pictures and one request may have {self.pictures}: a full request "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,8 +13,10 @@ from typing import Any
 def line(event: str, level: str = "info", **fields: Any) -> None:
     """One event. Written in one piece, so lines of several processes do not mix."""
     time = datetime.now(UTC).isoformat(timespec="milliseconds")
-    sys.stderr.write(json.dumps({"time": time, "level": level, "event": event, **fields}, default=str) + "\n")
-    sys.stderr.flush()
+    text = json.dumps({"time": time, "level": level, "event": event, **fields}, default=str)
+    with suppress(OSError, ValueError, AttributeError):  # nobody reads the log any more; requests are still answered
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
 
 
 class Lines(logging.Handler):

@@ -1,8 +1,8 @@
 """Counters for Prometheus, right however many processes answer: all write into one piece of shared memory.
 
-Each process has a row of its own, so none waits for another; who is asked adds the rows up. A process that takes the
-place of a dead one goes on in its row, so no counter ever falls. prometheus_client, whose own way to do this needs a
-folder of files and an environment variable, writes the text.
+Each process has a row of its own, so none waits for another. The process that a scraper reaches adds the rows up. A
+process that replaces a dead one goes on in its row, so no counter ever falls. prometheus_client writes the text; its
+own way to share counters needs a folder of files and an environment variable.
 """
 
 from __future__ import annotations
@@ -67,11 +67,15 @@ class Metrics(Collector):
         self._rows[self._worker, self._slots[GAUGE]] = pictures
 
     def text(self, accept: str = "") -> tuple[bytes, str]:
-        """All counters of all processes, and the media type that a scraper of these headers gets them in."""
+        """All counters of all processes, and their media type, which depends on the scraper's Accept header."""
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self)
-        encoder, kind = choose_encoder(accept)
-        return encoder(registry), kind
+        try:
+            encoder, kind = choose_encoder(accept)
+            return encoder(registry), kind
+        except (TypeError, ValueError):  # prometheus_client's, of a header that names an impossible version
+            encoder, kind = choose_encoder("")
+            return encoder(registry), kind
 
     def describe(self) -> Iterable[Metric]:
         return ()

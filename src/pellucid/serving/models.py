@@ -19,8 +19,14 @@ from pellucid.serving.served import Loaded, Served
 
 LOOK = 1.0  # seconds between two looks at the folders
 
-Signature = tuple[int, int, int] | None
-"""Of config.json, which is written last: modified, size, number on the disk; None where it is not there."""
+FILES = (store.CONFIG, store.WEIGHTS, store.PROGRAM)
+
+Signature = tuple[tuple[int, int, int] | None, ...]
+"""Of each of FILES: modified, size, number on the disk; None where it is not there.
+
+Pellucid writes config.json last. Other programs copy a folder in any order, so the weights count too: a version that
+was refused while half of it was there is tried again once the rest has come.
+"""
 
 
 class Models:
@@ -45,24 +51,24 @@ class Models:
                 HTTPStatus.NOT_FOUND,
                 f"There is no model {name[:80]!r}.{hint} The models are {', '.join(self.names)}.",
             )
-        found = self._served[name]
-        if version and version != found.version:
+        current = self._served[name]
+        if version and version != current.version:
             raise Refusal(
-                HTTPStatus.NOT_FOUND, f"{name} has no version {version[:80]!r}; it has version {found.version}."
+                HTTPStatus.NOT_FOUND, f"{name} has no version {version[:80]!r}; it has version {current.version}."
             )
-        return found
+        return current
 
     @contextmanager
     def using(self, name: str | None = None, version: str | None = None) -> Iterator[Served]:
         """The same for a request: it stays, whatever happens in its folder. Raises Refusal (404)."""
-        found = self.now(name, version)
-        found.users += 1
+        current = self.now(name, version)
+        current.users += 1
         try:
-            yield found
+            yield current
         finally:
-            found.users -= 1
-            if found.retired and not found.users:
-                found.batcher.close()
+            current.users -= 1
+            if current.retired and not current.users:
+                current.batcher.close()
 
     async def watch(self) -> None:
         """Reload what changes in its folder, until this is cancelled."""
@@ -70,7 +76,7 @@ class Models:
             await asyncio.sleep(LOOK)
             for name, each in list(self._served.items()):
                 signature = _signature(each.loaded.folder)
-                if signature is not None and signature != self._seen[name]:
+                if signature[0] is not None and signature != self._seen[name]:
                     await self.reload(name)
 
     async def reload_all(self) -> None:
@@ -111,8 +117,12 @@ class Models:
 
 
 def _signature(folder: Path) -> Signature:
+    return tuple(_stated(folder / name) for name in FILES)
+
+
+def _stated(path: Path) -> tuple[int, int, int] | None:
     try:
-        found = (folder / store.CONFIG).stat()
+        stat = path.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino

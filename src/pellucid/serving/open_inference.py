@@ -65,14 +65,14 @@ def router(handler: Handler) -> APIRouter:
     async def infer(request: Request, name: str, version: str = "") -> Response:
         with models.using(name, version) as served:
             async with bodies.body(request, handler.limits, handler.gate) as content:
-                asked, pictures = await bodies.aside(content, partial(_read, request, content))
-                outputs = _outputs(asked)
+                inference, pictures = await bodies.aside(content, partial(_read, request, content))
+                outputs = _outputs(inference)
                 predictions = await handler.predict(served, pictures)
                 for number, prediction in enumerate(predictions):
                     if prediction.error is not None:
                         raise wrong(f"Picture {number} cannot be used: {prediction.error}.")
-                made = [(_output(served, predictions, output), _binary(asked, output)) for output in outputs]
-                return _answer(served, asked, made)
+                made = [(_output(served, predictions, output), _binary(inference, output)) for output in outputs]
+                return _answer(served, inference, made)
 
     @routes.post("/v2/models/{name}/explain", summary="Follow a picture", openapi_extra=openapi.INFER)
     @routes.post(
@@ -82,14 +82,14 @@ def router(handler: Handler) -> APIRouter:
         """The parameters of the request are the options of /v1/explain; the output is its JSON, as BYTES."""
         with models.using(name, version) as served:
             async with bodies.body(request, handler.limits, handler.gate) as content:
-                asked, pictures = await bodies.aside(content, partial(_read, request, content))
+                inference, pictures = await bodies.aside(content, partial(_read, request, content))
                 if len(pictures) != 1:
                     raise wrong(f"There are {len(pictures)} pictures in the request; explain takes one.")
-                question = explain.question(_options(asked))
+                question = explain.question(_options(inference))
                 (picture,) = pictures
-                found = await handler.explainer.explain(served, picture.name, picture.content, question)
-                output = Tensor("explanation", "BYTES", (1,), [encoded(found)])
-                return _answer(served, asked, [(output, _binary(asked, {}))])
+                explanation = await handler.explainer.explain(served, picture.name, picture.content, question)
+                output = Tensor("explanation", "BYTES", (1,), [encoded(explanation)])
+                return _answer(served, inference, [(output, _binary(inference, {}))])
 
     return routes
 
@@ -140,47 +140,48 @@ def _whole(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _read(request: Request, content: bytes) -> tuple[dict[str, Any], list[Picture]]:
     text, binary = tensors.split(content, request.headers.get(HEADER))
-    asked = bodies.parsed(text)
-    inputs = tensors.read(asked.get("inputs"), binary)
+    inference = bodies.parsed(text)
+    inputs = tensors.read(inference.get("inputs"), binary)
     if len(inputs) != 1:
         raise wrong(f"There are {len(inputs)} inputs; a model takes one, with all pictures.")
-    return asked, images(inputs[0])
+    return inference, images(inputs[0])
 
 
-def _outputs(asked: dict[str, Any]) -> list[dict[str, Any]]:
+def _outputs(inference: dict[str, Any]) -> list[dict[str, Any]]:
     """The outputs that a request names, checked; all of them where it names none. Raises Refusal."""
-    named = asked.get("outputs") or [{"name": name} for name in OUTPUTS]
+    named = inference.get("outputs") or [{"name": name} for name in OUTPUTS]
     if not isinstance(named, list) or not all(isinstance(each, dict) for each in named):
         raise wrong("outputs is not a list of objects with a name.")
     for each in named:
         if each.get("name") not in OUTPUTS:
-            raise wrong(f"There is no output {str(each.get('name'))[:40]!r}; the outputs are {', '.join(OUTPUTS)}.")
+            raise wrong(f"There is no output {bodies.short(each.get('name'))}; the outputs are {', '.join(OUTPUTS)}.")
         if not isinstance(each.get("parameters") or {}, dict):
             raise wrong(f"The parameters of the output {each['name']} are not an object.")
+    if len({each["name"] for each in named}) < len(named):
+        raise wrong("An output is named twice. Name each output once.")
     return named
 
 
 def _parameters(thing: dict[str, Any]) -> dict[str, Any]:
-    found = thing.get("parameters") or {}
-    if not isinstance(found, dict):
+    parameters = thing.get("parameters") or {}
+    if not isinstance(parameters, dict):
         raise wrong("The parameters of the request are not an object.")
-    return found
+    return parameters
 
 
-def _binary(asked: dict[str, Any], output: dict[str, Any]) -> bool:
+def _binary(inference: dict[str, Any], output: dict[str, Any]) -> bool:
     """Whether an output is wanted in the binary extension."""
-    every = _parameters(asked).get("binary_data_output", False)
+    every = _parameters(inference).get("binary_data_output", False)
     return _parameters(output).get("binary_data", every) is True
 
 
-def _options(asked: dict[str, Any]) -> dict[str, list[str]]:
+def _options(inference: dict[str, Any]) -> dict[str, list[str]]:
     """A request's parameters as the options of an explanation. The protocol's values are text, numbers and booleans."""
     options = {}
     for name in explain.NAMES:
-        value = _parameters(asked).get(name)
+        value = _parameters(inference).get(name)
         if value is not None:
-            values = value if isinstance(value, list) else [value]
-            options[name] = [str(each).lower() if isinstance(each, bool) else str(each) for each in values]
+            options[name] = bodies.texts(value, name)
     return options
 
 
@@ -204,7 +205,7 @@ def _output(served: Served, predictions: Sequence[Prediction], output: dict[str,
     return Tensor(name, "BYTES", (len(predictions), count), texts)
 
 
-def _answer(served: Served, asked: dict[str, Any], outputs: list[tuple[Tensor, bool]]) -> Response:
+def _answer(served: Served, inference: dict[str, Any], outputs: list[tuple[Tensor, bool]]) -> Response:
     """`outputs`: each tensor, and whether it is wanted as binary data."""
     described, parts = [], []
     for tensor, binary in outputs:
@@ -215,8 +216,8 @@ def _answer(served: Served, asked: dict[str, Any], outputs: list[tuple[Tensor, b
         else:
             described.append(tensors.as_json(tensor))
     answer = {"model_name": served.name, "model_version": served.version, "outputs": described}
-    if isinstance(asked.get("id"), str):
-        answer = {"id": asked["id"], **answer}
+    if isinstance(inference.get("id"), str):
+        answer = {"id": inference["id"], **answer}
     if not parts:
         return as_json(answer)
     head = encoded(answer)

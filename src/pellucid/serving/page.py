@@ -1,6 +1,6 @@
 """The page for browsers, at /: its files, and its questions, each answered about its own reader's picture.
 
-A cookie tells readers apart. Who has it sees that reader's run, so it is random and no script can read it.
+A cookie tells readers apart. Whoever has it sees that reader's run, so it is random and scripts cannot read it.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ INDEX = "index.html"
 class Pages(Protocol):
     """What answers the page's questions for each reader; `app/page/readers.py:Readers`."""
 
-    def knows(self, reader: str, /) -> bool: ...
-    def get(self, served: Served, reader: str, path: str, asked: Mapping[str, str], /) -> Reply | None: ...
+    def knows(self, served: Served, reader: str, /) -> bool: ...
+    def get(self, served: Served, reader: str, path: str, query: Mapping[str, str], /) -> Reply | None: ...
     def post(
-        self, served: Served, reader: str, path: str, asked: Mapping[str, str], body: bytes, /
+        self, served: Served, reader: str, path: str, query: Mapping[str, str], body: bytes, /
     ) -> Reply | None: ...
     def close(self) -> None: ...
 
@@ -56,16 +56,16 @@ def router(handler: Handler, pages: Pages) -> APIRouter:
         routes.add_api_route(f"/{top}" if top in files else f"/{top}/{{rest:path}}", file)
 
     @routes.get("/api/{rest:path}")
-    async def asked(request: Request) -> Response:
+    async def read_from_page(request: Request) -> Response:
         reader, path = _reader(request), request.url.path
         with handler.models.using() as served:
             work = partial(pages.get, served, reader, path, dict(request.query_params))
-            if path in QUICK and pages.knows(reader):
+            if path in QUICK and pages.knows(served, reader):
                 return sent(_there(await asyncio.to_thread(work), path))
             return sent(_there(await handler.explainer.run(work), path))
 
     @routes.post("/api/{rest:path}")
-    async def changed(request: Request) -> Response:
+    async def write_to_page(request: Request) -> Response:
         reader, path = _reader(request), request.url.path
         async with bodies.body(request, handler.limits, handler.gate) as content:
             with handler.models.using() as served:

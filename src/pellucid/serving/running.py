@@ -23,7 +23,7 @@ from pellucid.serving.protocol import patient
 from pellucid.serving.served import Loaded
 
 BACKLOG = 2048  # connections that the operating system holds until they are taken
-KEPT = 75  # seconds that an idle connection stays open: longer than proxies keep theirs
+IDLE = 75  # seconds that an idle connection stays open: longer than proxies keep theirs
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,16 +55,17 @@ def listening(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        found = Listener(family, kind, protocol)
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.bind(address)
-        found.listen()
-    except OSError as error:
+        listener = Listener(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen()
+    except (OSError, UnicodeError) as error:  # a name that no network has, such as a..b, is a UnicodeError
+        reason = getattr(error, "strerror", None) or error
         raise StorageError(
-            f"Port {port} of {host} cannot be used: {error.strerror or error}. Choose another --port, or 0 for any."
+            f"Port {port} of {host} cannot be used: {reason}. Choose another --port, or 0 for any."
         ) from error
-    found.set_inheritable(True)
-    return found
+    listener.set_inheritable(True)
+    return listener
 
 
 def answer(service: Service, listener: socket.socket) -> None:
@@ -88,7 +89,7 @@ def server(service: Service) -> Server:
         ws="none",
         lifespan="on",
         server_header=False,
-        timeout_keep_alive=KEPT,
+        timeout_keep_alive=IDLE,
         timeout_graceful_shutdown=int(patience) + 1,
         proxy_headers=False,
     )

@@ -114,14 +114,14 @@ class Served:
 
         with self._opening:
             if self._classifier is None:
-                found = api.load(self.loaded.folder, trust=self.loaded.trust)
+                classifier = api.load(self.loaded.folder, trust=self.loaded.trust)
                 if version_of(self.loaded.folder) != self.version:
                     raise ArtefactError(f"{self.name} is being replaced by another version. Ask again in a moment.")
-                self._classifier = replace(found, pixel_limit=self.predictor.pixel_limit)
+                self._classifier = replace(classifier, pixel_limit=self.predictor.pixel_limit)
             return self._classifier
 
 
-def begin(loaded: Loaded, limits: Limits, threads: int, told: Callable[[int], None]) -> Served:
-    """Start the threads that answer. `told`: how many pictures went through the network together, each time."""
+def begin(loaded: Loaded, limits: Limits, threads: int, report: Callable[[int], None]) -> Served:
+    """Start the threads that answer. `report`: how many pictures went through the network together, each time."""
     work = partial(loaded.predictor.answers, loaded.logits)
-    return Served(loaded, Batcher(work, threads, GROUP, limits.wait, told))
+    return Served(loaded, Batcher(work, threads, GROUP, limits.wait, report))

@@ -17,11 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.serving.bodies import short
 from pellucid.serving.refusal import wrong
 
 NUMBERS = {"UINT8": "u1", "FP32": "<f4"}
 LENGTH = struct.Struct("<I")
 LARGEST_AXIS = 1_000_000
+MOST_AXES = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +58,7 @@ def read(inputs: Any, binary: memoryview) -> list[Tensor]:
             raise wrong("An input is not an object with a name, a shape and a datatype.")
         name, datatype, shape = each["name"][:80], each.get("datatype"), _shape(each.get("shape"), each["name"][:80])
         if datatype not in (*NUMBERS, "BYTES"):
-            raise wrong(f"The input {name!r} has the datatype {str(datatype)[:20]!r}; it must be BYTES, UINT8 or FP32.")
+            raise wrong(f"The input {name!r} has the datatype {short(datatype)}; it must be BYTES, UINT8 or FP32.")
         parameters = each.get("parameters") or {}
         size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
         if size is None:
@@ -64,7 +66,7 @@ def read(inputs: Any, binary: memoryview) -> list[Tensor]:
             continue
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= len(binary) - place:
             raise wrong(
-                f"The input {name!r} states a binary_data_size of {str(size)[:20]}, and {len(binary) - place} bytes "
+                f"The input {name!r} states a binary_data_size of {short(size)}, and {len(binary) - place} bytes "
                 "are left."
             )
         tensors.append(_of_bytes(name, datatype, shape, binary[place : place + size]))
@@ -85,7 +87,7 @@ def as_binary(tensor: Tensor) -> tuple[dict[str, Any], bytes]:
     """A tensor of an answer for the binary extension: what the JSON says of it, and its bytes."""
     values = tensor.values
     if isinstance(values, list):
-        parts = [each.encode() if isinstance(each, str) else each for each in values]
+        parts = [each.encode("utf-8", "surrogateescape") if isinstance(each, str) else each for each in values]
         data = b"".join(LENGTH.pack(len(part)) + part for part in parts)
     else:
         data = np.ascontiguousarray(values, NUMBERS[tensor.datatype]).tobytes()
@@ -103,15 +105,18 @@ def _of_json(name: str, datatype: str, shape: tuple[int, ...], data: Any) -> Ten
         _fits(name, shape, len(texts))
         return Tensor(name, datatype, shape, texts)
     try:
-        values = np.asarray(data, np.float64)
-    except (ValueError, TypeError, OverflowError) as error:
+        values = np.asarray(data)
+    except ValueError as error:  # rows of unequal lengths
         raise wrong(f"The data of the input {name!r} is not a tensor of numbers.") from error
+    if values.dtype.kind not in "iuf":  # NumPy would read text and null as numbers
+        raise wrong(f"The data of the input {name!r} is not a tensor of numbers.")
     _fits(name, shape, values.size)
     if datatype == "UINT8":
         if not ((values >= 0) & (values <= 255) & (values == np.rint(values))).all():
             raise wrong(f"The input {name!r} is UINT8, and its data holds something else than whole numbers to 255.")
         return Tensor(name, datatype, shape, values.astype(np.uint8).reshape(shape))
-    return Tensor(name, datatype, shape, values.astype(np.float32).reshape(shape))
+    with np.errstate(over="ignore"):  # infinity is refused with the other values that are not from 0 to 1
+        return Tensor(name, datatype, shape, values.astype(np.float32).reshape(shape))
 
 
 def _of_bytes(name: str, datatype: str, shape: tuple[int, ...], data: memoryview) -> Tensor:
@@ -137,9 +142,11 @@ def _of_bytes(name: str, datatype: str, shape: tuple[int, ...], data: memoryview
 
 def _shape(shape: Any, name: str) -> tuple[int, ...]:
     axes: Sequence[Any] = shape if isinstance(shape, list) else [None]
+    if len(axes) > MOST_AXES:
+        raise wrong(f"The input {name!r} has {len(axes)} axes, of at most {MOST_AXES}.")
     for axis in axes:
         if not isinstance(axis, int) or isinstance(axis, bool) or not 0 <= axis <= LARGEST_AXIS:
-            raise wrong(f"The input {name!r} has the shape {str(shape)[:60]}; it must be a list of sizes.")
+            raise wrong(f"The input {name!r} has the shape {short(shape)}; it must be a list of sizes.")
     return tuple(axes)
 
 
@@ -149,10 +156,17 @@ def _fits(name: str, shape: tuple[int, ...], count: int) -> None:
 
 
 def _flat(data: list[Any]) -> list[Any]:
-    """A list of lists of BYTES as one list; JSON's depth is bounded by its parser."""
-    flat = data
-    while any(isinstance(each, list) for each in flat):
-        flat = [inner for each in flat for inner in (each if isinstance(each, list) else [each])]
+    """A list of lists as one list, in one pass however deeply it is nested."""
+    flat: list[Any] = []
+    waiting = [iter(data)]
+    while waiting:
+        for each in waiting[-1]:
+            if isinstance(each, list):
+                waiting.append(iter(each))
+                break
+            flat.append(each)
+        else:
+            waiting.pop()
     return flat
 
 

@@ -22,7 +22,7 @@ BODY = "request body"
 
 
 @dataclass(frozen=True)
-class Asked:
+class Parsed:
     """The pictures of a request, and what it says beside them: each option with its values."""
 
     pictures: tuple[Picture, ...]
@@ -41,23 +41,23 @@ def router(handler: Handler) -> APIRouter:
     async def predict(request: Request) -> Response:
         """Classify one picture or many. A picture that cannot be used has an error in its place."""
         async with bodies.body(request, handler.limits, handler.gate) as content:
-            asked = await bodies.aside(content, partial(read, request, content, handler))
-            top = asked.one("top_k")
+            parsed = await bodies.aside(content, partial(read, request, content, handler))
+            top = parsed.one("top_k")
             count = None if top is None else bodies.whole_number(top, "top_k")
-            with handler.models.using(asked.one("model")) as served:
-                predictions = await handler.predict(served, asked.pictures)
+            with handler.models.using(parsed.one("model")) as served:
+                predictions = await handler.predict(served, parsed.pictures)
                 return as_json(answer(served, predictions, count))
 
     @routes.post("/v1/explain", summary="Follow a picture through a model", openapi_extra=openapi.EXPLAIN)
     async def explain_picture(request: Request) -> Response:
         """The path to the prediction, a map of where the network looked, and the arithmetic of any unit or weight."""
         async with bodies.body(request, handler.limits, handler.gate) as content:
-            asked = await bodies.aside(content, partial(read, request, content, handler))
-            if len(asked.pictures) != 1:
-                raise wrong(f"There are {len(asked.pictures)} pictures in the request; explain takes one.")
-            question = explain.question(asked.options)
-            picture = asked.pictures[0]
-            with handler.models.using(asked.one("model")) as served:
+            parsed = await bodies.aside(content, partial(read, request, content, handler))
+            if len(parsed.pictures) != 1:
+                raise wrong(f"There are {len(parsed.pictures)} pictures in the request; explain takes one.")
+            question = explain.question(parsed.options)
+            picture = parsed.pictures[0]
+            with handler.models.using(parsed.one("model")) as served:
                 return as_json(await handler.explainer.explain(served, picture.name, picture.content, question))
 
     @routes.get("/v1/models", summary="The models that answer here")
@@ -93,7 +93,7 @@ def answer(served: Served, predictions: Sequence[Prediction], top: int | None) -
     }
 
 
-def read(request: Request, content: bytes, handler: Handler) -> Asked:
+def read(request: Request, content: bytes, handler: Handler) -> Parsed:
     """The pictures and options of a request. Options may stand in the address or in the body. Raises Refusal."""
     options: dict[str, list[str]] = {}
     for name, value in request.query_params.multi_items():
@@ -105,35 +105,28 @@ def read(request: Request, content: bytes, handler: Handler) -> Asked:
             options.setdefault(name, []).extend(values)
         pictures = tuple(Picture(part.name, part.content) for part in form.files)
     elif kind == JSON:
-        found = bodies.parsed(content)
-        pictures = _pictures(found)
+        sent = bodies.parsed(content)
+        pictures = _pictures(sent)
         for name in ("model", "top_k", *explain.NAMES):
-            options.setdefault(name, []).extend(_texts(found.get(name), name))
+            if sent.get(name) is not None:
+                options.setdefault(name, []).extend(bodies.texts(sent[name], name))
     else:
         pictures = (Picture(BODY, content),) if content else ()
-    return Asked(pictures, options)
+    return Parsed(pictures, options)
 
 
-def _pictures(found: Mapping[str, Any]) -> tuple[Picture, ...]:
+def _pictures(sent: Mapping[str, Any]) -> tuple[Picture, ...]:
     """Of a JSON body: {"picture": base64}, or {"pictures": [base64 or {"name": ..., "picture": base64}, ...]}."""
-    several = found.get("pictures", [])
+    several = sent.get("pictures", [])
     if not isinstance(several, list):
         raise wrong(f"pictures is of type {type(several).__name__}; it must be a list.")
-    given = [*([found["picture"]] if "picture" in found else []), *several]
+    listed = [*([sent["picture"]] if "picture" in sent else []), *several]
     pictures = []
-    for number, each in enumerate(given):
+    for number, each in enumerate(listed):
         name, text = f"picture {number}", each
         if isinstance(each, dict):
-            name, text = str(each.get("name", name)), each.get("picture")
+            name, text = each.get("name", name), each.get("picture")
+            if not isinstance(name, str):
+                raise wrong(f"The name of picture {number} is {bodies.short(name)}; it must be text.")
         pictures.append(Picture(name, bodies.picture(text, name)))
     return tuple(pictures)
-
-
-def _texts(value: Any, name: str) -> list[str]:
-    """An option of a JSON body as text: one value or a list of them."""
-    if value is None:
-        return []
-    values = value if isinstance(value, list) else [value]
-    if not all(isinstance(each, str | int | bool) for each in values):
-        raise wrong(f"{name} is {str(value)[:40]!r}; it must be text, a whole number, true or false.")
-    return [str(each).lower() if isinstance(each, bool) else str(each) for each in values]

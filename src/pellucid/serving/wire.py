@@ -21,7 +21,7 @@ def encoded(content: Any) -> bytes:
 
 
 def fault(error: Exception) -> Response:
-    """500: what the caller is told of a fault of ours; where it is stands in the log alone."""
+    """500: a fault of ours. The caller gets a sentence; the trace is in the log alone."""
     sentence = (
         f"Pellucid has a fault here ({type(error).__name__}). Please report it, with its line in the server's log."
     )

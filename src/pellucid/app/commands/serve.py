@@ -29,23 +29,24 @@ def serve(
 ) -> int:
     """Serve models over HTTP: Pellucid's own requests, Open Inference Protocol v2, Hugging Face's image classification.
 
-    /docs lists the addresses. Ctrl-C and SIGTERM end the server; requests in work are answered first. A model whose
-    folder changes is reloaded, also on SIGHUP; the old one answers until the new one is checked. Needs pip install
-    'pellucid[serve]'.
+    /docs lists the addresses. Ctrl-C or SIGTERM ends the server after it has answered the requests in work. When a
+    model's folder changes, or on SIGHUP, the server reloads the model; the old version answers until the new one is
+    checked. Needs pip install 'pellucid[serve]'.
 
     Args:
-        models: Model folders, each served under its folder's name, or NAME=FOLDER.
-        host: Another address than this machine's own requires a token.
-        port: 0 for any free port.
-        token: What clients send as Authorization: Bearer TEXT. Others on this machine can see it: prefer --token-file.
+        models: Model folders, each served under its folder's name. NAME=FOLDER serves it under NAME.
+        host: Address to listen at. Any but this machine's own requires a token.
+        port: 0 takes any free port.
+        token: Clients must send Authorization: Bearer TEXT. Other users can see TEXT in the list of processes: prefer
+            --token-file.
         token_file: Read the token from this file.
-        workers: Processes that answer. They share the weights.
-        max_mb: Megabytes of a request; larger ones are refused (413).
-        max_megapixels: Megapixels of a picture; larger ones are refused before they are decoded.
-        max_pictures: Pictures of a request.
-        queue: Pictures that may be in work at once. Beyond, requests are told to come back (429).
-        timeout: Seconds for a request to arrive, and for its answer.
-        no_page: Serve no page at /. With several workers there is none either.
+        workers: Processes that answer requests. They share the weights.
+        max_mb: Most megabytes in a request. A larger one is refused (413).
+        max_megapixels: Most megapixels in a picture. A larger one is refused before it is decoded.
+        max_pictures: Most pictures in a request.
+        queue: Most pictures in work at once. When it is full, clients must try again later (429).
+        timeout: Seconds for a request to arrive, and again for its answer.
+        no_page: Serve no page at /. There is none with several workers either.
         trust: Open saved Python modules, which may run code. Use this only if you trust who made them.
     """
     from pellucid.app import serving

@@ -5,6 +5,7 @@ The model's own pictures stay with whoever serves it. Readers see what they brin
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -24,6 +25,8 @@ OWN = ("/api/mistakes", "/api/exemplars", "/api/training")
 """Questions whose answers show the model's own pictures."""
 _OWN = "A server does not show the model's own pictures. “pellucid open” shows them."
 GREY = 128
+RUNS = 1_000_000
+"""Numbers of runs that each Glass has for itself: an old window never reads the numbers of another one's run."""
 OFFERS = ("difference",)
 
 
@@ -31,18 +34,20 @@ class Readers:
     """What each reader sees of a model, by a name that only the reader's browser knows."""
 
     def __init__(self) -> None:
-        self._glasses: OrderedDict[str, Glass] = OrderedDict()
-        self._lock = threading.Lock()
+        self._glasses: OrderedDict[str, tuple[Served, Glass]] = OrderedDict()
+        """A reader -> the version of the model, and the reader's run through it."""
+        self._lock, self._begun = threading.Lock(), itertools.count()
 
-    def knows(self, reader: str) -> bool:
-        """Whether this reader has a run already; to begin one takes seconds."""
-        return reader in self._glasses
+    def knows(self, served: Served, reader: str) -> bool:
+        """Whether this reader has a run through this version already; to begin one takes seconds."""
+        version, _ = self._glasses.get(reader, (None, None))
+        return version is served
 
     def get(self, served: Served, reader: str, path: str, query: Mapping[str, str]) -> Reply | None:
         """The answer to a question of the page; None where there is none. Raises PellucidError."""
         if path not in routes.GET:
             return None
-        if path == "/api/exemplars":  # asked in passing by the view of a layer, which shows why there are none
+        if path == "/api/exemplars":  # requested by the view of a layer, which shows why there are none
             return replies.as_json({"state": "failed", "error": _OWN})
         _check(path)
         return routes.GET[path](self._glass(served, reader, begin=path == "/api/document"), query)
@@ -56,23 +61,29 @@ class Readers:
 
     def close(self) -> None:
         """End what is worked out beside the pages."""
-        for glass in self._glasses.values():
+        for _, glass in self._glasses.values():
             glass.finish()
 
     def _glass(self, served: Served, reader: str, begin: bool) -> Glass:
         with self._lock:
-            known = self._glasses.get(reader)
-            if known is not None:
+            version, known = self._glasses.get(reader, (None, None))
+            if known is not None and (version is served or not begin):  # a page that is open keeps its version
                 self._glasses.move_to_end(reader)
                 return known
         if not begin:
             raise Outdated()
-        form = served.predictor.form
-        grey = np.full((form.height, form.width, 3), GREY, np.uint8)
-        glass = Glass(served.classifier(), served.loaded.folder, grey, "plain grey", list(OFFERS))
+        if known is not None:
+            picture, called = known.plain.picture, known.plain.called
+        else:
+            form = served.predictor.form
+            picture, called = np.full((form.height, form.width, 3), GREY, np.uint8), "plain grey"
+        run = next(self._begun) * RUNS
+        glass = Glass(served.classifier(), served.loaded.folder, picture, called, list(OFFERS), run)
         with self._lock:
-            self._glasses[reader] = glass
-            gone = [self._glasses.popitem(last=False)[1] for _ in range(len(self._glasses) - MOST)]
+            gone = [known] if known is not None else []
+            self._glasses[reader] = served, glass
+            self._glasses.move_to_end(reader)
+            gone += [self._glasses.popitem(last=False)[1][1] for _ in range(len(self._glasses) - MOST)]
         for each in gone:
             each.finish()
         return glass

@@ -57,8 +57,12 @@ class Glass:
         picture: Source,
         called: str | None = None,
         offers: list[str] | None = None,
+        run: int = 0,
     ) -> None:
-        """`called`: what the picture is called; by default its path. `offers`: the views; by default all there are."""
+        """`called`: what the picture is called; by default its path. `offers`: the views; by default all there are.
+
+        `run`: the number of the first run.
+        """
         self.classifier, self.model = classifier, model
         self._offers = _offers(model) if offers is None else offers
         self.jobs = Jobs()
@@ -69,7 +73,7 @@ class Glass:
         self._aside: Shown | None = None  # the run with the changes put aside, if picture and class are still the same
         self.picture = 0
         """How many pictures have been opened since the first."""
-        self.plain = self._follow(0, classifier, picture, str(picture) if called is None else called, None)
+        self.plain = self._follow(run, classifier, picture, str(picture) if called is None else called, None)
         """The picture in the model as it was loaded."""
         self.shown = self._with_changes(self.plain)
         """The same, or the run with the changes."""
