@@ -144,12 +144,12 @@ def test_an_export_that_says_something_else_is_refused_and_nothing_written(
 
     monkeypatch.setitem(formats.FORMATS, "onnx", replace(formats.FORMATS["onnx"], write=colder))
     with pytest.raises(
-        ExportError, match=r"was not exported: a probability of .* differs by .*, and 0\.0001 is allowed"
+        ExportError, match=r"was not exported: a probability of .* differs by .*; at most 0\.0001 is allowed"
     ):
         pellucid.export(trained, tmp_path / "a.onnx")
     assert list(tmp_path.iterdir()) == []
     monkeypatch.setitem(formats.FORMATS, "onnx", replace(formats.FORMATS["onnx"], write=lambda saved, card: b"none"))
-    with pytest.raises(ExportError, match=r"was not exported: .* is damaged, or no ONNX file"):
+    with pytest.raises(ExportError, match=r"was not exported: .* is damaged, or not an ONNX file"):
         pellucid.export(trained, tmp_path / "a.onnx")
     assert list(tmp_path.iterdir()) == []
 
@@ -163,7 +163,7 @@ def test_where_the_pictures_are_gone_those_of_the_card_are_taken(
     assert pellucid.export(model, tmp_path / "a.onnx").pictures == count
     for thumbnail in (model / "thumbnails").iterdir():
         thumbnail.unlink()
-    with pytest.raises(ExportError, match=r"no picture to check the export of .* on: name some with --pictures"):
+    with pytest.raises(ExportError, match=r"no usable pictures to check the export of .*\. Name some with --pictures"):
         pellucid.export(model, tmp_path / "b.onnx")
     assert not (tmp_path / "b.onnx").exists()
     assert pellucid.export(model, tmp_path / "b.onnx", pictures=files[0]).pictures == 1
@@ -173,7 +173,7 @@ def test_where_the_pictures_are_gone_those_of_the_card_are_taken(
 @pytest.mark.parametrize(
     ("out", "content", "kind", "said"),
     [
-        ("a.pt", None, RecipeError, r"a\.pt has to end in \.onnx: write a\.onnx\."),
+        ("a.pt", None, RecipeError, r"a\.pt must end in \.onnx, such as a\.onnx\."),
         ("a.onnx", b"diary", StorageError, "already exists and was not exported by Pellucid: nothing of yours"),
         ("none/a.onnx", None, StorageError, "could not be written: No such file or directory"),
     ],
@@ -203,10 +203,10 @@ def test_damaged_and_foreign_files_are_told_in_one_line(
     broken = onnx.load_from_string(whole)
     next(entry for entry in broken.metadata_props if entry.key == ABOUT).value = '{"format": 9}'
     cases = {
-        "cut": (whole[:-900], "is damaged, or no ONNX file"),
-        "empty": (b"", "is damaged, or no ONNX file"),
+        "cut": (whole[:-900], "is damaged, or not an ONNX file"),
+        "empty": (b"", "is damaged, or not an ONNX file"),
         "foreign": (foreign.SerializeToString(), "was not exported by Pellucid"),
-        "later": (broken.SerializeToString(), "is of format 9"),
+        "later": (broken.SerializeToString(), "its format is 9"),
     }
     for name, (content, said) in cases.items():
         path = tmp_path / f"{name}.onnx"
@@ -233,6 +233,6 @@ def pellucid_line(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 def test_a_program_cannot_be_exported_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: Path) -> None:
     opened = pellucid.load(trained)
     monkeypatch.setattr(store, "read", lambda folder, trust: opened)
-    with pytest.raises(ExportError, match="holds a module of somebody's own as a program, which cannot be exported"):
+    with pytest.raises(ExportError, match="holds a Python module as a program, which cannot be exported"):
         pellucid.export(trained, tmp_path / "a.onnx", pictures=[b""])
     assert issubclass(ExportError, PellucidError)

@@ -178,7 +178,7 @@ def test_a_graph_that_onnx_runtime_refuses_is_told_and_pytorch_predicts(
     (record,) = caplog.records
     assert "ONNX Runtime" in record.getMessage()
     assert "PyTorch predicts instead" in record.getMessage()
-    with pytest.raises(ExportError, match="does not take the graph"):
+    with pytest.raises(ExportError, match="does not accept the graph"):
         sessions.opened(b"no graph")
 
 
