@@ -81,8 +81,10 @@ async def proper(connection: Connection, case: Case, due: float) -> Outcome:
 
 def _same(content: bytes, truth: dict[str, float]) -> bool:
     (prediction,) = json.loads(content)["predictions"]
-    found = prediction["probabilities"]
-    return found.keys() == truth.keys() and all(abs(found[name] - truth[name]) <= BOUND for name in truth)
+    probabilities = prediction["probabilities"]
+    return probabilities.keys() == truth.keys() and all(
+        abs(probabilities[name] - truth[name]) <= BOUND for name in truth
+    )
 
 
 def _bomb() -> bytes:

@@ -63,8 +63,8 @@ def compact(folder: Path) -> Path:
 def pictures(folder: Path | None) -> list[bytes]:
     """Files of a folder, or made: smooth colours with noise, which compress as photographs do."""
     if folder is not None:
-        found = [path for path in sorted(folder.rglob("*")) if path.is_file()][:PICTURES]
-        return [path.read_bytes() for path in found]
+        paths = [path for path in sorted(folder.rglob("*")) if path.is_file()][:PICTURES]
+        return [path.read_bytes() for path in paths]
     made, random = [], np.random.default_rng(3)
     for _ in range(PICTURES):
         coarse = Image.fromarray(random.integers(0, 255, (12, 14, 3), dtype=np.uint8)).resize((WIDTH, HEIGHT))
@@ -81,10 +81,10 @@ def server(model: Path, workers: int, log: Path) -> Iterator[tuple[subprocess.Po
     command = [sys.executable, "-m", "pellucid", "serve", f"model={model}", "--port", "0", "--workers", str(workers)]
     with log.open("w") as file, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file, text=True) as process:
         assert process.stdout is not None
-        said = process.stdout.readline()
-        address = re.search(r"http://127\.0\.0\.1:(\d+)", said)
+        first_line = process.stdout.readline()
+        address = re.search(r"http://127\.0\.0\.1:(\d+)", first_line)
         if address is None:
-            raise SystemExit(f"The server did not start: {said}{log.read_text()}")
+            raise SystemExit(f"The server did not start: {first_line}{log.read_text()}")
         try:
             yield process, int(address[1])
         finally:
@@ -97,8 +97,8 @@ def memory(process: int) -> float:
     children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
     total = 0
     for each in (process, *children):
-        found = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{each}/smaps_rollup").read_text(), re.MULTILINE)
-        total += int(found[1]) if found else 0
+        shared = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{each}/smaps_rollup").read_text(), re.MULTILINE)
+        total += int(shared[1]) if shared else 0
     return total / 1e3
 
 
@@ -167,31 +167,33 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--pictures", type=Path)
     parser.add_argument("--measure", type=float, default=10, help="seconds for the unloaded time, and for the capacity")
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        model = given.model or compact(Path(temporary) / "model")
-        contents = pictures(given.pictures)
+        model = options.model or compact(Path(temporary) / "model")
+        contents = pictures(options.pictures)
         answers = pellucid.load(model).predict(contents)
         cases = [Case(each, answer.probabilities or {}) for each, answer in zip(contents, answers, strict=True)]
         log = Path(temporary) / "log"
-        with server(model, given.workers, log) as (process, port):
-            asyncio.run(closed_loop(port, cases, 8, given.measure / 3))  # what is loaded late is loaded
-            alone = asyncio.run(closed_loop(port, cases, 1, given.measure))
+        with server(model, options.workers, log) as (process, port):
+            asyncio.run(closed_loop(port, cases, 8, options.measure / 3))  # what is loaded late is loaded
+            alone = asyncio.run(closed_loop(port, cases, 1, options.measure))
             unloaded = percentile([each.seconds for each in alone], 0.5)
             began = time.monotonic()
-            many = asyncio.run(closed_loop(port, cases, 16, given.measure))
+            many = asyncio.run(closed_loop(port, cases, 16, options.measure))
             capacity = sum(each.status == 200 for each in many) / (time.monotonic() - began)
             watch = Watch(process.pid)
             with watch.watching():
-                loaded = asyncio.run(open_loop(port, cases, given.clients, capacity * RATE, given.minutes * 60, SHARE))
-        found = report([*alone, *many, *loaded], watch, unloaded, capacity)
-        found.update(report(loaded, watch, unloaded, capacity))
+                loaded = asyncio.run(
+                    open_loop(port, cases, options.clients, capacity * RATE, options.minutes * 60, SHARE)
+                )
+        summary = report([*alone, *many, *loaded], watch, unloaded, capacity)
+        summary.update(report(loaded, watch, unloaded, capacity))
         faults = [line for line in log.read_text().splitlines() if '"event": "fault"' in line]
-    print(json.dumps(found, indent=1))
+    print(json.dumps(summary, indent=1))
     for line in faults[:3]:
         print(line)
     first, last = watch.first_and_last
-    failed = found["wrong"] or found["server_errors"] or faults or last > first * GROWTH
+    failed = summary["wrong"] or summary["server_errors"] or faults or last > first * GROWTH
     return 1 if failed else 0
 
 

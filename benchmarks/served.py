@@ -75,7 +75,7 @@ def form(content: bytes) -> bytes:
     return f"POST /predict HTTP/1.1\r\nHost: x\r\n{kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-async def asked(port: int, requests: Sequence[bytes], seconds: float) -> int:
+async def answered(port: int, requests: Sequence[bytes], seconds: float) -> int:
     """How many requests were answered, by status 200 all of them."""
     until, count = time.monotonic() + seconds, 0
 
@@ -114,9 +114,9 @@ def processor(process: int) -> float:
 
 
 def measure(name: str, process: int, port: int, requests: Sequence[bytes], seconds: float) -> None:
-    asyncio.run(asked(port, requests, WARM))
+    asyncio.run(answered(port, requests, WARM))
     before, began = processor(process), time.monotonic()
-    count = asyncio.run(asked(port, requests, seconds))
+    count = asyncio.run(answered(port, requests, seconds))
     took, used = time.monotonic() - began, processor(process) - before
     print(f"{name:24} {count / took:7.0f} requests/s {1e3 * used / count:7.2f} ms of processor time each", flush=True)
 
@@ -150,7 +150,7 @@ def main() -> None:
     parser.add_argument("--litserve", required=True)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--turns", type=int, default=2)
-    given = parser.parse_args()
+    options = parser.parse_args()
     contents = load.pictures(None)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -160,10 +160,10 @@ def main() -> None:
         module = store.load(model).module
         torch.jit.save(torch.jit.trace(module, torch.zeros(1, 3, 128, 128)), str(folder / "model.pt"))
         (folder / "peer.py").write_text(SCRIPT)
-        for _ in range(given.turns):
+        for _ in range(options.turns):
             for workers in sorted({1, os.cpu_count() or 1}):
-                pellucid(model, workers, contents, given.seconds)
-                litserve(given.litserve, folder, workers, contents, given.seconds)
+                pellucid(model, workers, contents, options.seconds)
+                litserve(options.litserve, folder, workers, contents, options.seconds)
 
 
 if __name__ == "__main__":

@@ -16,13 +16,13 @@ from pellucid.runtime import team
 def gradients(call: Any, module: nn.Module, images: Tensor, precision: Any = "float32") -> list[Tensor]:
     """The outputs, then the gradients of the pictures and of every parameter, of a sum with many weights."""
     module.zero_grad()
-    given = images.clone().requires_grad_()
+    inputs = images.clone().requires_grad_()
     with Engine("cpu", precision, 1, ()).autocast():
-        outputs = call(given)
+        outputs = call(inputs)
     weights = torch.linspace(-1, 1, outputs.numel()).view(outputs.shape)
     (outputs.float() * weights).sum().backward()
-    assert given.grad is not None
-    return [outputs.detach(), given.grad, *(p.grad for p in module.parameters() if p.grad is not None)]
+    assert inputs.grad is not None
+    return [outputs.detach(), inputs.grad, *(p.grad for p in module.parameters() if p.grad is not None)]
 
 
 def assert_close(ours: list[Tensor], theirs: list[Tensor], most: float) -> None:
@@ -115,13 +115,13 @@ def test_which_convolutions_are_taken(written: str, whole: bool) -> None:
 
 def names(node: Any) -> set[str]:
     """Of every step of a graph of gradients."""
-    found, left = set(), [node]
+    names, left = set(), [node]
     while left:
         here = left.pop()
         if here is not None:
-            found.add(here.name())
+            names.add(here.name())
             left += [before for before, _ in here.next_functions]
-    return found
+    return names
 
 
 def test_numbers_of_other_kinds_stay_with_pytorch() -> None:

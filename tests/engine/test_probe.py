@@ -44,8 +44,8 @@ def test_the_steps_have_the_precision_of_a_training(monkeypatch: pytest.MonkeyPa
     depthwise = text.parse("conv(4, 3) conv(4, 3, groups=4) relu flatten dense")
     plain = text.parse("conv(4, 3) conv(4, 3) relu flatten dense")
 
-    def taken(network: Network, asked: Precision) -> str:
-        return probe.measure(network, (3, 8, 8), 2, 2, engine, 1.0, asked).precision
+    def taken(network: Network, requested: Precision) -> str:
+        return probe.measure(network, (3, 8, 8), 2, 2, engine, 1.0, requested).precision
 
     assert taken(depthwise, "auto") == "float32"
     assert taken(depthwise, "bfloat16") == "bfloat16"

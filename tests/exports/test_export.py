@@ -48,13 +48,13 @@ def test_the_command_line_says_what_was_written_and_compared(
 
     out = tmp_path / "a.onnx"
     assert main(["export", str(trained), str(out), "--json"]) == 0
-    told = json.loads(capfd.readouterr().out)
-    assert told["path"] == str(out)
-    assert told["bytes"] == out.stat().st_size
-    assert 0 <= told["difference"] <= told["bound"] == 1e-4
-    assert told["pictures"] >= 4
+    written = json.loads(capfd.readouterr().out)
+    assert written["path"] == str(out)
+    assert written["bytes"] == out.stat().st_size
+    assert 0 <= written["difference"] <= written["bound"] == 1e-4
+    assert written["pictures"] >= 4
     assert main(["export", str(trained), str(out)]) == 0  # an earlier export is replaced
-    assert f"{out}: 0.0 MB.\nCompared with the model on {told['pictures']} pictures: no" in capfd.readouterr().out
+    assert f"{out}: 0.0 MB.\nCompared with the model on {written['pictures']} pictures: no" in capfd.readouterr().out
 
 
 def test_other_programs_get_probabilities_from_pixels(exported: Path, trained: Path, files: list[Path]) -> None:
@@ -120,11 +120,11 @@ def test_every_form_and_several_labels(
     network = parse(
         "conv(4, 3, padding=same, stride=2) batchnorm relu6 gate(globalavgpool dense(4) sigmoid) flatten dense"
     )
-    given, scale = pellucid.load(trained), pellucid.load(trained).standardise
+    classifier, scale = pellucid.load(trained), pellucid.load(trained).standardise
     few = replace(scale, mean=scale.mean[: form.channels], deviation=scale.deviation[: form.channels])
     module = network.module((form.channels, form.height, form.width), 3).eval()
     about = {"classes": ("a", "ö", "c, d"), "temperature": 1.7, "thresholds": thresholds, "standardise": few}
-    store.save(tmp_path / "model", replace(given, network=network, module=module, form=form, **about), {})
+    store.save(tmp_path / "model", replace(classifier, network=network, module=module, form=form, **about), {})
     out = tmp_path / "out.onnx"
     done = pellucid.export(tmp_path / "model", out, pictures=files)
     assert done.pictures == len(files)
@@ -171,18 +171,18 @@ def test_where_the_pictures_are_gone_those_of_the_card_are_taken(
 
 
 @pytest.mark.parametrize(
-    ("out", "content", "kind", "said"),
+    ("out", "content", "kind", "message"),
     [
         ("a.pt", None, RecipeError, r"a\.pt must end in \.onnx, such as a\.onnx\."),
         ("a.onnx", b"diary", StorageError, "already exists and was not exported by Pellucid: nothing of yours"),
         ("none/a.onnx", None, StorageError, "could not be written: No such file or directory"),
     ],
 )
-def test_places_that_are_refused(trained: Path, tmp_path: Path, out, content, kind, said) -> None:
+def test_places_that_are_refused(trained: Path, tmp_path: Path, out, content, kind, message) -> None:
     if content is not None:
         (tmp_path / out).write_bytes(content)
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(kind, match=said):
+    with pytest.raises(kind, match=message):
         pellucid.export(trained, tmp_path / out)
     assert sorted(tmp_path.rglob("*")) == before
     if content is not None:
@@ -208,12 +208,12 @@ def test_damaged_and_foreign_files_are_told_in_one_line(
         "foreign": (foreign.SerializeToString(), "was not exported by Pellucid"),
         "later": (broken.SerializeToString(), "its format is 9"),
     }
-    for name, (content, said) in cases.items():
+    for name, (content, message) in cases.items():
         path = tmp_path / f"{name}.onnx"
         path.write_bytes(content)
-        with pytest.raises(ArtefactError, match=said):
+        with pytest.raises(ArtefactError, match=message):
             list(pellucid.predict(path, b""))
-        assert said in pellucid_line("predict", path, path)
+        assert message in pellucid_line("predict", path, path)
 
 
 @pytest.fixture

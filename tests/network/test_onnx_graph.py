@@ -48,13 +48,13 @@ def test_attributes_of_every_kind(whole: int, several: list[int], fraction: floa
     writer = GraphWriter()
     writer.add("Any", ["a", "b"], i=whole, ints=several, f=fraction, s=text)
     (node,) = onnx.load_from_string(writer.model([], [])).graph.node
-    found = {
+    attributes = {
         each.name: onnx.helper.get_attribute_value(each) for each in node.attribute if each.ints or each.name != "ints"
     }
-    assert found["i"] == whole
-    assert list(found.get("ints", [])) == several
-    assert found["f"] == fraction
-    assert found["s"] == text.encode("utf-8", "backslashreplace")
+    assert attributes["i"] == whole
+    assert list(attributes.get("ints", [])) == several
+    assert attributes["f"] == fraction
+    assert attributes["s"] == text.encode("utf-8", "backslashreplace")
 
 
 @pytest.mark.parametrize("kind", TYPES)
