@@ -1,11 +1,11 @@
-"""How often the intervals of a cross-validation cover the truth where a picture may have several labels, on made data.
+"""How often intervals from a cross-validation with several labels a picture cover the truth, on synthetic data.
 
     python benchmarks/folds_several.py [--runs 1000]
 
-Six or twenty labels that 8 to 40% of the pictures have, a ridge regression for each, five folds. Every training keeps
-15% of its pictures to choose thresholds on. The truth is the figure of a last training on all pictures, on 8,000 fresh
-ones. For macro F1 and exact match: how often each interval holds it, and how wide it is. The table stands in
-docs/why/folds.md.
+There are six or twenty labels, each on 8 to 40% of the pictures, a ridge regression for each label, and five folds.
+Every training holds back 15% of its pictures to choose thresholds. The truth is the figure of a final training on all
+pictures, measured on 8,000 fresh ones. For macro F1 and exact match the table shows how often each interval contains
+the truth, and its mean width. docs/why/folds.md has the table.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ Model = tuple[NDArray, tuple[float, ...]]  # weights (features + 1, labels), thr
 
 @dataclass(frozen=True)
 class Setting:
-    """`shared`: how much of a label's noise all labels of a picture have in common. Groups as in folds.py."""
+    """`shared`: the share of a label's noise that all labels of a picture have in common.
+
+    `alike`, `copies`: see folds.py.
+    """
 
     words: str
     pictures: int
@@ -52,7 +55,7 @@ SETTINGS = (
 
 
 class World:
-    """How labels follow from images, drawn once a run."""
+    """The true relation between images and labels, drawn once a run."""
 
     def __init__(self, setting: Setting, random: np.random.Generator) -> None:
         self.setting, self.random = setting, random
@@ -62,7 +65,7 @@ class World:
         self.cuts = np.array([sqrt(2) * NormalDist().inv_cdf(1 - share) for share in shares])
 
     def pictures(self, count: int) -> tuple[NDArray, NDArray]:
-        """Images (count, features), labels bool (count, labels)."""
+        """Images, float64 (count, features), and labels, bool (count, labels)."""
         images, shared = self.random.normal(size=(count, self.setting.features)), self.setting.shared
         noise = sqrt(shared) * self.random.normal(size=(count, 1))
         noise = noise + sqrt(1 - shared) * self.random.normal(size=(count, self.setting.labels))
@@ -101,7 +104,7 @@ def intervals(value: float, alone: Interval, each: list[float]) -> dict[str, Int
 
 
 def measure(setting: Setting, runs: int) -> dict[tuple[str, str], tuple[float, float]]:
-    """For each figure and interval how often it covers, and its mean width."""
+    """For each figure and interval, the share of runs in which it contains the truth, and its mean width."""
     random = np.random.default_rng(0)
     covered, width = defaultdict(int), defaultdict(float)
     for _ in range(runs):

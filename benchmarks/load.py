@@ -1,12 +1,11 @@
-"""A server under load for minutes: every answer right, no answer 5xx, memory flat, and how long answers take.
+"""Put a server under load for minutes: check answers, statuses and memory, and measure how long answers take.
 
     python benchmarks/load.py [MODEL] [--minutes 5] [--workers N] [--clients 64] [--pictures DIR]
 
-Measures the unloaded time with one client and the capacity with many, then lets requests become due at 60% of it,
-one in ten broken or hostile. Server and clients share the machine. Without MODEL it serves `compact` at 128x128 with
-the weights that training begins with; without DIR it makes JPEG files of 446x374 that compress as photographs do. The
-exit status is 1 where an answer is wrong, 5xx or missing, or memory grows by more than a twentieth. Times are printed
-and fail nothing.
+It measures the unloaded time with one client and the capacity with many. Then requests become due at 60% of the
+capacity; one in ten is broken or hostile. Server and clients share the machine. Without MODEL it serves `compact` at
+128x128 with untrained weights. Without DIR it makes JPEG files of 446x374 that compress like photographs. The exit
+status is 1 if an answer is wrong, missing or 5xx, or if memory grows by more than a twentieth. Times do not affect it.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from PIL import Image
 
 import pellucid
 
-SHARE = 0.1  # of requests that are broken or hostile
+SHARE = 0.1  # of the requests are broken or hostile
 RATE = 0.6  # of the capacity
 GROWTH = 1.05  # of the memory, from the second tenth of the run to the last
 PICTURES = 64
@@ -43,7 +42,7 @@ HEIGHT, WIDTH = 374, 446
 
 
 def compact(folder: Path) -> Path:
-    """A model folder of `compact` at 128x128, two classes."""
+    """Write a model folder: `compact` at 128x128 with two classes and untrained weights."""
     import torch
 
     from pellucid.classifier import store
@@ -61,7 +60,7 @@ def compact(folder: Path) -> Path:
 
 
 def pictures(folder: Path | None) -> list[bytes]:
-    """Files of a folder, or made: smooth colours with noise, which compress as photographs do."""
+    """The files of a folder, or JPEG files of smooth colours with noise, which compress like photographs."""
     if folder is not None:
         paths = [path for path in sorted(folder.rglob("*")) if path.is_file()][:PICTURES]
         return [path.read_bytes() for path in paths]
@@ -77,7 +76,7 @@ def pictures(folder: Path | None) -> list[bytes]:
 
 @contextmanager
 def server(model: Path, workers: int, log: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """`pellucid serve` in a process of its own, and its port."""
+    """A process that runs `pellucid serve`, and its port."""
     command = [sys.executable, "-m", "pellucid", "serve", f"model={model}", "--port", "0", "--workers", str(workers)]
     with log.open("w") as file, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file, text=True) as process:
         assert process.stdout is not None
@@ -93,7 +92,7 @@ def server(model: Path, workers: int, log: Path) -> Iterator[tuple[subprocess.Po
 
 
 def memory(process: int) -> float:
-    """MB of a process and its children; what they share counts once (PSS)."""
+    """MB of a process and its children. Shared pages count once (PSS)."""
     children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
     total = 0
     for each in (process, *children):
@@ -104,7 +103,7 @@ def memory(process: int) -> float:
 
 @dataclass(eq=False)
 class Watch:
-    """The memory of a server, looked at each second."""
+    """The memory of a server in MB, sampled every second."""
 
     process: int
     samples: list[float] = field(default_factory=list)
@@ -126,7 +125,7 @@ class Watch:
 
     @property
     def first_and_last(self) -> tuple[float, float]:
-        """Medians of the second tenth and of the last: at first all that is needed is loaded."""
+        """Medians of the second tenth and the last tenth. The first tenth still loads code."""
         tenth = max(1, len(self.samples) // 10)
         return statistics.median(self.samples[tenth : 2 * tenth] or self.samples), statistics.median(
             self.samples[-tenth:]
@@ -175,7 +174,7 @@ def main() -> int:
         cases = [Case(each, answer.probabilities or {}) for each, answer in zip(contents, answers, strict=True)]
         log = Path(temporary) / "log"
         with server(model, options.workers, log) as (process, port):
-            asyncio.run(closed_loop(port, cases, 8, options.measure / 3))  # what is loaded late is loaded
+            asyncio.run(closed_loop(port, cases, 8, options.measure / 3))  # loads what the server loads late
             alone = asyncio.run(closed_loop(port, cases, 1, options.measure))
             unloaded = percentile([each.seconds for each in alone], 0.5)
             began = time.monotonic()
