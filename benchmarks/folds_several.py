@@ -1,11 +1,11 @@
-"""How often intervals from a cross-validation with several labels a picture cover the truth, on synthetic data.
+"""How often the intervals of a cross-validation with several labels a picture cover the truth, on synthetic data.
 
     python benchmarks/folds_several.py [--runs 1000]
 
-There are six or twenty labels, each on 8 to 40% of the pictures, a ridge regression for each label, and five folds.
-Every training holds back 15% of its pictures to choose thresholds. The truth is the figure of a final training on all
-pictures, measured on 8,000 fresh ones. For macro F1 and exact match the table shows how often each interval contains
-the truth, and its mean width. docs/why/folds.md has the table.
+Six or twenty labels that 8 to 40% of the pictures have, a ridge regression for each, five folds. Every training keeps
+15% of its pictures to choose thresholds. The truth is the figure of a last training on all pictures, measured on 8,000
+fresh ones. For macro F1 and exact match, prints how often each interval contains the truth, and how wide it is. The
+tables are in docs/why/folds.md.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def main() -> None:
     runs = parser.parse_args().runs
     names = ("fixed thresholds", "Student, folds", "union", "ours")
     for figure in ("macro F1", "exact match"):
-        print(f"| made data, {figure} | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
+        print(f"| synthetic data, {figure} | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
         for setting in SETTINGS:
             measured = measure(setting, runs)
             cells = [f"{measured[figure, name][0]:.1%}, {measured[figure, name][1]:.3f}" for name in names]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.app.test_page_mistakes import content_of, waited
+from tests.app.test_page_mistakes import said, waited
 
 import pellucid
 from pellucid import api, replay
@@ -22,7 +22,7 @@ from pellucid.runs.made_from import remembered
 @pytest.fixture(scope="module")
 def glass(tagged: Path) -> Iterator[Glass]:
     glass = Glass(api.load(tagged), tagged, tagged.parent / "photos" / "3.png")
-    assert waited(lambda: content_of(mistakes.mistakes(glass, {})))["state"] == "done"
+    assert waited(lambda: said(mistakes.mistakes(glass, {})))["state"] == "done"
     yield glass
     glass.finish()
 
@@ -33,10 +33,10 @@ def evaluation(tagged: Path) -> Evaluation:
 
 
 def test_the_evaluation_says_what_each_picture_was_called(tagged: Path, evaluation: Evaluation) -> None:
-    classifier, tested = pellucid.load(tagged), list(remembered(tagged))
+    classifier, kept = pellucid.load(tagged), list(remembered(tagged))
     assert evaluation.answers == ()
-    assert len(evaluation.labelled) == len(tested) == evaluation.metrics.pictures
-    for answer, (path, labels) in zip(evaluation.labelled, tested, strict=True):
+    assert len(evaluation.labelled) == len(kept) == evaluation.metrics.pictures
+    for answer, (path, labels) in zip(evaluation.labelled, kept, strict=True):
         alone = classifier.predict(path)
         assert answer.picture == str(path)
         assert [classifier.classes[label] for label in answer.labels] == [name for name in labels.split("|") if name]
@@ -47,11 +47,11 @@ def test_the_evaluation_says_what_each_picture_was_called(tagged: Path, evaluati
 
 
 def test_each_label_counts_right_missed_and_wrong(glass: Glass, evaluation: Evaluation) -> None:
-    overview = content_of(mistakes.mistakes(glass, {}))
+    told = said(mistakes.mistakes(glass, {}))
     assert "mistakes" in glass.shown.extra["offers"]
-    assert (overview["several"], overview["confusion"]) == (True, [])
-    assert overview["macro_f1"] == evaluation.metrics.macro_f1
-    for label, (counts, item) in enumerate(zip(overview["labels"], evaluation.metrics.classes, strict=True)):
+    assert (told["several"], told["confusion"]) == (True, [])
+    assert told["macro_f1"] == evaluation.metrics.macro_f1
+    for label, (counts, item) in enumerate(zip(told["labels"], evaluation.metrics.classes, strict=True)):
         has = [label in answer.labels for answer in evaluation.labelled]
         called = [label in answer.called for answer in evaluation.labelled]
         pairs = list(zip(has, called, strict=True))
@@ -61,14 +61,14 @@ def test_each_label_counts_right_missed_and_wrong(glass: Glass, evaluation: Eval
             "wrong": pairs.count((False, True)),
         }
         assert (item.missed, item.wrong) == (counts["missed"], counts["wrong"])
-    assert sum(counts["missed"] + counts["wrong"] for counts in overview["labels"]) > 0
+    assert sum(counts["missed"] + counts["wrong"] for counts in told["labels"]) > 0
 
 
 def test_a_cell_has_its_pictures_worst_first(glass: Glass, evaluation: Evaluation) -> None:
-    overview = content_of(mistakes.mistakes(glass, {}))
-    for label, counts in enumerate(overview["labels"]):
+    told = said(mistakes.mistakes(glass, {}))
+    for label, counts in enumerate(told["labels"]):
         for kind, count in counts.items():
-            listed = content_of(mistakes.cell(glass, {"label": str(label), "kind": kind}))["pictures"]
+            listed = said(mistakes.cell(glass, {"label": str(label), "kind": kind}))["pictures"]
             assert len(listed) == count
             odds = [each["probability"] for each in listed]
             assert odds == sorted(odds, reverse=kind == "wrong")
@@ -87,7 +87,7 @@ def test_a_cell_that_is_none_is_refused(glass: Glass, label: str, kind: str) -> 
 
 def test_a_picture_is_opened_against_all_its_labels(tagged: Path, evaluation: Evaluation) -> None:
     glass = Glass(api.load(tagged), tagged, tagged.parent / "photos" / "3.png")
-    waited(lambda: content_of(mistakes.mistakes(glass, {})))
+    waited(lambda: said(mistakes.mistakes(glass, {})))
     seen = set()
     for number, answer in enumerate(evaluation.labelled):
         if len(answer.labels) not in seen:
@@ -118,27 +118,27 @@ def test_the_command_lists_the_most_frequent(
 
 
 def test_the_replay_follows_a_picture_for_each_label(tagged: Path) -> None:
-    recorded = replay.read(tagged / "replay")
-    assert recorded.several
-    assert len(recorded.pictures) == len({picture.path for picture in recorded.pictures}) == 2
+    kept = replay.read(tagged / "replay")
+    assert kept.several
+    assert len(kept.pictures) == len({picture.path for picture in kept.pictures}) == 2
     sides = {str(path): labels for path, labels in _split(tagged)}
-    for label, picture in zip(recorded.classes, recorded.pictures, strict=True):
+    for label, picture in zip(kept.classes, kept.pictures, strict=True):
         assert label in picture.labels
         assert picture.label == sides[picture.path] == "|".join(picture.labels)
-    last = recorded.frames[-1]
+    last = kept.frames[-1]
     assert last.probabilities == pytest.approx(1 / (1 + np.exp(-last.logits.astype(float))))
-    for number, picture in enumerate(recorded.pictures):
-        has = np.array([name in picture.labels for name in recorded.classes])
+    for number, picture in enumerate(kept.pictures):
+        has = np.array([name in picture.labels for name in kept.classes])
         logits = last.logits[number].astype(float)
         assert last.loss[number] == pytest.approx((np.logaddexp(0, logits) - logits * has).mean(), abs=1e-6)
     assert all(np.abs(numbers.numbers()).max() > 0 for numbers in last.gradients.values())
 
 
 def test_the_page_is_told_all_labels(tagged: Path) -> None:
-    served = json.loads(training.overview(tagged).body)["replay"]
-    recorded = replay.read(tagged / "replay")
-    assert served["several"] is True
-    assert [picture["labels"] for picture in served["pictures"]] == [list(each.labels) for each in recorded.pictures]
+    told = json.loads(training.overview(tagged).body)["replay"]
+    kept = replay.read(tagged / "replay")
+    assert told["several"] is True
+    assert [picture["labels"] for picture in told["pictures"]] == [list(each.labels) for each in kept.pictures]
 
 
 def _split(model: Path) -> list[tuple[str, str]]:

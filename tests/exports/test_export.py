@@ -1,4 +1,4 @@
-"""A model folder as one ONNX file: what it holds, that it says what the model says, and what stops an export."""
+"""Exporting a model folder as one ONNX file: its content, its agreement with the model, and the errors."""
 
 import json
 import subprocess
@@ -41,7 +41,7 @@ def metadata(path: Path) -> dict[str, str]:
     return {entry.key: entry.value for entry in onnx.load(str(path)).metadata_props}
 
 
-def test_the_command_line_says_what_was_written_and_compared(
+def test_the_command_prints_the_file_and_the_comparison(
     trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     from pellucid.app.cli import main
@@ -69,7 +69,7 @@ def test_other_programs_get_probabilities_from_pixels(exported: Path, trained: P
     assert metadata(exported)[CARD] == (trained / "README.md").read_text()
 
 
-def test_predict_takes_the_file_as_it_takes_the_folder(
+def test_predict_accepts_the_file_like_the_folder(
     exported: Path, trained: Path, photos: Path, files: list[Path]
 ) -> None:
     theirs, ours = (list(pellucid.predict(model, [photos, "nowhere.png"])) for model in (trained, exported))
@@ -136,7 +136,7 @@ def test_every_form_and_several_labels(
     assert np.abs(p - probabilities(ours)[0]).max() <= 1e-6
 
 
-def test_an_export_that_says_something_else_is_refused_and_nothing_written(
+def test_an_export_that_disagrees_is_refused_and_not_written(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def colder(saved, card):
@@ -154,9 +154,7 @@ def test_an_export_that_says_something_else_is_refused_and_nothing_written(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_where_the_pictures_are_gone_those_of_the_card_are_taken(
-    model: Path, tmp_path: Path, files: list[Path]
-) -> None:
+def test_the_cards_pictures_replace_missing_ones(model: Path, tmp_path: Path, files: list[Path]) -> None:
     (model / "split.csv").unlink()
     count = len(list((model / "thumbnails").iterdir()))
     assert count > 0
@@ -189,14 +187,12 @@ def test_places_that_are_refused(trained: Path, tmp_path: Path, out, content, ki
         assert (tmp_path / out).read_bytes() == content
 
 
-def test_an_unknown_format_is_told(trained: Path, tmp_path: Path) -> None:
+def test_an_unknown_format_is_an_error(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"Format 'onx' is unknown\. Did you mean onnx\? Formats: onnx\."):
         pellucid.export(trained, tmp_path / "a.onnx", format="onx")
 
 
-def test_damaged_and_foreign_files_are_told_in_one_line(
-    exported: Path, tmp_path: Path, pellucid_line: Callable
-) -> None:
+def test_damaged_and_foreign_files_give_one_line(exported: Path, tmp_path: Path, pellucid_line: Callable) -> None:
     whole = exported.read_bytes()
     foreign = onnx.load_from_string(whole)
     del foreign.metadata_props[:]
@@ -218,7 +214,7 @@ def test_damaged_and_foreign_files_are_told_in_one_line(
 
 @pytest.fixture
 def pellucid_line(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """The one line that a command says of an error."""
+    """Runs a command and returns its one line of error."""
     from pellucid.app.cli import main
 
     def run(*words: object) -> str:

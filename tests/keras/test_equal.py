@@ -169,9 +169,9 @@ def test_weights_without_names_are_read_by_kind_and_number(
 @pytest.mark.parametrize("file", ["transfer.h5", "transfer.keras"])
 def test_a_file_of_keras_2_is_told_as_such(file: str, stored: Path, tmp_path: Path) -> None:
     result = pellucid.import_keras(stored / file, tmp_path / "model")
-    became = {line.kind: line.became for line in result.layers}
-    assert became["RandomFlip"] == "acts in training alone"
-    assert became["TFOpLambda"] == "preprocessing"
+    told = {line.kind: line.became for line in result.layers}
+    assert told["RandomFlip"] == "acts in training alone"
+    assert told["TFOpLambda"] == "preprocessing"
     made_by = store.read_config(tmp_path / "model")["imported"]["from"]
     assert made_by == "Keras 2.21.0"
 

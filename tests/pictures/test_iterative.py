@@ -98,31 +98,31 @@ def test_each_picture_is_in_one_fold_with_its_twins_and_no_label_in_one_alone(
     labels = generator.random((count, classes)) < generator.uniform(0, 0.6, classes)
     groups = generator.integers(0, count, count)
     groups[:parts] = np.arange(parts)
-    chosen = iterative.folds(labels, digests(count), groups, parts, seed)
-    assert set(chosen.tolist()) == set(range(parts))
-    assert all(len(set(chosen[groups == group].tolist())) == 1 for group in np.unique(groups))
+    found = iterative.folds(labels, digests(count), groups, parts, seed)
+    assert set(found.tolist()) == set(range(parts))
+    assert all(len(set(found[groups == group].tolist())) == 1 for group in np.unique(groups))
     for label in np.flatnonzero(labels.any(axis=0)):
         of_label = labels[:, label]
         if len(np.unique(groups[of_label])) >= 4:  # of fewer, three labels may need three folds where there are two
-            assert len(np.unique(chosen[of_label])) > 1
+            assert len(np.unique(found[of_label])) > 1
     order = generator.permutation(count)
     names = digests(count)
     again = iterative.folds(labels[order], [names[each] for each in order], groups[order], parts, seed)
-    assert (again == chosen[order]).all() or len(np.unique(groups)) < count, "twins are ordered by their rows, too"
+    assert (again == found[order]).all() or len(np.unique(groups)) < count, "twins are ordered by their rows, too"
 
 
 def test_every_fold_gets_its_share_of_each_label_and_rare_ones_do_not_fill_the_first() -> None:
     generator = np.random.default_rng(3)
     labels = generator.random((400, 4)) < (0.5, 0.3, 0.1, 0.05)
-    chosen = iterative.folds(labels, digests(400), np.arange(400), 5, 0)
-    counts = np.array([labels[chosen == fold].sum(axis=0) for fold in range(5)])
+    found = iterative.folds(labels, digests(400), np.arange(400), 5, 0)
+    counts = np.array([labels[found == fold].sum(axis=0) for fold in range(5)])
     assert (np.ptp(counts, axis=0) <= 2).all()
-    assert np.ptp(np.bincount(chosen)) <= 12
+    assert np.ptp(np.bincount(found)) <= 12
 
     rare = np.repeat(np.eye(15, dtype=bool), 2, axis=0)  # two pictures of each of 15 labels, in five folds
-    chosen = iterative.folds(rare, digests(30), np.arange(30), 5, 0)
-    assert (chosen[::2] != chosen[1::2]).all()
-    assert np.bincount(chosen).tolist() == [6] * 5
+    found = iterative.folds(rare, digests(30), np.arange(30), 5, 0)
+    assert (found[::2] != found[1::2]).all()
+    assert np.bincount(found).tolist() == [6] * 5
 
 
 def test_more_folds_than_groups_are_refused() -> None:

@@ -1,4 +1,4 @@
-"""Every way to predict says the same of real pictures: PyTorch, ONNX Runtime, an exported file, every batch size."""
+"""PyTorch, ONNX Runtime and an exported file agree on real pictures, with every batch size."""
 
 from pathlib import Path
 

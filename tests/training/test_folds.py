@@ -57,16 +57,16 @@ def test_of_several_labels_each_picture_is_called_by_the_thresholds_of_its_fold(
         replace(fold(1, 2, 2, 2.0), macro_f1=1.0, thresholds=(0.4, 0.6)),
         replace(fold(2, 2, 1, 1.0), macro_f1=0.5, thresholds=(0.5, 0.1)),
     ]
-    evaluation = pooled(each, [np.array([0, 3]), np.array([2, 1])], logits, targets, np.arange(4), ("a", "b"))
-    assert (evaluation.metrics.correct, evaluation.metrics.several) == (4, True)
-    assert evaluation.metrics.macro_f1 == evaluation.metrics.micro_f1 == 1
-    assert evaluation.macro_spread == pytest.approx(0.5 / math.sqrt(2))
-    assert evaluation.chosen.of(3) == (0.4, 0.6)
-    assert evaluation.chosen.of(1) == (0.5, 0.1)
-    assert evaluation.metrics.macro_interval == interval_of_several(
+    found = pooled(each, [np.array([0, 3]), np.array([2, 1])], logits, targets, np.arange(4), ("a", "b"))
+    assert (found.metrics.correct, found.metrics.several) == (4, True)
+    assert found.metrics.macro_f1 == found.metrics.micro_f1 == 1
+    assert found.macro_spread == pytest.approx(0.5 / math.sqrt(2))
+    assert found.chosen.of(3) == (0.4, 0.6)
+    assert found.chosen.of(1) == (0.5, 0.1)
+    assert found.metrics.macro_interval == interval_of_several(
         1.0, several.macro_interval(targets, targets, 4), [1, 0.5]
     )
-    assert [item.threshold for item in evaluation.metrics.classes] == [None, None]
+    assert [item.threshold for item in found.metrics.classes] == [None, None]
     strict = pooled(
         [replace(one, thresholds=(0.9, 0.9)) for one in each],
         [np.array([0, 3]), np.array([2, 1])],
@@ -76,8 +76,8 @@ def test_of_several_labels_each_picture_is_called_by_the_thresholds_of_its_fold(
         ("a", "b"),
     )
     assert strict.metrics.correct == 1, "only the last picture but one, 0.95 for b"
-    assert "macro_spread" in evaluation.as_json()
-    assert [one["thresholds"] for one in evaluation.as_json()["each"]] == [(0.4, 0.6), (0.5, 0.1)]
+    assert "macro_spread" in found.as_json()
+    assert [one["thresholds"] for one in found.as_json()["each"]] == [(0.4, 0.6), (0.5, 0.1)]
 
 
 def test_the_interval_of_several_labels_adds_what_the_folds_differ_by() -> None:

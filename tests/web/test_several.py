@@ -66,17 +66,15 @@ def test_from_a_label_to_a_picture_that_misses_it(served: Page, tagged: Path) ->
 
 
 def test_the_training_shows_a_probability_of_its_own_for_each_label(served: Page, tagged: Path) -> None:
-    stored = replay.read(tagged / "replay")
+    kept = replay.read(tagged / "replay")
     served.get_by_role("link", name="Training").click()
     served.locator(".wall-of canvas").first.wait_for()
-    (odds,) = stored.frames[-1].probabilities[:1].tolist()
+    (odds,) = kept.frames[-1].probabilities[:1].tolist()
     shown = [each.inner_text() for each in served.locator(".odds li b").all()]
     assert shown == [f"{100 * p:.1f}%" for p in odds]
-    assert served.locator(".odds li.true").count() == len(stored.pictures[0].labels)
-    called = [name for name, p in zip(stored.classes, odds, strict=True) if p >= 0.5]
+    assert served.locator(".odds li.true").count() == len(kept.pictures[0].labels)
+    called = [name for name, p in zip(kept.classes, odds, strict=True) if p >= 0.5]
     sentence = served.locator(".say.training > p").filter(has_text="it gave")
-    right = "and so was right" if set(called) == set(stored.pictures[0].labels) else "with every threshold at 50%"
+    right = "and so was right" if set(called) == set(kept.pictures[0].labels) else "with every threshold at 50%"
     expect(sentence).to_contain_text(right)
-    expect(served.locator(".followed figcaption, figcaption").first).to_contain_text(
-        ", ".join(stored.pictures[0].labels)
-    )
+    expect(served.locator(".followed figcaption, figcaption").first).to_contain_text(", ".join(kept.pictures[0].labels))

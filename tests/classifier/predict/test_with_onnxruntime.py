@@ -1,4 +1,4 @@
-"""Predictions by ONNX Runtime: only where it says what PyTorch says, and that is remembered beside the weights."""
+"""ONNX Runtime predicts only if it agrees with PyTorch; the result of the comparison is stored beside the weights."""
 
 import json
 import shutil
@@ -60,13 +60,13 @@ def agree(ours: np.ndarray, theirs: np.ndarray) -> None:
 
 
 def recorded(folder: Path) -> dict[str, object]:
-    """What is remembered in graph.onnx, as the package onnx reads it."""
+    """The comparison stored in graph.onnx, as the package onnx reads it."""
     (entry,) = onnx.load(str(folder / GRAPH), load_external_data=False).metadata_props
     assert entry.key == KEY
     return json.loads(entry.value)
 
 
-def test_a_training_leaves_the_graph_and_what_was_compared(model: Path, pictures: list, no_torch: Callable) -> None:
+def test_a_training_stores_the_graph_and_the_comparison(model: Path, pictures: list, no_torch: Callable) -> None:
     theirs = expected(model, pictures)
     content = (model / GRAPH).read_bytes()
     stored = recorded(model)
@@ -89,7 +89,7 @@ def test_any_runtime_opens_the_graph_beside_the_weights(model: Path, pictures: l
 
 
 @pytest.mark.parametrize("damage", ["missing", "empty", "cut", "other bytes", "no record", "other weights", "older"])
-def test_what_does_not_fit_is_ignored_and_made_again(model: Path, pictures: list, damage: str) -> None:
+def test_a_stale_or_damaged_graph_is_replaced(model: Path, pictures: list, damage: str) -> None:
     path, whole = model / GRAPH, (model / GRAPH).read_bytes()
     path.write_bytes(
         {
@@ -112,7 +112,7 @@ def test_what_does_not_fit_is_ignored_and_made_again(model: Path, pictures: list
     assert {path.name for path in model.iterdir() if path.name.startswith(".")} == set()
 
 
-def test_a_folder_that_cannot_be_written_has_its_graph_in_the_cache(
+def test_the_graph_of_a_read_only_folder_is_cached(
     model: Path, pictures: list, cache: Path, monkeypatch: pytest.MonkeyPatch, no_torch: Callable
 ) -> None:
     theirs = expected(model, pictures)
@@ -135,9 +135,7 @@ def test_a_folder_that_cannot_be_written_has_its_graph_in_the_cache(
     assert list(cache.iterdir()) == []
 
 
-def test_where_nothing_can_be_written_it_predicts_all_the_same(
-    model: Path, pictures: list, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_predicts_if_nothing_can_be_written(model: Path, pictures: list, monkeypatch: pytest.MonkeyPatch) -> None:
     (model / GRAPH).unlink()
     theirs = expected(model, pictures)
 
@@ -149,14 +147,14 @@ def test_where_nothing_can_be_written_it_predicts_all_the_same(
 
 
 @pytest.mark.parametrize("wrong", [1.0, float("nan"), float("inf")])
-def test_a_graph_that_says_something_else_is_told_and_pytorch_predicts(
+def test_pytorch_predicts_with_a_warning_if_a_graph_disagrees(
     model: Path, pictures: list, wrong: float, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     theirs = expected(model, pictures)
     (model / GRAPH).unlink()
     run = graphs.Graph.opened
     monkeypatch.setattr(graphs.Graph, "opened", lambda self: lambda images: run(self)(images) + np.float32(wrong))
-    for _ in range(2):  # compared, and remembered
+    for _ in range(2):  # first compared, then read
         caplog.clear()
         agree(logits(model, pictures), theirs)
         (record,) = caplog.records
@@ -165,7 +163,7 @@ def test_a_graph_that_says_something_else_is_told_and_pytorch_predicts(
     assert float(str(recorded(model)["difference"])) > BOUND
 
 
-def test_a_graph_that_onnx_runtime_refuses_is_told_and_pytorch_predicts(
+def test_pytorch_predicts_with_a_warning_if_onnx_runtime_refuses_a_graph(
     model: Path, pictures: list, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     theirs = expected(model, pictures)
@@ -195,12 +193,12 @@ def test_without_onnx_runtime_pytorch_predicts(
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 32])
-def test_no_batch_changes_an_answer(model: Path, pictures: list, batch: int) -> None:
+def test_the_batch_does_not_change_an_answer(model: Path, pictures: list, batch: int) -> None:
     answers = np.array([answer.logits for answer in pellucid.predict(model, pictures, batch)])
     agree(answers, expected(model, pictures))
 
 
-def test_a_copy_with_other_weights_takes_no_part_in_the_first_ones_graph(
+def test_a_copy_with_other_weights_does_not_use_the_first_comparison(
     model: Path, tmp_path: Path, pictures: list
 ) -> None:
     classifier = pellucid.load(model)
