@@ -1,4 +1,4 @@
-"""Clients of a server under load: those that ask properly, and those that are broken or hostile."""
+"""Clients of a server under load: some send proper requests, others are broken or hostile."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-BOUND = 1e-4  # between an answer's probabilities and those without a server: rounding of another batch
+BOUND = 1e-4  # between probabilities with and without a server: another batch rounds differently
 PATIENCE = 60  # seconds for an answer
 
 
@@ -25,7 +25,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One request. `seconds`: from when it was due. `status`: 0 where there was no answer."""
+    """One request. `seconds`: since it was due. `status`: 0 if there was no answer."""
 
     kind: str
     status: int
@@ -35,7 +35,7 @@ class Outcome:
 
 @dataclass(eq=False)
 class Connection:
-    """A kept connection, made again where the server has closed it."""
+    """A persistent connection, opened again if the server has closed it."""
 
     port: int
     _streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
@@ -68,7 +68,7 @@ async def head(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
 
 
 async def proper(connection: Connection, case: Case, due: float) -> Outcome:
-    """One picture, its answer compared with the truth."""
+    """Send one picture and compare the answer with the truth."""
     try:
         async with asyncio.timeout(PATIENCE):
             status, content = await connection.post("/v1/predict", case.content)
@@ -81,8 +81,10 @@ async def proper(connection: Connection, case: Case, due: float) -> Outcome:
 
 def _same(content: bytes, truth: dict[str, float]) -> bool:
     (prediction,) = json.loads(content)["predictions"]
-    found = prediction["probabilities"]
-    return found.keys() == truth.keys() and all(abs(found[name] - truth[name]) <= BOUND for name in truth)
+    probabilities = prediction["probabilities"]
+    return probabilities.keys() == truth.keys() and all(
+        abs(probabilities[name] - truth[name]) <= BOUND for name in truth
+    )
 
 
 def _bomb() -> bytes:
@@ -118,7 +120,7 @@ HOSTILE: dict[str, Callable[[bytes], bytes]] = {
 
 
 async def hostile(port: int, kind: str, picture: bytes) -> Outcome:
-    """One request on a connection of its own. Right is any answer that is a refusal, or none."""
+    """One hostile request on a new connection. A refusal is right, and so is no answer."""
     began = time.monotonic()
     try:
         async with asyncio.timeout(PATIENCE):
@@ -139,7 +141,7 @@ async def hostile(port: int, kind: str, picture: bytes) -> Outcome:
 
 
 async def closed_loop(port: int, cases: Sequence[Case], clients: int, seconds: float) -> list[Outcome]:
-    """Each client asks again as soon as it is answered: with one the unloaded time, with many the capacity."""
+    """Each client sends its next request after an answer. One client gives the unloaded time, many the capacity."""
     until = time.monotonic() + seconds
 
     async def client(number: int) -> list[Outcome]:
@@ -155,7 +157,7 @@ async def closed_loop(port: int, cases: Sequence[Case], clients: int, seconds: f
 async def open_loop(
     port: int, cases: Sequence[Case], clients: int, rate: float, seconds: float, share: float
 ) -> list[Outcome]:
-    """Requests become due at random times, `rate` of them a second, whatever the server does; `share` are hostile.
+    """Requests become due at random times, `rate` a second on average, whatever the server does; `share` are hostile.
 
     A request that is due while all clients wait for answers waits for one of them, and its time counts from then on.
     """

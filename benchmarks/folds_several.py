@@ -30,7 +30,10 @@ Model = tuple[NDArray, tuple[float, ...]]  # weights (features + 1, labels), thr
 
 @dataclass(frozen=True)
 class Setting:
-    """`shared`: how much of a label's noise all labels of a picture have in common. Groups as in folds.py."""
+    """`shared`: the share of a label's noise that all labels of a picture have in common.
+
+    `alike`, `copies`: see folds.py.
+    """
 
     words: str
     pictures: int
@@ -52,7 +55,7 @@ SETTINGS = (
 
 
 class World:
-    """How labels follow from images, drawn once a run."""
+    """The true relation between images and labels, drawn once a run."""
 
     def __init__(self, setting: Setting, random: np.random.Generator) -> None:
         self.setting, self.random = setting, random
@@ -62,7 +65,7 @@ class World:
         self.cuts = np.array([sqrt(2) * NormalDist().inv_cdf(1 - share) for share in shares])
 
     def pictures(self, count: int) -> tuple[NDArray, NDArray]:
-        """Images (count, features), labels bool (count, labels)."""
+        """Images, float64 (count, features), and labels, bool (count, labels)."""
         images, shared = self.random.normal(size=(count, self.setting.features)), self.setting.shared
         noise = sqrt(shared) * self.random.normal(size=(count, 1))
         noise = noise + sqrt(1 - shared) * self.random.normal(size=(count, self.setting.labels))
@@ -74,20 +77,20 @@ def logits(weights: NDArray, images: NDArray) -> NDArray:
 
 
 def trained(images: NDArray, labels: NDArray, random: np.random.Generator) -> Model:
-    kept = random.random(len(images)) < VALIDATION
-    some = np.c_[images[~kept], np.ones((~kept).sum())]
-    weights = np.linalg.solve(some.T @ some + np.eye(some.shape[1]), some.T @ (2.0 * labels[~kept] - 1))
-    return weights, several.thresholds(sigmoid(logits(weights, images[kept])), labels[kept])
+    validation = random.random(len(images)) < VALIDATION
+    some = np.c_[images[~validation], np.ones((~validation).sum())]
+    weights = np.linalg.solve(some.T @ some + np.eye(some.shape[1]), some.T @ (2.0 * labels[~validation] - 1))
+    return weights, several.thresholds(sigmoid(logits(weights, images[validation])), labels[validation])
 
 
 def answers(model: Model, images: NDArray) -> NDArray:
     return called(sigmoid(logits(model[0], images)), model[1])
 
 
-def figures(said: NDArray, labels: NDArray) -> dict[str, float]:
-    hits, either = (said & labels).sum(axis=0), said.sum(axis=0) + labels.sum(axis=0)
+def figures(predicted: NDArray, labels: NDArray) -> dict[str, float]:
+    hits, either = (predicted & labels).sum(axis=0), predicted.sum(axis=0) + labels.sum(axis=0)
     f1 = (2 * hits[either > 0] / either[either > 0]).mean()
-    return {"macro F1": float(f1), "exact match": float((said == labels).all(axis=1).mean())}
+    return {"macro F1": float(f1), "exact match": float((predicted == labels).all(axis=1).mean())}
 
 
 def intervals(value: float, alone: Interval, each: list[float]) -> dict[str, Interval]:
@@ -101,7 +104,7 @@ def intervals(value: float, alone: Interval, each: list[float]) -> dict[str, Int
 
 
 def measure(setting: Setting, runs: int) -> dict[tuple[str, str], tuple[float, float]]:
-    """For each figure and interval how often it covers, and its mean width."""
+    """For each figure and interval, the share of runs in which it contains the truth, and its mean width."""
     random = np.random.default_rng(0)
     covered, width = defaultdict(int), defaultdict(float)
     for _ in range(runs):
@@ -110,21 +113,21 @@ def measure(setting: Setting, runs: int) -> dict[tuple[str, str], tuple[float, f
         sizes = random.permutation([setting.copies] * grouped + [1] * (setting.pictures - grouped * setting.copies))
         groups = np.repeat(np.arange(len(sizes)), sizes)
         images, labels = (every[groups] for every in world.pictures(len(sizes)))
-        fold, said, each = groups % FOLDS, np.empty(labels.shape, bool), []
+        fold, predicted, each = groups % FOLDS, np.empty(labels.shape, bool), []
         for number in range(FOLDS):
             tested = fold == number
-            said[tested] = answers(trained(images[~tested], labels[~tested], random), images[tested])
-            each.append(figures(said[tested], labels[tested]))
+            predicted[tested] = answers(trained(images[~tested], labels[~tested], random), images[tested])
+            each.append(figures(predicted[tested], labels[tested]))
         fresh, real = world.pictures(FRESH)
         true = figures(answers(trained(images, labels, random), fresh), real)
-        units, pooled = folds.units(groups), figures(said, labels)
+        units, pooled = folds.units(groups), figures(predicted, labels)
         alone = {
-            "macro F1": several.macro_interval(said, labels, units),
+            "macro F1": several.macro_interval(predicted, labels, units),
             "exact match": evaluate.interval(pooled["exact match"] * units, units),
         }
         for figure, value in pooled.items():
-            found = intervals(value, alone[figure], [one[figure] for one in each])
-            for name, (low, high) in found.items():
+            measured = intervals(value, alone[figure], [one[figure] for one in each])
+            for name, (low, high) in measured.items():
                 covered[figure, name] += low <= true[figure] <= high
                 width[figure, name] += high - low
     return {key: (covered[key] / runs, width[key] / runs) for key in covered}
@@ -138,8 +141,8 @@ def main() -> None:
     for figure in ("macro F1", "exact match"):
         print(f"| synthetic data, {figure} | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
         for setting in SETTINGS:
-            found = measure(setting, runs)
-            cells = [f"{found[figure, name][0]:.1%}, {found[figure, name][1]:.3f}" for name in names]
+            measured = measure(setting, runs)
+            cells = [f"{measured[figure, name][0]:.1%}, {measured[figure, name][1]:.3f}" for name in names]
             print(f"| {setting.words} | {' | '.join(cells)} |", flush=True)
         print()
 

@@ -1,9 +1,9 @@
-"""Training steps with our kernels for depthwise convolutions, against the same modules without them.
+"""Compare training steps with our kernels for depthwise convolutions and steps of the same modules without them.
 
     .venv/bin/python benchmarks/kernels.py [--networks NAME ...] [--rounds N]
 
-One thread, and the processor time that it was given: on a shared machine the clock says little. The ways take turns in
-one process; the figures are medians. Forward, backward, Adam's fused step; random pictures.
+It measures the processor time of one thread, because wall time on a shared machine means little. A step is forward,
+backward and Adam's fused step, on random pictures. Both versions take turns in one process; the figures are medians.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from pellucid.network import zoo
 from pellucid.runtime.memory import keep_memory
 
 NETWORKS = {"efficientnet_lite0": (224, 16), "mobilenetv2_100": (224, 16), "convnext_tiny": (224, 4)}
-"""name -> side in pixels, pictures in a step"""
+"""Name -> side in pixels, pictures in a step."""
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def raced(name: str, precision: device.Precision, rounds: int) -> tuple[float, float]:
-    """Milliseconds of processor time, without and with our kernels."""
+    """Milliseconds of processor time a step: (without our kernels, with them)."""
     side, batch = NETWORKS[name]
     engine = device.choose("cpu", precision, 1)
     module = engine.place(zoo.find(name).network.module((3, side, side), 2))

@@ -1,12 +1,11 @@
-"""A server under load for minutes: every answer right, no answer 5xx, memory flat, and how long answers take.
+"""Put a server under load for minutes: check answers, statuses and memory, and measure how long answers take.
 
     python benchmarks/load.py [MODEL] [--minutes 5] [--workers N] [--clients 64] [--pictures DIR]
 
-Measures the unloaded time with one client and the capacity with many, then lets requests become due at 60% of it,
-one in ten broken or hostile. Server and clients share the machine. Without MODEL it serves `compact` at 128x128 with
-the weights that training begins with; without DIR it makes JPEG files of 446x374 that compress as photographs do. The
-exit status is 1 where an answer is wrong, 5xx or missing, or memory grows by more than a twentieth. Times are printed
-and fail nothing.
+It measures the unloaded time with one client and the capacity with many. Then requests become due at 60% of the
+capacity; one in ten is broken or hostile. Server and clients share the machine. Without MODEL it serves `compact` at
+128x128 with untrained weights. Without DIR it makes JPEG files of 446x374 that compress like photographs. The exit
+status is 1 if an answer is wrong, missing or 5xx, or if memory grows by more than a twentieth. Times do not affect it.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from PIL import Image
 
 import pellucid
 
-SHARE = 0.1  # of requests that are broken or hostile
+SHARE = 0.1  # of the requests are broken or hostile
 RATE = 0.6  # of the capacity
 GROWTH = 1.05  # of the memory, from the second tenth of the run to the last
 PICTURES = 64
@@ -43,7 +42,7 @@ HEIGHT, WIDTH = 374, 446
 
 
 def compact(folder: Path) -> Path:
-    """A model folder of `compact` at 128x128, two classes."""
+    """Write a model folder: `compact` at 128x128 with two classes and untrained weights."""
     import torch
 
     from pellucid.classifier import store
@@ -61,10 +60,10 @@ def compact(folder: Path) -> Path:
 
 
 def pictures(folder: Path | None) -> list[bytes]:
-    """Files of a folder, or made: smooth colours with noise, which compress as photographs do."""
+    """The files of a folder, or JPEG files of smooth colours with noise, which compress like photographs."""
     if folder is not None:
-        found = [path for path in sorted(folder.rglob("*")) if path.is_file()][:PICTURES]
-        return [path.read_bytes() for path in found]
+        paths = [path for path in sorted(folder.rglob("*")) if path.is_file()][:PICTURES]
+        return [path.read_bytes() for path in paths]
     made, random = [], np.random.default_rng(3)
     for _ in range(PICTURES):
         coarse = Image.fromarray(random.integers(0, 255, (12, 14, 3), dtype=np.uint8)).resize((WIDTH, HEIGHT))
@@ -77,14 +76,14 @@ def pictures(folder: Path | None) -> list[bytes]:
 
 @contextmanager
 def server(model: Path, workers: int, log: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """`pellucid serve` in a process of its own, and its port."""
+    """A process that runs `pellucid serve`, and its port."""
     command = [sys.executable, "-m", "pellucid", "serve", f"model={model}", "--port", "0", "--workers", str(workers)]
     with log.open("w") as file, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file, text=True) as process:
         assert process.stdout is not None
-        said = process.stdout.readline()
-        address = re.search(r"http://127\.0\.0\.1:(\d+)", said)
+        first_line = process.stdout.readline()
+        address = re.search(r"http://127\.0\.0\.1:(\d+)", first_line)
         if address is None:
-            raise SystemExit(f"The server did not start: {said}{log.read_text()}")
+            raise SystemExit(f"The server did not start: {first_line}{log.read_text()}")
         try:
             yield process, int(address[1])
         finally:
@@ -93,18 +92,18 @@ def server(model: Path, workers: int, log: Path) -> Iterator[tuple[subprocess.Po
 
 
 def memory(process: int) -> float:
-    """MB of a process and its children; what they share counts once (PSS)."""
+    """MB of a process and its children. Shared pages count once (PSS)."""
     children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
     total = 0
     for each in (process, *children):
-        found = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{each}/smaps_rollup").read_text(), re.MULTILINE)
-        total += int(found[1]) if found else 0
+        shared = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{each}/smaps_rollup").read_text(), re.MULTILINE)
+        total += int(shared[1]) if shared else 0
     return total / 1e3
 
 
 @dataclass(eq=False)
 class Watch:
-    """The memory of a server, looked at each second."""
+    """The memory of a server in MB, sampled every second."""
 
     process: int
     samples: list[float] = field(default_factory=list)
@@ -126,7 +125,7 @@ class Watch:
 
     @property
     def first_and_last(self) -> tuple[float, float]:
-        """Medians of the second tenth and of the last: at first all that is needed is loaded."""
+        """Medians of the second tenth and the last tenth. The first tenth still loads code."""
         tenth = max(1, len(self.samples) // 10)
         return statistics.median(self.samples[tenth : 2 * tenth] or self.samples), statistics.median(
             self.samples[-tenth:]
@@ -167,31 +166,33 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--pictures", type=Path)
     parser.add_argument("--measure", type=float, default=10, help="seconds for the unloaded time, and for the capacity")
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        model = given.model or compact(Path(temporary) / "model")
-        contents = pictures(given.pictures)
+        model = options.model or compact(Path(temporary) / "model")
+        contents = pictures(options.pictures)
         answers = pellucid.load(model).predict(contents)
         cases = [Case(each, answer.probabilities or {}) for each, answer in zip(contents, answers, strict=True)]
         log = Path(temporary) / "log"
-        with server(model, given.workers, log) as (process, port):
-            asyncio.run(closed_loop(port, cases, 8, given.measure / 3))  # what is loaded late is loaded
-            alone = asyncio.run(closed_loop(port, cases, 1, given.measure))
+        with server(model, options.workers, log) as (process, port):
+            asyncio.run(closed_loop(port, cases, 8, options.measure / 3))  # loads what the server loads late
+            alone = asyncio.run(closed_loop(port, cases, 1, options.measure))
             unloaded = percentile([each.seconds for each in alone], 0.5)
             began = time.monotonic()
-            many = asyncio.run(closed_loop(port, cases, 16, given.measure))
+            many = asyncio.run(closed_loop(port, cases, 16, options.measure))
             capacity = sum(each.status == 200 for each in many) / (time.monotonic() - began)
             watch = Watch(process.pid)
             with watch.watching():
-                loaded = asyncio.run(open_loop(port, cases, given.clients, capacity * RATE, given.minutes * 60, SHARE))
-        found = report([*alone, *many, *loaded], watch, unloaded, capacity)
-        found.update(report(loaded, watch, unloaded, capacity))
+                loaded = asyncio.run(
+                    open_loop(port, cases, options.clients, capacity * RATE, options.minutes * 60, SHARE)
+                )
+        summary = report([*alone, *many, *loaded], watch, unloaded, capacity)
+        summary.update(report(loaded, watch, unloaded, capacity))
         faults = [line for line in log.read_text().splitlines() if '"event": "fault"' in line]
-    print(json.dumps(found, indent=1))
+    print(json.dumps(summary, indent=1))
     for line in faults[:3]:
         print(line)
     first, last = watch.first_and_last
-    failed = found["wrong"] or found["server_errors"] or faults or last > first * GROWTH
+    failed = summary["wrong"] or summary["server_errors"] or faults or last > first * GROWTH
     return 1 if failed else 0
 
 

@@ -1,10 +1,10 @@
-"""Requests answered by `pellucid serve` and by LitServe as its documentation writes it, taking turns.
+"""Measure `pellucid serve` and LitServe, used as in its documentation, in turns.
 
     python benchmarks/served.py --litserve PYTHON [--seconds 10] [--turns 2]
 
-PYTHON is of an environment with litserve, torch and Pillow. Both serve `compact` at 128x128 with the same weights; 16
-clients send JPEG files of 446x374 and ask again as soon as they are answered. A row has requests a second and the
-server's processor time for each, which other programs on the machine disturb less.
+PYTHON belongs to an environment with litserve, torch and Pillow. Both serve `compact` at 128x128 with the same weights.
+16 clients send JPEG files of 446x374, each the next one as soon as it has an answer. A row shows requests a second and
+the server's processor time for each request, which depends less on other programs.
 """
 
 from __future__ import annotations
@@ -63,20 +63,20 @@ if __name__ == "__main__":
 
 
 def raw(content: bytes) -> bytes:
-    """A picture as the body."""
+    """A request with the picture as its body."""
     return f"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content
 
 
 def form(content: bytes) -> bytes:
-    """A picture as a file of a form, which LitServe takes."""
+    """A request with the picture as a file of a form, as LitServe takes it."""
     part = b'--edge\r\nContent-Disposition: form-data; name="content"; filename="a.jpg"\r\n\r\n'
     body = part + content + b"\r\n--edge--\r\n"
     kind = "Content-Type: multipart/form-data; boundary=edge"
     return f"POST /predict HTTP/1.1\r\nHost: x\r\n{kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-async def asked(port: int, requests: Sequence[bytes], seconds: float) -> int:
-    """How many requests were answered, by status 200 all of them."""
+async def answered(port: int, requests: Sequence[bytes], seconds: float) -> int:
+    """The number of answered requests. Raises AssertionError if a status is not 200."""
     until, count = time.monotonic() + seconds, 0
 
     async def client(number: int) -> None:
@@ -96,7 +96,7 @@ async def asked(port: int, requests: Sequence[bytes], seconds: float) -> int:
 
 
 def family(process: int) -> list[int]:
-    """A process and all below it."""
+    """The ids of a process and of all its descendants."""
     below = []
     for thread in os.listdir(f"/proc/{process}/task"):
         children = Path(f"/proc/{process}/task/{thread}/children").read_text().split()
@@ -105,7 +105,7 @@ def family(process: int) -> list[int]:
 
 
 def processor(process: int) -> float:
-    """Seconds of processor time of a process and all below it."""
+    """Seconds of processor time of a process and all its descendants."""
     ticks = 0
     for each in family(process):
         fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
@@ -114,9 +114,9 @@ def processor(process: int) -> float:
 
 
 def measure(name: str, process: int, port: int, requests: Sequence[bytes], seconds: float) -> None:
-    asyncio.run(asked(port, requests, WARM))
+    asyncio.run(answered(port, requests, WARM))
     before, began = processor(process), time.monotonic()
-    count = asyncio.run(asked(port, requests, seconds))
+    count = asyncio.run(answered(port, requests, seconds))
     took, used = time.monotonic() - began, processor(process) - before
     print(f"{name:24} {count / took:7.0f} requests/s {1e3 * used / count:7.2f} ms of processor time each", flush=True)
 
@@ -150,7 +150,7 @@ def main() -> None:
     parser.add_argument("--litserve", required=True)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--turns", type=int, default=2)
-    given = parser.parse_args()
+    options = parser.parse_args()
     contents = load.pictures(None)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -160,10 +160,10 @@ def main() -> None:
         module = store.load(model).module
         torch.jit.save(torch.jit.trace(module, torch.zeros(1, 3, 128, 128)), str(folder / "model.pt"))
         (folder / "peer.py").write_text(SCRIPT)
-        for _ in range(given.turns):
+        for _ in range(options.turns):
             for workers in sorted({1, os.cpu_count() or 1}):
-                pellucid(model, workers, contents, given.seconds)
-                litserve(given.litserve, folder, workers, contents, given.seconds)
+                pellucid(model, workers, contents, options.seconds)
+                litserve(options.litserve, folder, workers, contents, options.seconds)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ from tables import OURS, Run, compared, failure, grouped, number, seconds, table
 
 TITLE = "Accuracy for time"
 ABOUT = (
-    "Both have the same training and test pictures, 70% and 15%; another 15% choose Pellucid's epoch. Keras: the "
-    "small network of its blog with shear, zoom and mirror, RMSprop, batch 32, with its last weights when the minutes "
-    "since the command's start are over; they do not include the test. Pellucid: its own network and settings."
+    "Both have the same training and test pictures, 70% and 15%; another 15% choose Pellucid's epoch. Keras "
+    "trains the small network of its blog with shear, zoom and mirror, RMSprop and batch 32, and uses its last "
+    "weights. Its minutes begin with the command and do not include the test. Pellucid uses its default network and "
+    "settings."
 )
 SEEDS = 3
 PEER = "keras-tensorflow"

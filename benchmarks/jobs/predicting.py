@@ -28,12 +28,12 @@ ABOUT = (
     "The article's network at 300x300, from picture files to a CSV file of probabilities, each a whole command. A "
     "folder: {count:,} pictures divided by the command's whole time, and by that time without the time of one "
     "picture. One picture: the command's whole time, with nothing loaded before except the system's own cache of "
-    "files. A runtime gets Pellucid's graph of the network, and computes in float32 as Pellucid does."
+    "files. The runtimes get Pellucid's graph of the network and compute in float32, as Pellucid does."
 )
-BESIDE = "Each network by the runtimes alone, {counts}:"
+BESIDE = "Other networks, beside the runtimes only, {counts}:"
 FOLDER, ONE = "a folder", "one picture"
 GROUP = 8  # pictures that a runtime takes at once
-# network -> side in pixels, pictures in the folder, and what the folder's rate should be, against the best peer
+# network -> side in pixels, pictures in the folder, and the goal for the folder's rate against the best peer
 RUN = {"compact": (128, 2000, "1.2"), "efficientnet_lite0": (224, 1000, "1.0"), "resnet18": (224, 500, "1.0")}
 
 
@@ -56,7 +56,7 @@ def cases(setting: Setting) -> Iterator[Case]:
 
 
 def _trained(setting: Setting, few: Path, name: str, network: str, side: int) -> dict[str, Any]:
-    """The inputs of a contender's `predict`, after it has trained a network for an epoch."""
+    """Train a contender's network for an epoch, and return the inputs of its `predict`."""
     model = str(setting.work / f"model-{network}-{name}")
     inputs = {"pictures": str(few), "network": network, "side": side, "batch": 16, "epochs": 1, "out": model}
     perform(name, "train", inputs, setting.environments, setting.limit)
@@ -67,7 +67,7 @@ def _turns(setting: Setting, ready: list[tuple[str, dict[str, Any]]], count: int
     many = samples.flat(setting.pictures, setting.work / f"answered{suffix[2:]}", count)
     for name, inputs in ready:
         yield Case(FOLDER + suffix, name, "predict", {**inputs, "pictures": str(many)})
-    for _ in range(1 if setting.quick else 3):  # short, so it gets more turns
+    for _ in range(1 if setting.quick else 3):  # short runs vary more, so there are more of them
         for name, inputs in ready:
             yield Case(ONE + suffix, name, "predict", {**inputs, "pictures": str(next(many.iterdir()))})
 
@@ -102,7 +102,7 @@ def report(runs: list[Run]) -> str:
 
 
 def _beside(runs: list[Run]) -> list[str]:
-    """The table of the networks that only runtimes compute beside Pellucid; nothing where there are no runs of it."""
+    """The table of the networks that only runtimes and Pellucid compute; empty if there are no such runs."""
     rows, counts = [], []
     for network in RUN:
         folders, ones = grouped(runs, f"{FOLDER}, {network}"), grouped(runs, f"{ONE}, {network}")

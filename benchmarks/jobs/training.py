@@ -26,9 +26,9 @@ TITLE = "Training steps"
 ABOUT = (
     "Pictures a second in training steps with Adam, without augmentation, including everything between two steps. The "
     "pictures are already decoded, in memory for the peers, in its store for Pellucid. Peak memory is that of the "
-    "whole process, including decoding and compiling. `compact`, `resnet18` and `efficientnet_lite0` meet the PyTorch "
-    "peers only. All of `efficientnet_lite0` is trained, from random weights; the tuned PyTorch computes it in "
-    "float32, which is faster there."
+    "whole process, including decoding and compiling. Only the PyTorch peers train `compact`, `resnet18` and "
+    "`efficientnet_lite0`. All of `efficientnet_lite0` is trained, from random weights; the tuned PyTorch computes it "
+    "in float32, which is faster there."
 )
 PICTURES = 512
 PYTORCH_ONLY = ("compact", "resnet18", "efficientnet_lite0")

@@ -22,10 +22,10 @@ from tables import (
 
 TITLE = "From known weights"
 ABOUT = (
-    "`pellucid train photos/` with its defaults, beside two PyTorch scripts with EfficientNet-Lite0's same published "
+    "`pellucid train photos/` with its defaults, beside two PyTorch scripts with the same published EfficientNet-Lite0 "
     "weights. The first is written as in tutorials (5 epochs, the frozen backbone in each of them). The second "
-    "computes each picture's features once, in bfloat16, and fits the head with scikit-learn. 70% to train on, 15% to "
-    "choose by, 15% to test on, the same for all. The whole command is timed: start, decoding, training, test, "
+    "computes each picture's features once, in bfloat16, and fits the head with scikit-learn. All use the same 70% to "
+    "train on, 15% to choose by and 15% to test on. The whole command is timed: start, decoding, training, test, "
     "saving."
 )
 SEEDS = 3
@@ -48,7 +48,7 @@ def accuracy(run: Run) -> float | None:
 
 
 def mean(runs: list[Run], contender: str) -> float | None:
-    """Over the splits, each with all its turns."""
+    """The mean accuracy of a contender over all its runs; None if there are none."""
     values = [
         value for run in runs if run["contender"] == contender and "failed" not in run for value in [accuracy(run)]
     ]

@@ -1,4 +1,4 @@
-"""Keras 3 in the style of its guides, on the backend that KERAS_BACKEND names. Prints one line of JSON.
+"""Keras 3 in the style of its guides, on the backend named by KERAS_BACKEND. Prints one line of JSON.
 
 python keras3.py VERB JSON-OF-ARGUMENTS
 """
@@ -104,7 +104,7 @@ def rate(pictures: str, network: str, side: int, batch: int, seconds: float) -> 
 
 
 def predict(model: str, pictures: str, network: str, side: int, batch: int, out: str) -> dict[str, Any]:
-    """A picture or a folder of them -> a CSV with each one's probabilities."""
+    """Write the probabilities of a picture, or of a folder of pictures, as CSV."""
     trained = keras.saving.load_model(f"{model}.keras")
     if Path(pictures).is_dir():
         names = sorted(path.name for path in Path(pictures).iterdir())

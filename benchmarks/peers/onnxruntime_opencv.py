@@ -1,7 +1,7 @@
-"""ONNX Runtime by someone who knows it: OpenCV decodes, each core has a group of pictures of its own, float32.
+"""Expert ONNX Runtime: OpenCV decodes, each core takes its own groups of pictures, float32.
 
-python onnxruntime_opencv.py predict JSON-OF-ARGUMENTS; prints one line of JSON. `model`: an ONNX file that takes uint8
-(n, side, side, 3) as "images" and gives logits.
+python onnxruntime_opencv.py predict JSON-OF-ARGUMENTS; prints one line of JSON. `model`: an ONNX file from "images",
+uint8 (n, side, side, 3), to logits.
 """
 
 import csv
@@ -17,7 +17,7 @@ import onnxruntime
 
 
 def predict(model: str, pictures: str, side: int, batch: int, out: str) -> dict[str, int]:
-    cv2.setNumThreads(0)  # the threads below have the cores
+    cv2.setNumThreads(0)  # the threads below use the cores
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

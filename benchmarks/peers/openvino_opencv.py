@@ -1,7 +1,7 @@
-"""OpenVINO by someone who knows it: OpenCV decodes, each core has a group of pictures and a stream of its own, float32.
+"""Expert OpenVINO: OpenCV decodes, each core takes its own groups of pictures and its own stream, float32.
 
-python openvino_opencv.py predict JSON-OF-ARGUMENTS; prints one line of JSON. `model`: an ONNX file that takes uint8
-(n, side, side, 3) as "images" and gives logits.
+python openvino_opencv.py predict JSON-OF-ARGUMENTS; prints one line of JSON. `model`: an ONNX file from "images",
+uint8 (n, side, side, 3), to logits.
 """
 
 import csv
@@ -18,7 +18,7 @@ import openvino
 
 
 def predict(model: str, pictures: str, side: int, batch: int, out: str) -> dict[str, int]:
-    cv2.setNumThreads(0)  # the threads below have the cores
+    cv2.setNumThreads(0)  # the threads below use the cores
     paths = sorted(Path(pictures).iterdir()) if Path(pictures).is_dir() else [Path(pictures)]
     groups = [paths[at : at + batch] for at in range(0, len(paths), batch)]
     cores = max(1, min(os.cpu_count() or 1, len(groups)))

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 
 def build(network: str, classes: int = 2) -> nn.Module:
-    """`article`, `small` and `tiny` get the width of their first dense layer from the first batch."""
+    """Build a network. `article`, `small` and `tiny` take the width of their first dense layer from the first batch."""
     return nn.Sequential(*LAYERS[network](classes))
 
 
@@ -61,7 +61,7 @@ def resnet18(classes: int) -> list[nn.Module]:
 
 
 class Same(nn.Conv2d):
-    """With TensorFlow's "same" padding, as EfficientNet-Lite was published: the odd zero comes after."""
+    """A convolution with TensorFlow's "same" padding, as in EfficientNet-Lite: the odd zero comes last."""
 
     def forward(self, input: Tensor) -> Tensor:
         size, step = self.kernel_size[0], self.stride[0]
@@ -77,7 +77,7 @@ def same(before: int, filters: int, size: int, stride: int = 1, groups: int = 1)
 
 
 class Inverted(nn.Module):
-    """Widened, each channel filtered, narrowed; beside a shortcut where the shape stays."""
+    """Widens, filters each channel and narrows, with a shortcut if the shape does not change."""
 
     def __init__(self, before: int, filters: int, size: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ LAYERS = {
 
 
 def ready(network: str, side: int) -> nn.Module:
-    """The network with every width known."""
+    """The network, after one batch has set all widths."""
     model = build(network).eval()
     with torch.no_grad():
         model(torch.zeros(1, 3, side, side))

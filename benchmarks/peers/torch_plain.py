@@ -109,7 +109,7 @@ class Files(Dataset):
 
 
 def predict(model: str, pictures: str, network: str, side: int, batch: int, out: str) -> dict[str, Any]:
-    """A picture or a folder of them -> a CSV with each one's probabilities."""
+    """Write the probabilities of a picture, or of a folder of pictures, as CSV."""
     paths = sorted(Path(pictures).iterdir()) if Path(pictures).is_dir() else [Path(pictures)]
     trained = ready(network, side).eval()
     trained.load_state_dict(torch.load(f"{model}.pt", weights_only=True))

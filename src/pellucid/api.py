@@ -173,15 +173,16 @@ def export(
 ) -> Exported:
     """Write the classifier in a model folder as one file for other programs, and check it on real pictures.
 
-    `format`: "onnx", for ONNX Runtime and what else reads ONNX. The file takes a picture's pixels, uint8 (H, W, 3), and
-    gives probabilities: the network's weights, resizing, standardising and temperature are in it, and the class names
-    and the model card as metadata. `pictures`: what the check runs on, as for `predict`, at most 32; by default those
-    that the model kept for its reported figure, or the thumbnails of its card where these are gone. `trust`: as for
-    `load`.
+    `format`: "onnx", for ONNX Runtime and other programs that read ONNX. The file's input is a picture's pixels, uint8
+    (H, W, 3), RGB and upright; its outputs are probabilities and logits, float32 (classes,). It contains the weights,
+    the resizing, the standardising and the temperature. Its metadata holds the class names and the model card.
 
-    Raises ExportError where the file says something else than the model, and then writes nothing; where a network
-    cannot be exported; and where no picture is there to check it on. Raises RecipeError for an unknown format,
-    ArtefactError and StorageError.
+    `pictures`: the pictures to compare on, as for `predict`, at most 32. By default those behind the model's reported
+    figure; if these are gone, the thumbnails of its card. `trust`: as for `load`.
+
+    Raises ExportError if a probability differs too far from the model's, if the network cannot be exported, or if there
+    is no usable picture; then nothing is written. Raises RecipeError for an unknown format or a wrong ending,
+    ArtefactError for a damaged model folder, StorageError if the file cannot be written.
     """
     from pellucid.classifier.predict.expand import expand
     from pellucid.classifier.predict.pictures import is_one

@@ -346,15 +346,15 @@ def test_of_several_one_that_is_predicted_as_the_other_class_is_reported(
     (here / "0-why-not-blue.png").unlink()
     same = here / "same.png"
     shutil.copy(other, same)
-    said = f"not compared: {same}: --why-not is 'blue', which is predicted already\n"
+    message = f"not compared: {same}: --why-not is 'blue', which is predicted already\n"
     result = pellucid("explain", trained, same, picture, "--why-not", "blue")
-    assert (result.status, result.out, result.err) == (3, alone, said)
+    assert (result.status, result.out, result.err) == (3, alone, message)
     assert (here / "0-why-not-blue.png").is_file()
     (here / "0-why-not-blue.png").unlink()
 
     result = pellucid("explain", trained, same, picture, "--why-not", "blue", "--json")
     first, second = json.loads(result.out)
-    assert (result.status, result.err) == (3, said)
+    assert (result.status, result.err) == (3, message)
     assert first["why_not"] == {"error": "--why-not is 'blue', which is predicted already"}
     assert first["predicted"] == "blue"
     assert second["why_not"]["written"] == "0-why-not-blue.png"

@@ -412,8 +412,8 @@ def test_the_address_is_printed_as_soon_as_it_answers(
 
     monkeypatch.setattr(servers, "serve", serve)
     assert servers.run(trained, photos / "red" / "1.png", 0, False) == 0
-    said = rf"{re.escape(str(trained))} is open at http://127\.0\.0\.1:\d+/ \(Ctrl-C ends it\)\.\n"
-    assert re.fullmatch(said, printed[0])
+    line = rf"{re.escape(str(trained))} is open at http://127\.0\.0\.1:\d+/ \(Ctrl-C ends it\)\.\n"
+    assert re.fullmatch(line, printed[0])
     assert capsys.readouterr().out == "", "once"
 
 

@@ -1,4 +1,4 @@
-"""Gradients of depthwise convolutions by kernels of ours, held against PyTorch's own."""
+"""Our kernels' gradients of depthwise convolutions, compared with PyTorch's."""
 
 from typing import Any
 
@@ -16,13 +16,13 @@ from pellucid.runtime import team
 def gradients(call: Any, module: nn.Module, images: Tensor, precision: Any = "float32") -> list[Tensor]:
     """The outputs, then the gradients of the pictures and of every parameter, of a sum with many weights."""
     module.zero_grad()
-    given = images.clone().requires_grad_()
+    inputs = images.clone().requires_grad_()
     with Engine("cpu", precision, 1, ()).autocast():
-        outputs = call(given)
+        outputs = call(inputs)
     weights = torch.linspace(-1, 1, outputs.numel()).view(outputs.shape)
     (outputs.float() * weights).sum().backward()
-    assert given.grad is not None
-    return [outputs.detach(), given.grad, *(p.grad for p in module.parameters() if p.grad is not None)]
+    assert inputs.grad is not None
+    return [outputs.detach(), inputs.grad, *(p.grad for p in module.parameters() if p.grad is not None)]
 
 
 def assert_close(ours: list[Tensor], theirs: list[Tensor], most: float) -> None:
@@ -45,7 +45,7 @@ CASES = [
 
 @pytest.mark.parametrize(("channels", "size", "stride", "padding", "bias"), CASES)
 @pytest.mark.parametrize(("precision", "most"), [("float32", 1e-5), ("bfloat16", 0.02)])
-def test_every_gradient_is_that_of_pytorch(
+def test_every_gradient_equals_pytorchs(
     channels: int, size: Any, stride: Any, padding: Any, bias: bool, precision: Any, most: float
 ) -> None:
     torch.manual_seed(1)
@@ -54,7 +54,7 @@ def test_every_gradient_is_that_of_pytorch(
     assert depthwise.applies(module)
 
     theirs = gradients(module, module, images)
-    ours = [gradients(kernels.forward(module, module, threads), module, images, precision) for threads in (1, 2)]
+    ours = [gradients(kernels.forward(module, threads), module, images, precision) for threads in (1, 2)]
 
     ours_32 = [part.float() for part in ours[0]]
     assert_close(ours_32, theirs, most)
@@ -63,13 +63,13 @@ def test_every_gradient_is_that_of_pytorch(
         assert torch.equal(one, other)  # the number of threads changes no bit
 
 
-def test_where_pytorch_has_other_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_team_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(1)
     module = nn.Conv2d(40, 40, 5, groups=40)
     images = torch.randn(2, 40, 8, 8).contiguous(memory_format=torch.channels_last)
-    here = gradients(kernels.forward(module, module, 2), module, images)
+    here = gradients(kernels.forward(module, 2), module, images)
     monkeypatch.setattr(team, "is_there", lambda: False)
-    elsewhere = gradients(kernels.forward(module, module, 2), module, images)
+    elsewhere = gradients(kernels.forward(module, 2), module, images)
     for one, other in zip(here, elsewhere, strict=True):
         assert torch.equal(one, other)
 
@@ -79,16 +79,16 @@ def test_a_filter_of_bfloat16_is_summed_in_float32() -> None:
     module = nn.Conv2d(16, 16, 5, groups=16, bias=False)
     images = torch.ones(1, 16, 68, 68).contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
-        kernels.forward(module, module, 1)(images).float().sum().backward()
+        kernels.forward(module, 1)(images).float().sum().backward()
     assert module.weight.grad is not None
     assert torch.equal(module.weight.grad, torch.full((16, 1, 5, 5), 4096.0))
 
 
-def test_a_picture_in_plain_order_and_a_gradient_that_is_spread_out() -> None:
+def test_plain_memory_order_and_an_expanded_gradient() -> None:
     torch.manual_seed(2)
     module = nn.Sequential(nn.Conv2d(16, 16, 5, groups=16), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     images = torch.randn(2, 16, 12, 12)
-    assert_close(gradients(kernels.forward(module, module, 1), module, images), gradients(module, module, images), 1e-5)
+    assert_close(gradients(kernels.forward(module, 1), module, images), gradients(module, module, images), 1e-5)
 
 
 @pytest.mark.parametrize(
@@ -108,41 +108,41 @@ def test_which_convolutions_are_taken(written: str, whole: bool) -> None:
     module = text.parse(f"conv(32, 1) {written} globalavgpool dense").module((3, 16, 16), 2)
     images = torch.randn(2, 3, 16, 16)
     assert depthwise.applies(module) == whole
-    taken = "_DepthwiseBackward" in names(kernels.forward(module, module, 1)(images).grad_fn)
+    taken = "_DepthwiseBackward" in names(kernels.forward(module, 1)(images).grad_fn)
     assert taken == whole
-    assert_close(gradients(kernels.forward(module, module, 1), module, images), gradients(module, module, images), 1e-4)
+    assert_close(gradients(kernels.forward(module, 1), module, images), gradients(module, module, images), 1e-4)
 
 
 def names(node: Any) -> set[str]:
-    """Of every step of a graph of gradients."""
-    found, left = set(), [node]
+    """The names of all nodes in a graph of gradients."""
+    names, left = set(), [node]
     while left:
         here = left.pop()
         if here is not None:
-            found.add(here.name())
+            names.add(here.name())
             left += [before for before, _ in here.next_functions]
-    return found
+    return names
 
 
-def test_numbers_of_other_kinds_stay_with_pytorch() -> None:
+def test_pytorch_computes_other_dtypes() -> None:
     module = nn.Conv2d(16, 16, 5, groups=16).double()
     images = torch.randn(1, 16, 8, 8, dtype=torch.float64)
     assert not depthwise.applies(module)
-    assert torch.equal(kernels.forward(module, module, 1)(images), module(images))
+    assert torch.equal(kernels.forward(module, 1)(images), module(images))
 
 
-def test_without_gradients_the_module_runs_as_it_is() -> None:
+def test_without_gradients_the_module_runs_unchanged() -> None:
     module = nn.Conv2d(16, 16, 5, groups=16)
     images = torch.randn(1, 16, 8, 8)
     with torch.inference_mode():
-        assert torch.equal(kernels.forward(module, module, 1)(images), module(images))
+        assert torch.equal(kernels.forward(module, 1)(images), module(images))
 
 
 def test_a_frozen_filter_gets_no_gradient() -> None:
     module = nn.Conv2d(16, 16, 5, groups=16)
     module.weight.requires_grad_(False)
     images = torch.randn(1, 16, 8, 8, requires_grad=True)
-    kernels.forward(module, module, 1)(images).sum().backward()
+    kernels.forward(module, 1)(images).sum().backward()
     assert module.weight.grad is None
     assert module.bias is not None
     np.testing.assert_allclose(module.bias.grad, np.full(16, 16.0))

@@ -41,7 +41,7 @@ def test_the_steps_have_the_precision_of_a_training(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(probe, "time", SimpleNamespace(perf_counter=perf_counter))
     engine = replace(ENGINE, precision="bfloat16")
-    depthwise = text.parse("conv(4, 3) conv(4, 3, groups=4) relu flatten dense")
+    depthwise = text.parse("conv(4, 3) conv(4, 5, groups=4) relu flatten dense")
     plain = text.parse("conv(4, 3) conv(4, 3) relu flatten dense")
 
     def taken(network: Network, requested: Precision) -> str:

@@ -1,4 +1,4 @@
-"""A model folder as one ONNX file: what it holds, that it says what the model says, and what stops an export."""
+"""Exporting a model folder as one ONNX file: its content, its agreement with the model, and the errors."""
 
 import json
 import subprocess
@@ -41,20 +41,20 @@ def metadata(path: Path) -> dict[str, str]:
     return {entry.key: entry.value for entry in onnx.load(str(path)).metadata_props}
 
 
-def test_the_command_line_says_what_was_written_and_compared(
+def test_the_command_prints_the_file_and_the_comparison(
     trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     from pellucid.app.cli import main
 
     out = tmp_path / "a.onnx"
     assert main(["export", str(trained), str(out), "--json"]) == 0
-    told = json.loads(capfd.readouterr().out)
-    assert told["path"] == str(out)
-    assert told["bytes"] == out.stat().st_size
-    assert 0 <= told["difference"] <= told["bound"] == 1e-4
-    assert told["pictures"] >= 4
+    written = json.loads(capfd.readouterr().out)
+    assert written["path"] == str(out)
+    assert written["bytes"] == out.stat().st_size
+    assert 0 <= written["difference"] <= written["bound"] == 1e-4
+    assert written["pictures"] >= 4
     assert main(["export", str(trained), str(out)]) == 0  # an earlier export is replaced
-    assert f"{out}: 0.0 MB.\nCompared with the model on {told['pictures']} pictures: no" in capfd.readouterr().out
+    assert f"{out}: 0.0 MB.\nCompared with the model on {written['pictures']} pictures: no" in capfd.readouterr().out
 
 
 def test_other_programs_get_probabilities_from_pixels(exported: Path, trained: Path, files: list[Path]) -> None:
@@ -69,7 +69,7 @@ def test_other_programs_get_probabilities_from_pixels(exported: Path, trained: P
     assert metadata(exported)[CARD] == (trained / "README.md").read_text()
 
 
-def test_predict_takes_the_file_as_it_takes_the_folder(
+def test_predict_accepts_the_file_like_the_folder(
     exported: Path, trained: Path, photos: Path, files: list[Path]
 ) -> None:
     theirs, ours = (list(pellucid.predict(model, [photos, "nowhere.png"])) for model in (trained, exported))
@@ -120,11 +120,11 @@ def test_every_form_and_several_labels(
     network = parse(
         "conv(4, 3, padding=same, stride=2) batchnorm relu6 gate(globalavgpool dense(4) sigmoid) flatten dense"
     )
-    given, scale = pellucid.load(trained), pellucid.load(trained).standardise
+    classifier, scale = pellucid.load(trained), pellucid.load(trained).standardise
     few = replace(scale, mean=scale.mean[: form.channels], deviation=scale.deviation[: form.channels])
     module = network.module((form.channels, form.height, form.width), 3).eval()
     about = {"classes": ("a", "ö", "c, d"), "temperature": 1.7, "thresholds": thresholds, "standardise": few}
-    store.save(tmp_path / "model", replace(given, network=network, module=module, form=form, **about), {})
+    store.save(tmp_path / "model", replace(classifier, network=network, module=module, form=form, **about), {})
     out = tmp_path / "out.onnx"
     done = pellucid.export(tmp_path / "model", out, pictures=files)
     assert done.pictures == len(files)
@@ -136,7 +136,7 @@ def test_every_form_and_several_labels(
     assert np.abs(p - probabilities(ours)[0]).max() <= 1e-6
 
 
-def test_an_export_that_says_something_else_is_refused_and_nothing_written(
+def test_an_export_that_disagrees_is_refused_and_not_written(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def colder(saved, card):
@@ -144,26 +144,24 @@ def test_an_export_that_says_something_else_is_refused_and_nothing_written(
 
     monkeypatch.setitem(formats.FORMATS, "onnx", replace(formats.FORMATS["onnx"], write=colder))
     with pytest.raises(
-        ExportError, match=r"was not exported: a probability of .* differs by .*, and 0\.0001 is allowed"
+        ExportError, match=r"was not exported: a probability of .* differs by .*; at most 0\.0001 is allowed"
     ):
         pellucid.export(trained, tmp_path / "a.onnx")
     assert list(tmp_path.iterdir()) == []
     monkeypatch.setitem(formats.FORMATS, "onnx", replace(formats.FORMATS["onnx"], write=lambda saved, card: b"none"))
-    with pytest.raises(ExportError, match=r"was not exported: .* is damaged, or no ONNX file"):
+    with pytest.raises(ExportError, match=r"was not exported: .* is damaged, or not an ONNX file"):
         pellucid.export(trained, tmp_path / "a.onnx")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_where_the_pictures_are_gone_those_of_the_card_are_taken(
-    model: Path, tmp_path: Path, files: list[Path]
-) -> None:
+def test_the_cards_pictures_replace_missing_ones(model: Path, tmp_path: Path, files: list[Path]) -> None:
     (model / "split.csv").unlink()
     count = len(list((model / "thumbnails").iterdir()))
     assert count > 0
     assert pellucid.export(model, tmp_path / "a.onnx").pictures == count
     for thumbnail in (model / "thumbnails").iterdir():
         thumbnail.unlink()
-    with pytest.raises(ExportError, match=r"no picture to check the export of .* on: name some with --pictures"):
+    with pytest.raises(ExportError, match=r"no usable pictures to check the export of .*\. Name some with --pictures"):
         pellucid.export(model, tmp_path / "b.onnx")
     assert not (tmp_path / "b.onnx").exists()
     assert pellucid.export(model, tmp_path / "b.onnx", pictures=files[0]).pictures == 1
@@ -171,54 +169,52 @@ def test_where_the_pictures_are_gone_those_of_the_card_are_taken(
 
 
 @pytest.mark.parametrize(
-    ("out", "content", "kind", "said"),
+    ("out", "content", "kind", "message"),
     [
-        ("a.pt", None, RecipeError, r"a\.pt has to end in \.onnx: write a\.onnx\."),
+        ("a.pt", None, RecipeError, r"a\.pt must end in \.onnx, such as a\.onnx\."),
         ("a.onnx", b"diary", StorageError, "already exists and was not exported by Pellucid: nothing of yours"),
         ("none/a.onnx", None, StorageError, "could not be written: No such file or directory"),
     ],
 )
-def test_places_that_are_refused(trained: Path, tmp_path: Path, out, content, kind, said) -> None:
+def test_places_that_are_refused(trained: Path, tmp_path: Path, out, content, kind, message) -> None:
     if content is not None:
         (tmp_path / out).write_bytes(content)
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(kind, match=said):
+    with pytest.raises(kind, match=message):
         pellucid.export(trained, tmp_path / out)
     assert sorted(tmp_path.rglob("*")) == before
     if content is not None:
         assert (tmp_path / out).read_bytes() == content
 
 
-def test_an_unknown_format_is_told(trained: Path, tmp_path: Path) -> None:
+def test_an_unknown_format_is_an_error(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"Format 'onx' is unknown\. Did you mean onnx\? Formats: onnx\."):
         pellucid.export(trained, tmp_path / "a.onnx", format="onx")
 
 
-def test_damaged_and_foreign_files_are_told_in_one_line(
-    exported: Path, tmp_path: Path, pellucid_line: Callable
-) -> None:
+def test_damaged_and_foreign_files_give_one_line(exported: Path, tmp_path: Path, pellucid_line: Callable) -> None:
     whole = exported.read_bytes()
     foreign = onnx.load_from_string(whole)
     del foreign.metadata_props[:]
     broken = onnx.load_from_string(whole)
     next(entry for entry in broken.metadata_props if entry.key == ABOUT).value = '{"format": 9}'
     cases = {
-        "cut": (whole[:-900], "is damaged, or no ONNX file"),
-        "empty": (b"", "is damaged, or no ONNX file"),
+        "cut": (whole[:-900], "is damaged, or not an ONNX file"),
+        "empty": (b"", "is damaged, or not an ONNX file"),
         "foreign": (foreign.SerializeToString(), "was not exported by Pellucid"),
-        "later": (broken.SerializeToString(), "is of format 9"),
+        "later": (broken.SerializeToString(), "its format is 9"),
     }
-    for name, (content, said) in cases.items():
+    for name, (content, message) in cases.items():
         path = tmp_path / f"{name}.onnx"
         path.write_bytes(content)
-        with pytest.raises(ArtefactError, match=said):
+        with pytest.raises(ArtefactError, match=message):
             list(pellucid.predict(path, b""))
-        assert said in pellucid_line("predict", path, path)
+        assert message in pellucid_line("predict", path, path)
 
 
 @pytest.fixture
 def pellucid_line(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """The one line that a command says of an error."""
+    """Runs a command and returns its one line of error."""
     from pellucid.app.cli import main
 
     def run(*words: object) -> str:
@@ -233,6 +229,6 @@ def pellucid_line(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 def test_a_program_cannot_be_exported_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: Path) -> None:
     opened = pellucid.load(trained)
     monkeypatch.setattr(store, "read", lambda folder, trust: opened)
-    with pytest.raises(ExportError, match="holds a module of somebody's own as a program, which cannot be exported"):
+    with pytest.raises(ExportError, match="holds a Python module as a program, which cannot be exported"):
         pellucid.export(trained, tmp_path / "a.onnx", pictures=[b""])
     assert issubclass(ExportError, PellucidError)

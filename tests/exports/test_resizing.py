@@ -1,4 +1,4 @@
-"""The graph resizes as `Form.apply` does: bit for bit, at every fit, filter and proportion."""
+"""The graph resizes like `Form.apply`, bit for bit, with every fit, filter and proportion."""
 
 from itertools import product
 
@@ -46,7 +46,7 @@ def test_the_same_bytes(form: Form) -> None:
         image = numbers.integers(0, 256, (*size, 3), np.uint8)
         expected = form.apply(image)
         assert np.array_equal(by_graph(run, image), expected), size
-        sharp = np.where(image > 127, 255, 0).astype(np.uint8)  # overshoots, and sums that are halves
+        sharp = np.where(image > 127, 255, 0).astype(np.uint8)  # makes overshoots, and sums that end in a half
         assert np.array_equal(by_graph(run, sharp), form.apply(sharp)), size
 
 
@@ -58,7 +58,7 @@ def test_the_same_bytes(form: Form) -> None:
     st.integers(0, 99),
 )
 @settings(max_examples=60)
-def test_no_byte_is_further_than_one_step(size, wanted, fit, kernel, seed) -> None:
+def test_no_byte_differs_by_more_than_one(size, wanted, fit, kernel, seed) -> None:
     form = Form(*wanted, 3, fit, 1.0, kernel)
     image = np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
     difference = np.abs(by_graph(sessions.opened(graph(form)), image) - form.apply(image))
@@ -66,11 +66,11 @@ def test_no_byte_is_further_than_one_step(size, wanted, fit, kernel, seed) -> No
     assert (difference > 0).mean() <= 0.01 or (difference > 0).sum() <= 1
 
 
-def test_a_large_picture_whose_windows_see_hundreds_of_numbers() -> None:
+def test_a_large_picture_with_windows_of_hundreds_of_numbers() -> None:
     form = Form(8, 8, 3, "stretch")
     image = np.random.default_rng(0).integers(0, 256, (1500, 2000, 3), np.uint8)
     assert np.abs(by_graph(sessions.opened(graph(form)), image) - form.apply(image)).max() <= 1
 
 
-def test_onnx_takes_the_graph_for_whole() -> None:
+def test_onnx_accepts_the_graph() -> None:
     onnx.checker.check_model(onnx.load_from_string(graph(Form(8, 8, 1, "pad", 1.0, "bicubic"))), full_check=True)

@@ -42,7 +42,7 @@ def graph(steps: list[residual.PlacedLayer], weights: as_onnx.Weights) -> bytes:
 
 
 def forward(steps: list[residual.PlacedLayer], weights: as_onnx.Weights, image: np.ndarray) -> np.ndarray:
-    """What ONNX Runtime gives for one picture, float32 (C, H, W) or a row."""
+    """ONNX Runtime's result for one picture, float32 (C, H, W) or a row."""
     return sessions.opened(graph(steps, weights))(image[None])[0]
 
 
@@ -58,7 +58,7 @@ def both(network: Network, shape: Shape, classes: int, seed: int = 0) -> tuple[n
 
 
 def agree(ours: np.ndarray, theirs: np.ndarray, exact: np.ndarray) -> None:
-    """As close to the exact logits as float32 sums are: 100 units in the last place of the largest."""
+    """Differ from the exact logits by float32 rounding only: 100 units in the last place of the largest."""
     assert ours.dtype == np.float32
     assert ours.shape == theirs.shape
     scale = max(1.0, float(np.abs(exact).max()))
@@ -66,7 +66,7 @@ def agree(ours: np.ndarray, theirs: np.ndarray, exact: np.ndarray) -> None:
     assert np.abs(ours - theirs).max() <= 200 * EPS * scale
 
 
-LARGE = ("resnet34", "resnet50", "convnext_tiny")  # seconds at their own size, of the same layers
+LARGE = ("resnet34", "resnet50", "convnext_tiny")  # take seconds at their own size; their layers are covered by others
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_the_zoo(name: str, size: tuple[int, int] | None) -> None:
     agree(ours, theirs, exact)
     p, q = (np.exp(z - z.max()) / np.exp(z - z.max()).sum() for z in (ours.astype(float), theirs.astype(float)))
     scale = max(1.0, float(np.abs(exact).max()))
-    assert np.abs(p - q).max() <= 100 * EPS * scale  # 1.2e-5 and less; of a trained network's logits about 1e-6
+    assert np.abs(p - q).max() <= 100 * EPS * scale  # 1.2e-5 or less; about 1e-6 for a trained network
     assert p.argmax() == q.argmax()
 
 
@@ -102,7 +102,7 @@ def test_the_zoo(name: str, size: tuple[int, int] | None) -> None:
         "dropout(0.3)",
     ],
 )
-def test_activations_at_every_size_of_number(layer: str) -> None:
+def test_activations_of_small_and_large_numbers(layer: str) -> None:
     values = np.concatenate([np.linspace(-12, 12, 4001), [-1e4, -200, -90, -0.0, 0, 1e-30, 90, 200, 1e4]])
     x = values.astype(np.float32)[None, None]
     module = parse(layer).layers[0].module(x.shape).eval()
@@ -114,8 +114,8 @@ def test_activations_at_every_size_of_number(layer: str) -> None:
     assert np.allclose(ours[far], theirs[far], rtol=4e-7)
 
 
-def test_what_is_not_finite_passes_as_in_torch() -> None:
-    """Except through a maximum: ONNX Runtime ignores NaN there. PyTorch predicts with weights that make NaN."""
+def test_infinity_and_nan_pass_as_in_torch() -> None:
+    """Not through a maximum: ONNX Runtime ignores NaN there. If weights make NaN, PyTorch predicts."""
     x = np.array([np.nan, np.inf, -np.inf, 1], np.float32).reshape(1, 2, 2)
     for line in ("relu", "maxpool(1)", "avgpool(2)", "tanh", "sigmoid", "globalavgpool", "flatten"):
         layer = parse(line).layers[0]
@@ -147,7 +147,7 @@ def test_by_hand() -> None:
     assert forward(network.shapes((1, 3, 3), 2), weights, image).tolist() == [-6, -10.5]
 
 
-def test_every_kind_has_its_function() -> None:
+def test_every_kind_of_layer_has_a_function() -> None:
     assert set(as_onnx._NODES) | {kind for kind in KINDS if issubclass(kind, Branched)} == set(KINDS)
 
 
@@ -155,7 +155,7 @@ LAYERS = st.one_of(
     st.sampled_from(
         ["relu", "relu6", "leaky_relu(0.1)", "elu", "gelu", "silu", "hardswish", "sigmoid", "tanh", "dropout"]
     ),
-    # of two channels that are nearly equal a small eps makes anything: the default is tested below
+    # a small eps amplifies the rounding of two nearly equal channels; the default is tested below
     st.sampled_from(["layernorm(eps=1)", "layernorm(eps=0.5)", "scale(0.3)", "hardsigmoid"]),
     st.sampled_from(
         [
@@ -192,7 +192,7 @@ ENDS = st.sampled_from(
 
 @given(st.lists(LAYERS, max_size=5), ENDS, st.tuples(st.integers(5, 20), st.integers(5, 20)), st.integers(0, 99))
 @settings(max_examples=150)
-def test_networks_of_the_text(layers: list[str], end: str, size: tuple[int, int], seed: int) -> None:
+def test_random_networks_in_our_notation(layers: list[str], end: str, size: tuple[int, int], seed: int) -> None:
     network = parse(" ".join([*layers, end]))
     try:
         network.shapes((2, *size), 3)
@@ -209,7 +209,7 @@ def test_networks_of_the_text(layers: list[str], end: str, size: tuple[int, int]
 
 @pytest.mark.parametrize("end", ["flatten dense", "globalavgpool layernorm dense"])
 @pytest.mark.parametrize("seed", range(5))
-def test_layer_norm_by_its_usual_eps(end: str, seed: int) -> None:
+def test_layer_norm_with_its_usual_eps(end: str, seed: int) -> None:
     line = f"conv(24, 4, stride=4) layernorm conv(24, 3, padding=1, groups=24) layernorm conv(48, 1) gelu {end}"
     agree(*both(parse(line), (3, 20, 28), 3, seed))
 

@@ -1,4 +1,4 @@
-"""The bytes that we write for a model, read by onnx's own parser, and what they do in ONNX Runtime."""
+"""The bytes of a model, read by onnx's own parser and run by ONNX Runtime."""
 
 import numpy as np
 import onnx
@@ -30,7 +30,7 @@ def test_onnx_reads_what_was_written() -> None:
 
 
 @given(st.dictionaries(st.text(max_size=300), st.text(max_size=300), max_size=4))
-def test_texts_behind_a_model_are_its_own(texts: dict[str, str]) -> None:
+def test_metadata_can_be_appended_to_a_model(texts: dict[str, str]) -> None:
     model = onnx.load_from_string(GraphWriter().model([], []) + described(texts))
     written = {key.encode("utf-8", "backslashreplace").decode(): value for key, value in texts.items()}
     assert {entry.key: entry.value for entry in model.metadata_props} == {
@@ -48,20 +48,20 @@ def test_attributes_of_every_kind(whole: int, several: list[int], fraction: floa
     writer = GraphWriter()
     writer.add("Any", ["a", "b"], i=whole, ints=several, f=fraction, s=text)
     (node,) = onnx.load_from_string(writer.model([], [])).graph.node
-    found = {
+    attributes = {
         each.name: onnx.helper.get_attribute_value(each) for each in node.attribute if each.ints or each.name != "ints"
     }
-    assert found["i"] == whole
-    assert list(found.get("ints", [])) == several
-    assert found["f"] == fraction
-    assert found["s"] == text.encode("utf-8", "backslashreplace")
+    assert attributes["i"] == whole
+    assert list(attributes.get("ints", [])) == several
+    assert attributes["f"] == fraction
+    assert attributes["s"] == text.encode("utf-8", "backslashreplace")
 
 
 @pytest.mark.parametrize("kind", TYPES)
 def test_constants_of_every_type(kind: str) -> None:
     numbers = np.array([[0, 1, 1], [1, 0, 1]]).astype(kind)
     writer = GraphWriter()
-    writer.constant("c", numbers.T)  # not in plain order
+    writer.constant("c", numbers.T)  # not in row-major order
     writer.constant("big", numbers.astype(np.dtype(kind).newbyteorder(">")))
     first, second = onnx.load_from_string(writer.model([], [])).graph.initializer
     assert np.array_equal(numpy_helper.to_array(first), numbers.T)
@@ -69,13 +69,13 @@ def test_constants_of_every_type(kind: str) -> None:
     assert numpy_helper.to_array(first).dtype == kind
 
 
-def test_no_two_values_have_one_name() -> None:
+def test_every_value_has_a_different_name() -> None:
     writer = GraphWriter()
     names = [writer.add("Relu", ["x"]), writer.add("Relu", ["x"]), writer.scalar(1), writer.scalar(2)]
     assert len(set(names)) == 4
 
 
-def test_weights_that_are_elsewhere_come_from_there_or_from_memory(tmp_path) -> None:
+def test_external_weights_come_from_the_file_or_from_memory(tmp_path) -> None:
     numbers = np.array([1, 2, 3], np.float32)
     (tmp_path / "numbers.bin").write_bytes(b"head" + numbers.tobytes() + b"tail")
     writer = GraphWriter(lambda name: Place("numbers.bin", 4, 12))

@@ -1,4 +1,4 @@
-"""Every way to predict says the same of real pictures: PyTorch, ONNX Runtime, an exported file, every batch size."""
+"""PyTorch, ONNX Runtime and an exported file agree on real pictures, with every batch size."""
 
 from pathlib import Path
 
@@ -42,8 +42,8 @@ def test_they_agree_on_each_picture(name: str, form: Form, tmp_path: Path) -> No
     for model, batch in (("model", 32), ("model", 1), ("model.onnx", 32)):
         ours = list(pellucid.predict(tmp_path / model, pictures, batch))
         assert [answer.error for answer in ours] == [answer.error for answer in theirs]
-        found = np.array([answer.logits for answer in ours if answer.error is None])
-        assert np.abs(found - logits).max() <= BOUND * max(1, np.abs(logits).max())
+        computed = np.array([answer.logits for answer in ours if answer.error is None])
+        assert np.abs(computed - logits).max() <= BOUND * max(1, np.abs(logits).max())
         pairs = zip(ours, theirs, strict=True)
         most = max(
             abs(a.probabilities["cat"] - b.probabilities["cat"])

@@ -72,22 +72,22 @@ def trained(table: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) 
 def test_each_picture_is_tested_once_under_the_thresholds_of_its_fold(trained: tuple[Path, str]) -> None:
     out, printed = trained
     stated = json.loads((out / "metrics.json").read_text())
-    found, each = stated["folds"], stated["folds"]["each"]
-    assert (stated["reported"], stated["quotable"], found["several"]) == ("folds", True, True)
-    assert (found["pictures"], sum(fold["pictures"] for fold in each)) == (44, 44)
-    assert found["correct"] == sum(fold["correct"] for fold in each)
-    assert found["units"] == pytest.approx(44**2 / (40 + 2 * 2**2))
+    stated_folds, each = stated["folds"], stated["folds"]["each"]
+    assert (stated["reported"], stated["quotable"], stated_folds["several"]) == ("folds", True, True)
+    assert (stated_folds["pictures"], sum(fold["pictures"] for fold in each)) == (44, 44)
+    assert stated_folds["correct"] == sum(fold["correct"] for fold in each)
+    assert stated_folds["units"] == pytest.approx(44**2 / (40 + 2 * 2**2))
     assert each[0]["thresholds"] != each[1]["thresholds"], "each fold has chosen its own"
-    assert [item["threshold"] for item in found["classes"]] == [None] * 3
+    assert [item["threshold"] for item in stated_folds["classes"]] == [None] * 3
     for share, interval in (("accuracy", "interval"), ("macro_f1", "macro_interval")):
-        low, high = found[interval]
-        assert 0 <= low < found[share] < high <= 1
-    assert len(stated["mistakes"]) == min(12, 44 - found["correct"])
+        low, high = stated_folds[interval]
+        assert 0 <= low < stated_folds[share] < high <= 1
+    assert len(stated["mistakes"]) == min(12, 44 - stated_folds["correct"])
     for mistake in stated["mistakes"]:
         assert set(mistake["called"]) != set(mistake["labels"])
 
-    low, high = found["macro_interval"]
-    card, macro = (out / "README.md").read_text(), f"{found['macro_f1']:.1%}"
+    low, high = stated_folds["macro_interval"]
+    card, macro = (out / "README.md").read_text(), f"{stated_folds['macro_f1']:.1%}"
     assert f"macro F1 {macro} (95% interval {low:.1%} to {high:.1%})" in printed
     assert f" and {macro} macro F1 ({low:.1%} to {high:.1%}), from 2-fold cross-validation" in card
     for fold in each:

@@ -490,7 +490,7 @@ import numba
 numba.njit(lambda: None)()  # the first loop of a process pays for Numba's own tables: a second for each run
 transfer.find = tiny
 directory = Path(sys.argv[1])
-given = {dict(QUICK, epochs=3, learning_rate=1e-3)!r}
+settings = {dict(QUICK, epochs=3, learning_rate=1e-3)!r}
 
 def train(word, number, folder):
     seen = [0]
@@ -504,7 +504,7 @@ def train(word, number, folder):
         write(path, content)
     files.write = writing
     card.write = lambda folder: files.write(folder / "README.md", "a card")
-    run = Run(directory, recipe.make(**given), folder / "out", folder / "cache", True, 0.0, named=given)
+    run = Run(directory, recipe.make(**settings), folder / "out", folder / "cache", True, 0.0, named=settings)
     for event in run:
         note(type(event).__name__)
     for event in run.finish():
@@ -689,11 +689,11 @@ def test_what_a_grandparent_has_seen_gives_no_figure_to_quote(
     assert f"first has seen {third.knew} of the test pictures" in config_of(third)["reasons"]
     stated = json.loads((third.folder / "metrics.json").read_text())
     assert (stated["knew"], stated["knew_by"]) == (third.knew, ["first"])
-    said = f"the training builds on first, which had seen {third.knew} of these pictures"
-    assert f"**No figure to quote: {said}. " in card.text(config_of(third), stated)
-    assert pellucid.evaluate(third.folder).untold == f"No figure to quote: {said}."
+    sentence = f"the training builds on first, which had seen {third.knew} of these pictures"
+    assert f"**No figure to quote: {sentence}. " in card.text(config_of(third), stated)
+    assert pellucid.evaluate(third.folder).untold == f"No figure to quote: {sentence}."
     progress._show_report(third, Console(soft_wrap=True, highlight=False))
-    assert f"; no figure to quote: {said}\n" in capsys.readouterr().out
+    assert f"; no figure to quote: {sentence}\n" in capsys.readouterr().out
     assert not third.quotable
 
 

@@ -25,13 +25,13 @@ def count(address):
 def test_each_job_is_done_once(threads: int) -> None:
     numbers = np.zeros(102, np.int64)
     numbers[1] = 100
-    for times in (1, 2):  # the count begins anew
+    for times in (1, 2):  # the counter starts again
         team.run(count.address, numbers, threads)
         assert numbers[2:].tolist() == [times] * 100
-    torch.ones(1 << 20).add_(1)  # PyTorch goes on with the same threads
+    torch.ones(1 << 20).add_(1)  # PyTorch can still use the same threads
 
 
-def test_elsewhere_there_is_no_team(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_systems_have_no_team(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "darwin")
     team._parallel.cache_clear()
     assert not team.is_there()

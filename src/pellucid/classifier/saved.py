@@ -1,4 +1,4 @@
-"""A classifier as read from its folder and checked, before torch is imported."""
+"""A classifier that was read from its folder and checked, before torch is imported."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Saved:
 
     network: Network
     weights: dict[str, NDArray[Any]]
-    """By the names, in the order and with the shapes of the state dict."""
+    """By name, in the order and the shapes of the state dict."""
     classes: tuple[str, ...]
     form: Form
     standardise: Standardise
@@ -41,7 +41,7 @@ class Saved:
     ranges: Ranges = ALONE
     thresholds: Thresholds = None
     source: Weights | None = None
-    """The file that the weights come from; None where they are from nowhere, and PyTorch computes them."""
+    """The file that the weights come from; None if there is none, and then PyTorch computes the predictions."""
 
     @property
     def input_shape(self) -> Shape:
@@ -57,12 +57,12 @@ class Saved:
         return Predictor(*about, self.backend(expected))
 
     def backend(self, expected: int = 0) -> Backend:
-        """The network and its weights, for `predictor`: by ONNX Runtime, or by torch where that is not installed."""
+        """The backend for `predictor`: ONNX Runtime, or torch if `runtime` gives None."""
         runtime = self.runtime(expected)
         return runtime if runtime is not None else self.classifier().backend
 
     def runtime(self, expected: int = 0) -> RuntimeBackend | None:
-        """The network for ONNX Runtime; None where that is not installed."""
+        """The network for ONNX Runtime; None if that is not installed, or if the weights are not from a file."""
         if self.source is None or not sessions.installed():
             return None
 
@@ -80,8 +80,7 @@ class Saved:
 
         if device == "cpu":
             keep_memory()
-        # on the meta device a layer has a shape but no numbers; torch's random generator, which would fill new weights,
-        # keeps its state
+        # on the meta device a layer has shapes but no numbers, so torch's random generator keeps its state
         with torch.device("meta"):
             module = self.network.module(self.input_shape, len(self.classes))
         tensors = {name: torch.from_numpy(numbers) for name, numbers in self.weights.items()}

@@ -1,7 +1,7 @@
 """The artefact: a folder of JSON, CSV, safetensors and pictures. Nothing in it can run code.
 
-The exception is program.pt2, for a network that our text cannot write (network/own/program.py). It is opened only if
-the caller trusts the folder, after its hash is checked.
+The exception is program.pt2, for a network that our text notation cannot express (network/own/program.py). It is opened
+only if the caller trusts the folder, after its hash is checked.
 
 `config.json` is written last: a folder that has it is complete. It states the size and hash of each file with numbers,
 and loading checks the files that it reads. You may edit the model card and the pictures.
@@ -105,7 +105,7 @@ def load(folder: Path, device: str = "cpu", trust: bool = False) -> Classifier:
 
 
 def read(folder: Path, trust: bool = False) -> Saved | Classifier:
-    """The same. A folder without a program is read without torch, which is imported only when it pays."""
+    """Like `load`, but without importing torch unless the folder holds a program. Raises ArtefactError."""
     config = read_config(folder)
     program = _program(folder, config, trust) if config.get("program") is not None else None
     check_file(folder, WEIGHTS, config)
@@ -141,7 +141,7 @@ def read(folder: Path, trust: bool = False) -> Saved | Classifier:
 
 
 def _program(folder: Path, config: dict[str, Any], trust: bool) -> Program:
-    """What program.pt2 holds and config.json says about it. Without trust the file is neither read nor opened."""
+    """The program in program.pt2, with its entry in config.json. Without `trust` the file is not even read."""
     try:
         name, plain = str(config["program"]["name"]), bool(config["program"]["plain"])
         shared = {str(further): str(first) for further, first in config["program"]["shared"].items()}
@@ -150,7 +150,7 @@ def _program(folder: Path, config: dict[str, Any], trust: bool) -> Program:
     if not trust:
         raise ArtefactError(
             f"{folder} holds a network that somebody wrote in Python, {name}, as a program ({PROGRAM}). Opening it may "
-            "run code that the folder brings. If you trust its maker, add --trust, or trust=True in Python."
+            "run code from this folder. If you trust its maker, add --trust, or trust=True in Python."
         )
     check_file(folder, PROGRAM, config)
     return Program(name, (folder / PROGRAM).read_bytes(), plain, shared)
@@ -315,7 +315,7 @@ def _tensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _sizes(values: object) -> list[Any]:
-    """Raises ValueError unless these are whole numbers."""
+    """The sizes. Raises ValueError unless they are a list of whole numbers."""
     if not isinstance(values, list):
         raise ValueError(f"{values!r} is in it in place of three whole numbers.")
     for value in values:
@@ -325,7 +325,7 @@ def _sizes(values: object) -> list[Any]:
 
 
 def _classes(names: object) -> tuple[str, ...]:
-    """Raises ValueError unless these are different names."""
+    """The names of the classes. Raises ValueError unless they are a list of different texts."""
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError("its classes are not a list of names.")
     if len(set(names)) < len(names):
@@ -334,7 +334,7 @@ def _classes(names: object) -> tuple[str, ...]:
 
 
 def _numbers(values: object, count: int, positive: bool = True) -> tuple[float, ...]:
-    """Mean, deviation, temperature. Raises ValueError unless these are `count` finite numbers."""
+    """A mean, deviation or temperature. Raises ValueError unless it is a list of `count` finite numbers."""
     if not isinstance(values, list) or len(values) != count:
         raise ValueError(f"{values!r} is in it in place of {count} numbers.")
     for value in values:

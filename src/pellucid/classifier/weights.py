@@ -1,7 +1,7 @@
-"""The weights of a model folder as arrays, and where each is in the file. Needs no torch, and copies nothing.
+"""Read the weights of a model folder as arrays, and their places in the file, without torch and without a copy.
 
-The format (https://github.com/huggingface/safetensors): 8 bytes with the length of a header, the header in JSON, which
-gives each tensor's type, shape and place, and the numbers, little-endian and one tensor after the other.
+The format (https://github.com/huggingface/safetensors) has three parts: 8 bytes with the length of the header; the
+header, JSON with the type, shape and place of each tensor; and the numbers, little-endian, tensor after tensor.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from pellucid.network.layer import TensorSpecs
 from pellucid.network.onnx_graph import Place
 from pellucid.network.window import Shape
 
-# numbers as safetensors and as NumPy name them; what is of another type is no weight of ours
+# safetensors' name of a type -> NumPy's; our weights have no other types
 _TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "U8": "uint8", "BOOL": "bool"}
 _TYPES |= {f"I{bits}": f"int{bits}" for bits in (8, 16, 32, 64)}
 
 
 class Tensors(NamedTuple):
-    """Arrays, in the shapes of the state dict, and their places, both by name."""
+    """The arrays, in the shapes of the state dict, and their places in the file, both by name."""
 
     arrays: dict[str, NDArray[Any]]
     places: dict[str, Place]
 
 
 def read(path: Path, expected: TensorSpecs, config: str) -> Tensors:
-    """The file's tensors, in the order of `expected`. Raises ArtefactError where they are others than these.
+    """The file's tensors, in the order of `expected`. Raises ArtefactError if names, types or shapes differ from these.
 
-    `config`: the name of the file that says what is expected. The file is not mapped: it may be replaced while the
-    arrays are used.
+    `config`: the name of the file that describes the network, for the error. The weights are read, not mapped, because
+    the file may be replaced while the arrays are in use.
     """
     try:
         content = np.fromfile(path, np.uint8)
@@ -60,7 +60,7 @@ def read(path: Path, expected: TensorSpecs, config: str) -> Tensors:
 
 
 def _header(content: NDArray[np.uint8], file: str) -> dict[str, tuple[str, Shape, Place]]:
-    """Type, shape and place of each tensor. Raises ValueError, TypeError, KeyError or AttributeError."""
+    """(type, shape, place) of each tensor. If damaged, raises ValueError, TypeError, KeyError or AttributeError."""
     start = 8 + int.from_bytes(content[:8].tobytes(), "little")
     if start > len(content):
         raise ValueError("its header is cut")

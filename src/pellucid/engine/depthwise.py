@@ -1,8 +1,8 @@
-"""Depthwise convolutions in training on a CPU, where PyTorch's own way back is slow: same numbers but for rounding.
+"""Faster gradients of depthwise convolutions in training on a CPU. They equal PyTorch's up to rounding.
 
-oneDNN has no fast weights' gradient for filters wider than 3, and in bfloat16 no fast input's gradient where the stride
-is above 1: these took more time than all else in a step of EfficientNet-Lite0 (docs/why/speed.md). The first comes from
-a kernel of ours (depthwise_cpu.py), the second from oneDNN in float32. All else stays PyTorch's.
+oneDNN has no fast weight gradient for filters wider than 3. In bfloat16 it also has no fast input gradient if the
+stride is above 1. These took more time than everything else in a step of EfficientNet-Lite0 (docs/why/speed.md). Our
+own kernel computes the first (depthwise_cpu.py), and oneDNN the second in float32. PyTorch computes the rest.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from torch.autograd.function import once_differentiable
 
 from pellucid.runtime.threads import share_out
 
-FAST = 3  # how wide filters may be for oneDNN's own gradient of the weights
+FAST = 3  # the widest filters for which oneDNN's weight gradient is fast
 DTYPES = {torch.float32: (torch.int32, np.uint32), torch.bfloat16: (torch.int16, np.uint16)}
-"""Of what a convolution is computed in, with the types of the same bits."""
+"""The types in which a convolution may be computed -> integer types of the same size, in PyTorch and NumPy."""
 
 
 def applies(module: nn.Module) -> bool:
-    """Whether a convolution of the module has faster gradients here."""
+    """Whether this file computes gradients of one of the module's convolutions."""
     return any(_takes(part.weight, *_settings(part)) for part in _depthwise(module))
 
 
 def is_slow_in_bfloat16(module: nn.Module, faster: bool) -> bool:
-    """Whether a gradient is slower in bfloat16 than in float32. `faster`: those of this file are used."""
+    """Whether a gradient of the module is slower in bfloat16 than in float32. `faster`: this file's are used."""
     return any(not (faster and _takes(part.weight, *_settings(part))) and _is_slow(part) for part in _depthwise(module))
 
 
 def way(threads: int) -> Callable[..., Tensor | None]:
-    """What to call instead of torch.conv2d; None where PyTorch has to compute it."""
+    """A function with torch.conv2d's arguments. It gives None if PyTorch has to compute the convolution."""
 
     def convolve(images: Tensor, weight: Tensor, bias: Any = None, *settings: Any, **others: Any) -> Tensor | None:
         there = len(settings) == 4 and not others and images.ndim == 4 and images.device.type == "cpu"
@@ -50,7 +50,7 @@ def way(threads: int) -> Callable[..., Tensor | None]:
 
 
 def _depthwise(module: nn.Module) -> Iterator[nn.Conv2d]:
-    """Convolutions of which each filter meets one of several channels."""
+    """Convolutions with several channels whose filters each read one channel."""
     for part in module.modules():
         if isinstance(part, nn.Conv2d) and 1 < part.groups == part.in_channels:
             yield part
@@ -61,12 +61,12 @@ def _is_slow(conv: nn.Conv2d) -> bool:
 
 
 def _settings(conv: nn.Conv2d) -> tuple[Any, ...]:
-    """As torch.conv2d takes them, behind the bias."""
+    """The arguments of torch.conv2d after the bias."""
     return conv.stride, conv.padding, conv.dilation, conv.groups
 
 
 def _takes(weight: Tensor, stride: Any, padding: Any, dilation: Any, groups: int) -> bool:
-    """Whether a convolution has a filter for each channel, and a gradient that is slow in PyTorch."""
+    """Whether a convolution has one filter for each channel and a gradient that is slow in PyTorch."""
     if not (1 < groups == len(weight) and weight.shape[1] == 1 and weight.dtype == torch.float32):
         return False
     from pellucid.engine.depthwise_cpu import MOST
@@ -81,7 +81,7 @@ def _is_wide(weight: Tensor) -> bool:
 
 
 class _Depthwise(torch.autograd.Function):
-    """(n, C, H, W) -> (n, C, OH, OW), float32 or bfloat16. Weight and bias are float32, and so are their gradients."""
+    """(n, C, H, W) -> (n, C, OH, OW), float32 or bfloat16. Weight, bias and their gradients are float32."""
 
     @staticmethod
     def forward(  # type: ignore[override]
@@ -120,7 +120,7 @@ def _weight_gradient(grad: Tensor, images: Tensor, weight: Tensor, stride: Any, 
         return _by_onednn(grad, images, weight, images.dtype, stride, padding, (False, True, False))[1].float()
     channels, _, height, width = weight.shape
     operands = _bits(images), _bits(grad)
-    # the last lanes begin earlier where there are not whole vectors of channels: some are computed twice
+    # if the channels do not fill whole vectors, the last vector begins earlier and computes some channels twice
     firsts = [min(first, channels - LANES) for first in range(0, channels, LANES)]
     sums = np.empty((len(firsts), height * width, LANES), np.float32)
     if team.is_there():
@@ -146,6 +146,6 @@ def _by_onednn(
 
 
 def _bits(maps: Tensor) -> NDArray[Any]:
-    """(n, C, H, W) as the kernel takes it, (n, H, W, C)."""
+    """(n, C, H, W) as the bits that the kernel takes, (n, H, W, C)."""
     signed, unsigned = DTYPES[maps.dtype]
     return maps.detach().permute(0, 2, 3, 1).contiguous().view(signed).numpy().view(unsigned)

@@ -1,8 +1,8 @@
-"""The weights' gradient of a depthwise convolution, compiled by Numba: each filter meets one channel.
+"""The weight gradient of a depthwise convolution, in which each filter reads one channel; compiled by Numba.
 
-Numbers are in channels-last order and come as their bits, because Numba does not know bfloat16: float32 as uint32,
-bfloat16 as uint16. The kernel takes LANES channels of a picture out of it, as float32 with the convolution's zeros
-around them. What it adds to for these channels stays in registers. No kernel holds Python's lock.
+Numbers are in channels-last order. They come as bits, because Numba does not know bfloat16: float32 as uint32, bfloat16
+as uint16. The kernel copies LANES channels of a picture as float32, with the convolution's zeros around them. The sums
+for these channels stay in registers. No kernel holds Python's lock.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from pellucid.runtime.vectors import (
     written_out,
 )
 
-MOST = 25 if WHOLE else SUMS  # taps whose sums stay in registers
-LINE = 16  # words to which the first vector is aligned: those of a cache line
+MOST = 25 if WHOLE else SUMS  # the most taps whose sums stay in registers
+LINE = 16  # words of a cache line, at whose beginning the first vector lies
 
 
 @lru_cache
@@ -73,17 +73,17 @@ def weight_gradient(height: int, width: int) -> Callable[..., None]:
     return kernel
 
 
-# what the numbers of `on_team`'s argument are: two addresses, and where the sums of all jobs begin
+# places in the argument of `on_team`: the next job, the number of jobs, and the addresses of three arrays
 NEXT, JOBS, IMAGES, GRAD, SUMS = range(5)
-SIZES = 5  # then the images' shape, (n, H, W, C), the height and width of the output, stride and padding
+SIZES = 5  # from here on: the images' shape (n, H, W, C), height and width of the output, stride, padding
 NUMBERS = 15
 
 
 @lru_cache
 def on_team(height: int, width: int, bits: int) -> int:
-    """The address of the same for a team (runtime/team.py), and for numbers of so many bits.
+    """The address of this kernel for a team of threads (runtime/team.py). `bits`: 32 for float32, 16 for bfloat16.
 
-    A job is LANES channels; the last one begins earlier where fewer are left. `sums` is float32 (jobs, height * width,
+    A job is LANES channels. If fewer are left, the last job begins earlier. `sums` is float32 (jobs, height * width,
     LANES).
     """
     kernel = weight_gradient(height, width)
@@ -108,7 +108,7 @@ def on_team(height: int, width: int, bits: int) -> int:
 
 @compiled
 def _aligned(words: int) -> Any:
-    """So many words from the beginning of a cache line on."""
+    """An array of `words` uint32 that begins at a cache line."""
     room = np.empty(words + LINE, np.uint32)
     skip = (-(room.ctypes.data // 4)) % LINE
     return room[skip : skip + words]
@@ -116,7 +116,7 @@ def _aligned(words: int) -> Any:
 
 @written_out
 def _take(typing: Any, numbers: Any, at: Any, step: Any, taken: Any, to: Any, count: Any) -> Any:
-    """LANES of `numbers` from each of `count` places, 1 or more, as float32 in a row: numbers[at + i * step :]."""
+    """Copy LANES numbers from each of `count` >= 1 places, numbers[at + i * step :], to taken[to :] as float32."""
     bits = numbers.dtype.bitwidth
 
     def generate(context: Any, build: ir.IRBuilder, signature: Any, arguments: Any) -> None:
@@ -141,10 +141,10 @@ def _add(
     typing: Any, sums: Any, at: Any, bordered: Any, first: Any, line: Any, down: Any, right: Any, grad: Any,
     high: Any, wide: Any, deep: Any, width: Any,
 ) -> Any:  # fmt: skip
-    """Add to deep * width vectors, from sums[at:] on, what the high * wide places of `grad` say of them.
+    """Add the contributions of the high * wide places of `grad` to deep * width vectors at sums[at:].
 
-    `bordered`: the picture from `first` on; `line` words lie between its rows, `down` and `right` between the windows
-    of two outputs. The sums stay in registers.
+    `bordered`: the picture, from `first` on. `line`: words between its rows. `down`, `right`: words between the windows
+    of neighbouring outputs. The sums stay in registers.
     """
     size = deep.literal_value, width.literal_value
 

@@ -34,10 +34,10 @@ class Engine:
     threads: int
     reasons: tuple[str, ...]
     fused: bool = False  # conv + relu + maxpool as one step (blocks/)
-    kernels: bool = False  # of ours for depthwise convolutions (kernels.py)
+    kernels: bool = False  # our own, for depthwise convolutions (kernels.py)
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Convolutions and dense layers in `precision`, reductions such as the loss in float32."""
+        """A context with convolutions and dense layers in `precision`, and reductions such as the loss in float32."""
         import torch
 
         kind = self.device.split(":")[0]
@@ -53,7 +53,7 @@ class Engine:
         """A copy on the device, or the same memory on the CPU. Does not wait for a CUDA device."""
         import torch
 
-        # CUDA copies unpinned memory before it returns: `numbers` may change then
+        # CUDA copies unpinned memory before it returns, so `numbers` may change afterwards
         return torch.from_numpy(numbers).to(self.device, non_blocking=self.device.startswith("cuda"))
 
     def free_bytes(self) -> int | None:
@@ -65,12 +65,12 @@ class Engine:
         return torch.cuda.mem_get_info(self.device)[0]
 
     def settle(self) -> None:
-        """Return free memory to the system, once: what stays from here on was allocated between freed blocks."""
+        """Return free memory to the system, once, because lasting memory was allocated between blocks that are now free."""
         if self.device == "cpu":
             give_back_memory()
 
     def share_out(self, task: Callable[[Any], None], jobs: Sequence[Any]) -> None:
-        """Run `task` on every job on all threads, for kernels of ours that do not call PyTorch."""
+        """Run `task` on every job on all threads, for our own kernels that do not call PyTorch."""
         # fused blocks already have threads
         share = share_out_with_torch if self.fused else share_out
         share(task, jobs, self.threads)
@@ -131,9 +131,9 @@ def for_steps(
 ) -> Engine:
     """The engine that trains `module`: on a CPU by our own kernels, for the parts that they can compute.
 
-    If no kernel computes one of its depthwise convolutions, training is in float32, because bfloat16 would speed up
-    only the forward pass (docs/why/log.md). An explicit precision (`requested`) stays. So do the precision in which a
-    resumed run `began`, and its `kernels`; None for a new run.
+    If our kernels cannot compute one of its depthwise convolutions, training is in float32, because bfloat16 would
+    speed up only the forward pass (docs/why/log.md). An explicit precision (`requested`) does not change. `began` and
+    `kernels` are those of a resumed run, which keeps them; None for a new run.
     """
     if engine.device != "cpu":
         return engine

@@ -1,7 +1,7 @@
-"""Kernels of ours in place of some of PyTorch's functions, while a module runs forward in training on a CPU.
+"""Replace some of PyTorch's functions by our own kernels, while a module runs forward in training on a CPU.
 
-The calls are intercepted in the thread that runs the module, so its layers stay as they are, and whose class they are
-does not matter. depthwise.py says what its kernel computes and gains.
+The calls are intercepted in the thread that runs the module. So its layers do not change, and may be of any class.
+depthwise.py describes its kernel and the gain.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from pellucid.engine import depthwise
 
 Call = Callable[[Any], Tensor]
 Way = Callable[..., Tensor | None]
-"""Takes what PyTorch's function is called with; None where PyTorch has to compute it."""
+"""Takes the arguments of PyTorch's function; gives None if PyTorch has to compute the result."""
 
 
 def described(module: nn.Module) -> tuple[str, ...]:
-    """What of a module kernels of ours compute, in words; empty where they compute nothing."""
+    """The parts of a module that our kernels compute, in words; empty if there are none."""
     return ("gradients of depthwise convolutions",) if depthwise.applies(module) else ()
 
 
 def forward(call: Call, threads: int) -> Call:
-    """What to call instead of `call`, which runs a module: the same function but for rounding."""
+    """A function to call instead of `call`, which runs a module. Its results are equal up to rounding."""
 
     def run(images: Any) -> Tensor:
         if not torch.is_grad_enabled():

@@ -1,4 +1,4 @@
-"""Estimate a training on this machine: time a few real steps of a network and watch its memory."""
+"""Estimate a training on this machine: time a few real steps of a network and measure the memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from pellucid.network.network import Network
 
 @dataclass(frozen=True)
 class Probe:
-    """Measured on this machine now. Rates in images a second; memory in bytes, of the whole process at its peak."""
+    """Figures measured on this machine. Rates are in images a second.
+
+    `training_bytes`: the peak memory of the process, or on a GPU that of PyTorch's tensors; 0 on Windows without a GPU.
+    """
 
     device: str
     precision: str
@@ -29,7 +32,7 @@ class Probe:
     training_bytes: int
 
     def seconds(self, pictures: int, epochs: int) -> float:
-        """How long a training would take, without validation."""
+        """The seconds that a training would take, without validation."""
         return pictures * epochs / self.training_images_per_second
 
     def as_json(self, pictures: int, epochs: int) -> dict[str, Any]:
@@ -47,8 +50,9 @@ def measure(
 ) -> Probe:
     """Time forward + backward + Adam, and forward alone, on random numbers of `shape` (C, H, W).
 
-    Each runs for about `seconds` after one uncounted step. The steps have the precision of a training with the
-    precision `requested` (device.for_steps). Raises NetworkError if there is not enough memory.
+    Training steps run for about `seconds`, predictions for a third of that, each after one uncounted call. The steps
+    have the precision that a training with `requested` would have (device.for_steps). Raises NetworkError if there is
+    not enough memory.
     """
     import torch
     import torch.nn.functional as F

@@ -1,1 +1,1 @@
-"""A classifier for other programs: one file that holds all of it, checked on real pictures before it is handed out."""
+"""Write a classifier as one file for other programs, and compare the file with the model on real pictures."""

@@ -1,4 +1,4 @@
-"""A model folder becomes one file, which has to say on real pictures what the model says."""
+"""Export a model folder as one file, and compare the file's predictions with the model's on real pictures."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ from pellucid.classifier.saved import Saved
 from pellucid.errors import ArtefactError, ExportError, RecipeError, StorageError, did_you_mean
 from pellucid.exports.formats import FORMATS, Format
 
-CHECKED = 32  # pictures
+CHECKED = 32  # the most pictures to compare on
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written, and how far it is from the model.
+    """An exported file, and how far its probabilities are from the model's.
 
-    `pictures`: how many were compared. `difference`: the largest between two probabilities of one picture and class.
-    `bound`: what it may be.
+    * bytes: the size of the file
+    * pictures: how many were compared, 1 to 32
+    * difference: the largest difference between two probabilities of the same picture and class
+    * bound: the largest difference allowed
     """
 
     path: Path
@@ -37,12 +39,12 @@ class Exported:
     bound: float
 
     def as_json(self) -> dict[str, Any]:
-        """The same as plain values."""
+        """The fields as plain values for JSON; `path` as text."""
         return asdict(self) | {"path": str(self.path)}
 
 
 def export(model: Path, out: Path, format: str, pictures: Iterator[Source], trust: bool) -> Exported:
-    """See pellucid.export. Where there are no `pictures`, the thumbnails of the model's card are taken."""
+    """See pellucid.export. If no picture is usable, the comparison runs on the thumbnails of the model's card."""
     if format not in FORMATS:
         hint = did_you_mean(format, FORMATS)
         raise RecipeError(f"Format {format!r} is unknown.{hint} Formats: {', '.join(FORMATS)}.")
@@ -51,8 +53,8 @@ def export(model: Path, out: Path, format: str, pictures: Iterator[Source], trus
     saved = store.read(model, trust)
     if not isinstance(saved, Saved):
         raise ExportError(
-            f"{model} holds a module of somebody's own as a program, which cannot be exported: only networks that "
-            "Pellucid's text can write become an ONNX file."
+            f"{model} holds a Python module as a program, which cannot be exported. Only networks that Pellucid's text "
+            "notation can express become an ONNX file."
         )
     content = kind.write(saved, _card(model))
     with files.storage_errors(out), files.replacing(out.resolve()) as temporary:
@@ -62,29 +64,29 @@ def export(model: Path, out: Path, format: str, pictures: Iterator[Source], trus
 
 
 def _check_place(out: Path, kind: Format) -> None:
-    """Raise StorageError where something stands that is no earlier export, and RecipeError for another ending."""
+    """Raise RecipeError if the ending is wrong, and StorageError if something else than an export is there."""
     if out.suffix.lower() != kind.ending:
-        raise RecipeError(f"{out} has to end in {kind.ending}: write {out.with_suffix(kind.ending).name}.")
+        raise RecipeError(f"{out} must end in {kind.ending}, such as {out.with_suffix(kind.ending).name}.")
     if not out.exists():
         return
     with files.storage_errors(out):
         if not out.is_file() or not out.read_bytes().startswith(kind.mark):
             raise StorageError(
                 f"{out} already exists and was not exported by Pellucid: nothing of yours is overwritten. Choose "
-                "another place."
+                "another name."
             )
 
 
 def _compare(model: Path, saved: Saved, kind: Format, file: Path, pictures: Iterator[Source]) -> tuple[int, float]:
-    """(how many pictures were compared, the largest difference). Raises ExportError where it is over the bound."""
+    """(number of pictures compared, largest difference). Raises ExportError if the difference exceeds the bound."""
     classifier = saved.classifier()
     theirs = _usable(classifier.predict(list(islice(pictures, CHECKED))))
     if not theirs:
         theirs = _usable(classifier.predict(_thumbnails(model)))
     if not theirs:
         raise ExportError(
-            f"There is no picture to check the export of {model} on: name some with --pictures, or pictures=... in "
-            "Python."
+            f"There are no usable pictures to check the export of {model}. Name some with --pictures, or pictures=... "
+            "in Python."
         )
     try:
         ours = kind.open(file).predict([answer.source for answer in theirs])
@@ -93,7 +95,7 @@ def _compare(model: Path, saved: Saved, kind: Format, file: Path, pictures: Iter
     worst, name = max(_difference(*pair) for pair in zip(theirs, ours, strict=True))
     if not worst <= kind.bound:
         raise ExportError(
-            f"{model} was not exported: a probability of {name} differs by {worst:.2g} from the model's, and "
+            f"{model} was not exported: a probability of {name} differs by {worst:.2g} from the model's; at most "
             f"{kind.bound:g} is allowed. Please report this network."
         )
     return len(theirs), worst
@@ -104,7 +106,7 @@ def _usable(answers: list[Prediction]) -> list[Prediction]:
 
 
 def _difference(theirs: Prediction, ours: Prediction) -> tuple[float, str]:
-    """The largest difference of a probability, infinite where one is no number, and the picture's name."""
+    """(largest difference between two probabilities of a class, infinite if one is not finite; the picture's name)."""
     if ours.probabilities is None or theirs.probabilities is None:
         return float("inf"), theirs.source
     pairs = ((theirs.probabilities[name], ours.probabilities[name]) for name in theirs.probabilities)

@@ -1,4 +1,4 @@
-"""Arithmetic of an ONNX graph as Python writes it: `(a + b) * 2` is two nodes and a constant."""
+"""Write an ONNX graph as Python arithmetic: `(a + b) * 2` becomes two nodes and a constant."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pellucid.network.onnx_graph import TYPES, GraphWriter
 
 @dataclass(frozen=True)
 class Expression:
-    """A value of a graph by its name, and the type of its numbers. With a Python number it stays of that type."""
+    """The name of a value in a graph, and the type of its numbers. Python numbers in operations take this type."""
 
     graph: GraphWriter
     name: str
@@ -61,28 +61,28 @@ class Expression:
         return self.apply("Floor")
 
     def rounded(self) -> Expression:
-        """To the nearest whole number, of two to the even one, as Python's round."""
+        """Round to the nearest whole number, halves to the even one, like Python's `round`."""
         return self.apply("Round")
 
     def matmul(self, other: Expression) -> Expression:
         return self._with("MatMul", other)
 
     def where(self, yes: Operand, no: Operand) -> Expression:
-        """Of a bool expression: `yes` where it is true, `no` elsewhere; at least one of them is an expression."""
+        """`yes` where this bool expression is true, else `no`. At least one of the two must be an Expression."""
         like = next(each for each in (yes, no) if isinstance(each, Expression))
         first, second = (each if isinstance(each, Expression) else like._of(each) for each in (yes, no))
         return Expression(self.graph, self.graph.add("Where", [self.name, first.name, second.name]), like.type)
 
     def cast(self, kind: str) -> Expression:
-        """The same numbers as another type, of those in TYPES."""
+        """The same numbers as another type, a key of TYPES."""
         return Expression(self.graph, self.graph.add("Cast", [self.name], to=TYPES[kind]), kind)
 
     def apply(self, operator: str, *operands: str, **attributes: Any) -> Expression:
-        """An operator that keeps the type of the numbers."""
+        """Apply an operator that does not change the type of the numbers."""
         return Expression(self.graph, self.graph.add(operator, [self.name, *operands], **attributes), self.type)
 
     def inside(self, graph: GraphWriter) -> Expression:
-        """The same value, for what is written into a branch."""
+        """The same value, for use in the graph of a branch."""
         return Expression(graph, self.name, self.type)
 
     def _with(self, operator: str, other: Operand, kind: str | None = None) -> Expression:

@@ -1,4 +1,4 @@
-"""The formats that a classifier can be exported as. A format more is a line here and a file with its two functions."""
+"""The export formats. To add one, add a line here and a file with its two functions."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from pellucid.exports import pipeline
 
 @dataclass(frozen=True)
 class Format:
-    """How a classifier becomes a file, and how that file is asked.
+    """How to write a classifier as a file, and how to predict with that file.
 
-    `write`: the classifier and its model card -> the file's bytes. `open`: the path of such a file -> what predicts by
-    it, as whoever gets the file would. `ending`: of the file's name. `mark`: bytes with which such a file begins.
-    `bound`: by how much a probability may differ from the classifier's own.
+    * write: (classifier, model card) -> the file's bytes
+    * open: path of such a file -> a predictor that uses only this file
+    * ending: the ending of the file's name, with its dot
+    * mark: the first bytes of every such file
+    * bound: the largest difference allowed between a probability of the file and of the classifier
     """
 
     write: Callable[[Saved, str], bytes]

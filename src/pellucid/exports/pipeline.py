@@ -1,11 +1,10 @@
-"""A whole classifier as one ONNX file: a picture's pixels go in, probabilities come out.
+"""Write a whole classifier as one ONNX file, from a picture's pixels to its probabilities.
 
-    image          uint8 (H, W, 3), RGB, upright, of any height and width from 1 on
+    image          uint8 (H, W, 3), RGB, upright, height and width at least 1
     probabilities  float32 (classes,), calibrated, in the order of the classes
     logits         float32 (classes,), the network's raw outputs
 
-Resizing, standardising, temperature and weights are inside. The metadata say what the numbers mean, and hold the model
-card.
+Resizing, standardising, temperature and weights are inside. The metadata names the classes and holds the model card.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from pellucid.exports.resizing import resized
 from pellucid.network import as_onnx
 from pellucid.network.onnx_graph import GraphWriter, Value
 
-MARK = GraphWriter().model([], [])[:11]  # the format and who wrote it
+MARK = GraphWriter().model([], [])[:11]  # the format's version and the producer, "pellucid"
 
 
 def model(saved: Saved, card: str) -> bytes:
-    """The bytes of the ONNX file. `card`: the model card, Markdown."""
+    """The bytes of the ONNX file. `card`: the model card in Markdown, for the metadata."""
     graph = GraphWriter()
     x = as_onnx.standardised(graph, saved.standardise, resized(graph, saved.form, "image"))
     steps = saved.network.shapes(saved.input_shape, len(saved.classes))

@@ -1,9 +1,9 @@
-"""`Form.apply` as ONNX nodes: an image of any size to the network's, by the very filter, in a graph of its own.
+"""`Form.apply` as ONNX nodes: resize an image of any size to the network's input, with the same filter.
 
-Pillow's arithmetic (src/libImaging/Resample.c) is two sums of products, along the rows and along the columns, with
-weights of 22 bits, each rounded to 8 bits. Here each is two products with matrices that the graph computes from the
-image's size: of the weights' upper and of their lower 11 bits, so that float32 sums are exact where a window sees up to
-32 numbers, and within 1e-6 of a byte's step where it sees more.
+Pillow (src/libImaging/Resample.c) makes two passes, along the rows and along the columns. Each sums products with
+weights of 22 bits and rounds to 8 bits. The graph computes the weights from the image's size, as matrices, and splits
+each weight into its upper and its lower 11 bits. It multiplies by both halves in float32. The sums are exact if a
+window sees up to 32 numbers, and within 1e-6 of a byte's step if it sees more.
 """
 
 from __future__ import annotations
@@ -17,15 +17,18 @@ from pellucid.network.onnx_graph import TYPES, Branch, GraphWriter
 from pellucid.pictures.decode import PAD, Form
 from pellucid.pictures.interpolate import Filter
 
-BITS, HALF = 22, 11  # of a weight in Pillow, and of its lower half
+BITS, HALF = 22, 11  # bits of a weight in Pillow, and of its lower half
 CUBIC = -0.5  # the coefficient a of Pillow's bicubic filter (Keys 1981, eq. 4)
-LUMA = 19595, 38470, 7471  # of 65,536: Pillow's whole numbers for ITU-R BT.601
+LUMA = 19595, 38470, 7471  # shares of 65,536: Pillow's whole numbers for ITU-R BT.601
 
 
 class _Along(NamedTuple):
-    """One axis: the image's length, where the part that is resized begins and ends, and the outputs it fills.
+    """One axis of a resizing. All expressions are float64 scalars.
 
-    All are float64 without dimensions. `filled` outputs from `first` on are filled; `all` are there.
+    * length: of the image
+    * start, end: of the part of the image that is resized
+    * first, filled: the first output that gets a value, and the number of outputs that do
+    * all: the number of outputs
     """
 
     length: Expression
@@ -37,7 +40,7 @@ class _Along(NamedTuple):
 
 
 def resized(graph: GraphWriter, form: Form, image: str) -> str:
-    """Nodes from uint8 (H, W, 3) to float32 (1, C, height, width) of whole numbers in 0..255."""
+    """Nodes from uint8 (H, W, 3) to whole numbers in 0..255, float32 (1, C, height, width). Returns their name."""
     shape = graph.add("Shape", [image])
     rows, columns = (_item(graph, shape, axis) for axis in (0, 1))
     down, across = _placed(form, rows, columns)
@@ -65,7 +68,7 @@ def _item(graph: GraphWriter, shape: str, axis: int) -> Expression:
 
 
 def _placed(form: Form, rows: Expression, columns: Expression) -> tuple[_Along, _Along]:
-    """Which part of the image goes where, as `pictures.decode.resize` has it."""
+    """(down, across): which part of the image goes where, as in `pictures.decode.resize`."""
     zero = rows * 0
     if form.fit == "pad":
         scale = (form.height / rows).least(form.width / columns)
@@ -84,7 +87,7 @@ def _placed(form: Form, rows: Expression, columns: Expression) -> tuple[_Along, 
 
 
 def _between(along: _Along, axis: int, planes: Expression) -> Expression:
-    """Each output between two numbers along an axis, by the operations of `pictures.interpolate` in float32."""
+    """Interpolate each output between two numbers along an axis, in float32 and as in `pictures.interpolate`."""
     output = _outputs(along) - along.first
     places = along.start + (output + 0.5) * ((along.end - along.start) / along.filled) - 0.5
     places = places.largest(0).least(along.length - 1)
@@ -96,13 +99,13 @@ def _between(along: _Along, axis: int, planes: Expression) -> Expression:
 
 
 def _matrices(along: _Along, kernel: Filter) -> tuple[Expression, Expression]:
-    """What each output takes of each number, times 2^22: the upper half, itself over 2^11, and the lower half.
+    """The weights of all outputs, times 2^22 and rounded: (upper half divided by 2^11, lower half).
 
-    float32 (outputs, length), whole numbers; an output that is not filled takes nothing.
+    Both are whole numbers, float32 (outputs, length). The weights of an output that is not filled are 0.
     """
     graph = along.length.graph
     place, output = _counted(graph, along.length), _outputs(along) - along.first
-    start, end = (each.cast("float32") for each in (along.start, along.end))  # as Pillow is given them
+    start, end = (each.cast("float32") for each in (along.start, along.end))  # Pillow takes float32 here
     scale = (end - start).cast("float64") / along.filled
     centre = start.cast("float64") + (output + 0.5) * scale
     distance = ((place - centre.apply("Unsqueeze", graph.integers(1)) + 0.5) * (1 / scale.largest(1))).absolute()
@@ -115,14 +118,14 @@ def _matrices(along: _Along, kernel: Filter) -> tuple[Expression, Expression]:
 
 
 def _cubic(distance: Expression) -> Expression:
-    """Keys's cubic of distances from 0 on."""
+    """Keys's cubic filter at distances of 0 or more."""
     near = ((distance * (CUBIC + 2) - (CUBIC + 3)) * distance * distance) + 1
     far = (((distance - 5) * distance + 8) * distance - 4) * CUBIC
     return (distance < 1).where(near, (distance < 2).where(far, 0))
 
 
 def _twice_rounded(down: _Along, across: _Along, planes: Expression, kernel: Filter) -> Expression:
-    """In Pillow's order, which the rounding depends on: along the rows first, or the columns where that saves more."""
+    """Resize in two passes in Pillow's order, because each pass rounds. Columns come first if that saves more."""
     graph = planes.graph
     left = _matrices(down, kernel)
     right = [each.apply("Transpose", perm=[1, 0]) for each in _matrices(across, kernel)]

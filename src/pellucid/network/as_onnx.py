@@ -1,7 +1,7 @@
 """The forward pass as ONNX nodes, one function for each kind of layer.
 
-Predictions only: batch norm takes its running statistics, dropout passes. The numbers are those of the torch modules
-but for the order of the sums.
+For predictions only: batch norm uses its running statistics, and dropout does nothing. The numbers equal those of the
+torch modules except for the order of the sums.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ from pellucid.network.pooling import AvgPool, Flatten, GlobalAvgPool, L2Pool, Ma
 from pellucid.network.residual import PlacedLayer, Residual
 from pellucid.network.standardise import Standardise
 
-FEW, LONG = 4, 4096  # units and inputs of a dense layer that runs five times as fast as one column after the other
+FEW, LONG = 4, 4096  # at most so many units, at least so many inputs: MatMul by a column is five times as fast
 
 Weights = Mapping[str, NDArray[Any]]
-"""As the state dict names them, "residual1.body.conv1.weight"."""
+"""Arrays by their names in the state dict, such as "residual1.body.conv1.weight"."""
 
 
 def pixels(graph: GraphWriter, images: str) -> str:
-    """Nodes from prepared images, uint8 (n, H, W, C), to float32 (n, C, H, W) of 0..255."""
+    """Nodes from prepared images, uint8 (n, H, W, C), to float32 (n, C, H, W) in 0..255. Returns the name."""
     x = graph.add("Cast", [images], to=TYPES["float32"])
     return graph.add("Transpose", [x], perm=[0, 3, 1, 2])
 
 
 def standardised(graph: GraphWriter, standardise: Standardise, x: str) -> str:
-    """Nodes from float32 (n, C, H, W) of 0..255 to what the network takes."""
+    """Nodes from float32 (n, C, H, W) in 0..255 to the standardised input, the same shape. Returns the name."""
     mean, deviation = (
         np.array(numbers, np.float64)[:, None, None] for numbers in (standardise.mean, standardise.deviation)
     )
@@ -59,14 +59,13 @@ def standardised(graph: GraphWriter, standardise: Standardise, x: str) -> str:
 def network(graph: GraphWriter, steps: Sequence[PlacedLayer], weights: Weights, x: str) -> str:
     """Nodes from float32 (n, C, H, W), standardised, to the logits, float32 (n, classes); returns their name.
 
-    `steps`: Network.shapes of a network and the picture's size. `weights`: of every layer, in the shapes that
-    `Layer.state` gives.
+    `steps`: the result of Network.shapes. `weights`: those of every layer, in the shapes of `Layer.state`.
     """
     return _Row(graph, weights).follow(steps, "", x)
 
 
 class _Row:
-    """What the functions of the layers share: where they write, and the weights."""
+    """The graph and the weights, which the functions of the layers share."""
 
     def __init__(self, graph: GraphWriter, weights: Weights) -> None:
         self.graph, self.weights = graph, weights
@@ -89,7 +88,7 @@ class _Row:
         return x
 
     def weight(self, name: str, across: int = 0) -> str:
-        """A layer's weights as a constant; `across`: so many dimensions of 1 behind them."""
+        """A layer's weights as a constant. `across`: the number of dimensions of length 1 to append."""
         numbers = self.weights[name]
         return self.graph.weight(name, numbers.reshape(numbers.shape + (1,) * across))
 
@@ -121,7 +120,7 @@ def _batchnorm(row: _Row, step: PlacedLayer, name: str, x: str) -> str:
 
 def _layernorm(row: _Row, step: PlacedLayer, name: str, x: str) -> str:
     layer: Any = step.layer
-    maps = len(step.input) == 3  # the channels of each place, which ONNX wants last
+    maps = len(step.input) == 3  # normalises the channels of each place; ONNX needs them last
     x = row.graph.add("Transpose", [x], perm=[0, 2, 3, 1]) if maps else x
     inputs = [x, row.weight(f"{name}.weight"), row.weight(f"{name}.bias")]
     last = name if not maps else None
@@ -143,7 +142,7 @@ def _avgpool(row: _Row, step: PlacedLayer, name: str, x: str) -> str:
 
 
 def _l2pool(row: _Row, step: PlacedLayer, name: str, x: str) -> str:
-    """The root of the sum of squares, which is their mean times their number."""
+    """The root of the sum of squares; the sum is their mean times their number."""
     layer: Any = step.layer
     means = row.graph.add("AveragePool", [row.graph.add("Mul", [x, x])], **_windows(step))
     return row.graph.add("Sqrt", [row.graph.add("Mul", [means, row.graph.scalar(prod(layer.size))])], name)
@@ -155,7 +154,7 @@ def _windows(step: PlacedLayer) -> dict[str, Any]:
 
 
 def _pads(step: PlacedLayer) -> list[int]:
-    """As ONNX lists them: top, left, bottom, right."""
+    """The padding in ONNX's order: top, left, bottom, right."""
     window = step.layer.window()
     assert window is not None
     (top, bottom), (left, right) = window.zeros(*step.input[1:])
@@ -183,7 +182,7 @@ def _relu6(row: _Row, step: PlacedLayer, name: str, x: str) -> str:
 
 
 def _one(operator: str, **attributes: Any) -> Callable[[_Row, PlacedLayer, str, str], str]:
-    """A layer for which ONNX has an operator without settings of the layer's."""
+    """The function of a layer that is one ONNX operator and has no settings."""
     return lambda row, step, name, x: row.graph.add(operator, [x], name, **attributes)
 
 

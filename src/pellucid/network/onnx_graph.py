@@ -1,9 +1,9 @@
-"""An ONNX graph as it is written down: nodes and constants, and at the end the bytes of a model.
+"""Write an ONNX graph: collect nodes and constants, then make the bytes of a model.
 
-ONNX is the open format that inference runtimes read (https://onnx.ai/onnx/operators). A model is a protocol buffer;
-the handful of messages that a graph needs are written here, by the numbers of onnx.proto
-(https://github.com/onnx/onnx/blob/v1.13.0/onnx/onnx.proto). The package `onnx` would do it too, and takes longer to be
-imported than a picture takes to be classified. The tests hold these bytes to that package's own parser and checker.
+ONNX is the open format that inference runtimes read (https://onnx.ai/onnx/operators). A model is a protocol buffer.
+This file writes the few messages that a graph needs, with the field numbers of onnx.proto
+(https://github.com/onnx/onnx/blob/v1.13.0/onnx/onnx.proto). The package `onnx` could write them too, but importing it
+takes longer than classifying a picture. The tests read these bytes with that package's parser and checker.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-OPSET, FORMAT = 18, 8  # of onnx 1.13 (2022): the first with ReduceMean's axes as an input; later runtimes read it
+OPSET, FORMAT = 18, 8  # onnx 1.13 (2022), the first with ReduceMean's axes as an input; later runtimes read it
 TYPES = {"float32": 1, "uint8": 2, "int32": 6, "int64": 7, "bool": 9, "float64": 11}  # TensorProto.DataType
 _FLOAT, _INT, _STRING, _GRAPH, _INTS = 1, 2, 3, 5, 7  # AttributeProto.AttributeType
 
 Size = int | str
-"""A dimension: its length, or a name where it is known only when the graph runs."""
+"""A dimension: its length, or a name if the length is known only when the graph runs."""
 
 
 class Place(NamedTuple):
-    """Where a constant's numbers are: a file beside the model, and the first byte and the number of bytes there."""
+    """Where a constant's numbers are: the name of a file beside the model, the first byte and the number of bytes."""
 
     file: str
     start: int
@@ -34,14 +34,14 @@ class Place(NamedTuple):
 
 
 class Branch(NamedTuple):
-    """What one branch of `If` computes: its nodes, and the name of the value that it gives. See GraphWriter.branch."""
+    """One branch of `If`: its nodes, and the name of its output. See GraphWriter.branch."""
 
     graph: GraphWriter
     output: str
 
 
 class Value(NamedTuple):
-    """What goes into a graph or comes out: the type of its numbers as NumPy names it, and its dimensions."""
+    """An input or output of a graph: its name, NumPy's name of the type, and the dimensions."""
 
     name: str
     type: str
@@ -50,10 +50,10 @@ class Value(NamedTuple):
 
 @dataclass
 class GraphWriter:
-    """Collects nodes. A value is known by its name, which `add` and `constant` return.
+    """Collects nodes. `add`, `constant` and `weight` return the name of a value, which later nodes use.
 
-    `place`: where the numbers of a layer's weight are, by its name in the state dict. Without it they are written into
-    the model. `weights`: those that are elsewhere, by their names in the graph.
+    `place`: a function from a weight's name in the state dict to the place of its numbers. Without it, `weight` writes
+    the numbers into the model. `weights`: the weights that are outside the model, by their names in the graph.
     """
 
     place: Callable[[str], Place] | None = None
@@ -63,9 +63,10 @@ class GraphWriter:
     _counts: Counter[str] = field(default_factory=Counter)
 
     def add(self, operator: str, inputs: Sequence[str], name: str | None = None, **attributes: Any) -> str:
-        """A node with one output; returns the name of that output. `name`: by default the operator's and a number.
+        """Add a node with one output, and return the name of that output.
 
-        Attributes are whole numbers, fractions, texts, several whole numbers, or a Branch.
+        `name`: None for the operator's name in lower case. A number is appended to a name that is already used.
+        `attributes`: int, float, str, several ints, or a Branch.
         """
         output = self._free(name or operator.lower())
         parts = [_text(1, each) for each in inputs]
@@ -75,13 +76,16 @@ class GraphWriter:
         return output
 
     def constant(self, name: str, numbers: NDArray[Any]) -> str:
-        """An operand that never changes, of any type in TYPES."""
+        """Add a constant of any type in TYPES, and return its name."""
         name = self._free(name)
         self._constants.append(_tensor(name, numbers) + _bytes(9, _plain(numbers).tobytes()))
         return name
 
     def weight(self, name: str, numbers: NDArray[Any]) -> str:
-        """A layer's weight by its name in the state dict, in whatever shape the graph needs it."""
+        """Add a layer's weight, in the shape that the graph needs, and return its name there.
+
+        `name`: the name in the state dict.
+        """
         if self.place is None:
             return self.constant(name, numbers)
         place, name = self.place(name), self._free(name)
@@ -92,17 +96,17 @@ class GraphWriter:
         return name
 
     def scalar(self, value: float) -> str:
-        """A float32 constant of no dimension."""
+        """A float32 constant without dimensions."""
         return self.constant("number", np.array(value, np.float32))
 
     def integers(self, *values: int) -> str:
-        """An int64 constant of one dimension, as shapes and axes need it."""
+        """An int64 constant with one dimension, for shapes and axes."""
         return self.constant("integers", np.array(values, np.int64))
 
     def model(
         self, inputs: Iterable[Value], outputs: Iterable[Value], metadata: Mapping[str, str] | None = None
     ) -> bytes:
-        """The whole model."""
+        """The bytes of the whole model. `metadata`: texts by key."""
         graph = self._graph() + b"".join(_message(11, _value(value)) for value in inputs)
         graph += b"".join(_message(12, _value(value)) for value in outputs)
         opset = _text(1, "") + _number(2, OPSET)
@@ -110,7 +114,7 @@ class GraphWriter:
         return b"".join([head, _message(7, graph), described(metadata or {})])
 
     def branch(self) -> GraphWriter:
-        """For the nodes of a branch, which may use all values written so far. Its names differ from those here."""
+        """A writer for the nodes of a branch. They may use all values of this graph; their own names are new."""
         return GraphWriter(_counts=self._counts)
 
     def _graph(self) -> bytes:
@@ -123,7 +127,7 @@ class GraphWriter:
 
 
 def described(metadata: Mapping[str, str]) -> bytes:
-    """Texts that a model carries. These bytes may also stand behind those of a whole model, which then carries them."""
+    """The bytes of a model's metadata. Appended to the bytes of a whole model, they add to its metadata."""
     return b"".join(_message(14, _entry(key, value)) for key, value in metadata.items())
 
 
@@ -146,7 +150,7 @@ def _tensor(name: str, numbers: NDArray[Any]) -> bytes:
 
 
 def _plain(numbers: NDArray[Any]) -> NDArray[Any]:
-    """Row by row and little-endian, as ONNX has them."""
+    """The same numbers row by row and little-endian, as ONNX needs them."""
     return np.require(numbers, numbers.dtype.newbyteorder("<"), "C")
 
 
@@ -185,7 +189,7 @@ def _bytes(field: int, content: bytes) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    value &= (1 << 64) - 1  # a negative number as its complement
+    value &= (1 << 64) - 1  # two's complement of a negative number
     parts = bytearray()
     while value > 127:
         parts.append(value & 127 | 128)

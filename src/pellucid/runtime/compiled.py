@@ -1,4 +1,4 @@
-"""Our own loops, compiled by Numba, where no library does the work, or none keeps its numbers in registers."""
+"""Compile our own loops by Numba, for work that no library does, or does without using registers well."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from numba import cfunc, njit, types
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile at the first call and cache beside the file, else in the user's cache, else for this process only.
 
-    The function releases Python's lock. A cached function is compiled again when its own file changes, but not when a
-    file that it uses changes: after a change of vectors.py or engine/blocks/layout_cpu.py, remove the *.nbi and *.nbc
-    in __pycache__.
+    The function releases Python's lock. It is compiled again when its own file changes, but not when a file that it
+    uses changes. After a change of vectors.py or engine/blocks/layout_cpu.py, remove the *.nbi and *.nbc files in
+    __pycache__.
     """
     try:
         return njit(nogil=True, error_model="numpy", cache=_may_be_kept(function))(function)
@@ -24,7 +24,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def for_team(function: Callable[..., Any]) -> Any:
-    """The same for what team.py runs, compiled at once: it has an `address`, and gets the address of its numbers."""
+    """Compile a function for team.py, at once. The result has an `address`; its argument is the address of numbers."""
     signature = types.void(types.voidptr)
     try:
         return cfunc(signature, error_model="numpy", cache=_may_be_kept(function))(function)

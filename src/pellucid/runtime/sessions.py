@@ -1,7 +1,7 @@
-"""ONNX graphs run by ONNX Runtime, each run on the thread that calls it.
+"""Run ONNX graphs by ONNX Runtime, each run on the calling thread.
 
-A runtime's own threads wait for each other by spinning; here each core takes pictures of its own instead, as everywhere
-in this package. ONNX Runtime is imported with the first session.
+ONNX Runtime's own threads would spin while they wait for each other. So each core takes its own pictures instead, as
+everywhere in this package. ONNX Runtime is imported with the first session.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pellucid.errors import ExportError
 
 Run = Callable[[NDArray[Any]], NDArray[np.float32]]
+"""The graph's input, in the type and shape that the graph declares -> one of its outputs."""
 
 
 def installed() -> bool:
@@ -24,25 +25,25 @@ def installed() -> bool:
 
 
 def version() -> str:
-    """Of the ONNX Runtime that is installed. Raises ImportError."""
+    """The version of the installed ONNX Runtime. Raises ImportError if there is none."""
     import onnxruntime
 
     return str(onnxruntime.__version__)
 
 
 def opened(model: bytes, weights: Mapping[str, NDArray[Any]] | None = None) -> Run:
-    """What runs a graph of one input; several threads may call it at once. It gives the first output.
+    """A function from the only input of a graph to its first output. Several threads may call it at once.
 
-    `model`: the graph's bytes. `weights`: the constants that the bytes do not hold, by name; their memory is used and
-    not copied. Raises ExportError where ONNX Runtime does not take the graph.
+    `model`: the graph's bytes. `weights`: the constants that these bytes do not hold, by name; their memory is used,
+    not copied. Raises ExportError if ONNX Runtime does not accept the graph.
     """
     return _run(_session(model, weights or {}), 0)
 
 
 def with_metadata(model: bytes, output: str) -> tuple[Run, dict[str, str]]:
-    """What runs a graph of one input and gives the output of that name, and the texts that the model carries.
+    """(function from the only input of a graph to the named output, the model's metadata). `model`: the bytes.
 
-    Raises ExportError where ONNX Runtime does not take the graph, or there is no such output.
+    Raises ExportError if ONNX Runtime does not accept the graph, or if the graph has no such output.
     """
     session = _session(model, {})
     names = [each.name for each in session.get_outputs()]
@@ -56,14 +57,14 @@ def _session(model: bytes, weights: Mapping[str, NDArray[Any]]) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what goes wrong is raised too
+    options.log_severity_level = 4  # fatal only: errors are raised as well
     try:
         if weights:
             values = [onnxruntime.OrtValue.ortvalue_from_numpy(numbers) for numbers in weights.values()]
             options.add_external_initializers(list(weights), values)
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # the runtime's own kinds of error have no common base but this
-        raise ExportError(f"ONNX Runtime {version()} does not take the graph: {error}") from error
+    except Exception as error:  # the runtime's errors have no other common base
+        raise ExportError(f"ONNX Runtime {version()} does not accept the graph: {error}") from error
 
 
 def _run(session: Any, output: int) -> Run:

@@ -1,7 +1,7 @@
-"""Jobs for PyTorch's own threads, which are awake between its operations: other threads would have to wait for cores.
+"""Run jobs on PyTorch's own threads. Between operations these threads spin, so other threads would wait for the cores.
 
-PyTorch's threads on Linux are those of GNU's OpenMP. Its entry point takes any compiled function, so what Numba
-compiles runs on them as PyTorch's own operations do, and begins within microseconds.
+On Linux PyTorch's threads belong to GNU OpenMP. Its entry point takes any compiled function, so functions compiled by
+Numba run on them like PyTorch's own operations, and start within microseconds.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from pellucid.runtime.vectors import written_out
 
 
 def is_there() -> bool:
-    """Whether this process has such threads. PyTorch has to be imported by then."""
+    """Whether this process has such threads. Import PyTorch before the first call: the answer is cached."""
     return _parallel() is not None
 
 
 def run(address: int, numbers: NDArray[np.int64], threads: int) -> None:
-    """Call the compiled function at `address` on each of `threads` threads with the address of `numbers`.
+    """Call the compiled function at `address` on each of `threads` threads, with the address of `numbers`.
 
-    They share out the jobs by `next_job`, which counts in the first number, set to 0 here. Returns when all are done.
+    The threads take jobs by `next_job`, which counts in `numbers[0]`; this function sets it to 0. Returns when all
+    threads are done.
     """
     parallel = _parallel()
     assert parallel is not None, "there is no team of threads"
@@ -37,7 +38,7 @@ def run(address: int, numbers: NDArray[np.int64], threads: int) -> None:
 
 @written_out
 def next_job(typing: Any, counter: Any) -> Any:
-    """The next number, from 0 on, for whichever thread asks. `counter`: the address of an int64."""
+    """Return the counter and add 1 to it, atomically. `counter`: the address of an int64."""
 
     def generate(context: Any, build: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
         word = ir.IntType(64)
@@ -48,7 +49,7 @@ def next_job(typing: Any, counter: Any) -> Any:
 
 @written_out
 def voidptr(typing: Any, address: Any) -> Any:
-    """What Numba's `carray` takes for an address."""
+    """An address as the pointer type that Numba's `carray` takes."""
 
     def generate(context: Any, build: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
         return build.inttoptr(arguments[0], ir.IntType(8).as_pointer())
@@ -58,7 +59,7 @@ def voidptr(typing: Any, address: Any) -> Any:
 
 @lru_cache
 def _parallel() -> Any:
-    """GOMP_parallel(function, data, threads, flags), of libgomp."""
+    """libgomp's GOMP_parallel(function, data, threads, flags); None if this process has not loaded libgomp."""
     function = getattr(ctypes.CDLL(None), "GOMP_parallel", None) if sys.platform.startswith("linux") else None
     if function is not None:
         function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]

@@ -1,4 +1,4 @@
-"""The pictures that a name stands for: folders are walked as in training, globs are tried literally first."""
+"""Names become pictures: folders are walked as in training, and globs are tried literally first."""
 
 import os
 from pathlib import Path
@@ -28,7 +28,7 @@ def pictures(*sources: str) -> list[str]:
     return [str(source) for source in expand(sources)]
 
 
-def test_a_folder_stands_for_what_a_training_reads_in_it(here: Path) -> None:
+def test_a_folder_gives_the_files_that_a_training_reads(here: Path) -> None:
     make(
         here,
         "data/a/1.png",
@@ -50,7 +50,7 @@ def test_a_folder_stands_for_what_a_training_reads_in_it(here: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["list.csv", "list.TSV"])
-def test_a_table_stands_for_the_files_that_it_lists(here: Path, name: str) -> None:
+def test_a_table_gives_the_files_that_it_lists(here: Path, name: str) -> None:
     make(here, "in/a/1.png", "in/plain.csv")
     (here / "in" / name).write_text("n\tfile_name\n1\ta/1.png\n2\tgone.png\n3\t\n4\t/far/2.png\n")
     listed = ["in/a/1.png", "in/gone.png", f"in/{name}, line 4: the table has no path for it", "/far/2.png"]
@@ -60,7 +60,7 @@ def test_a_table_stands_for_the_files_that_it_lists(here: Path, name: str) -> No
         pictures("in/plain.csv")
 
 
-def test_what_cannot_be_used_is_among_the_files(here: Path) -> None:
+def test_unusable_files_are_included(here: Path) -> None:
     make(here, "data/1.png")
     (here / "data/broken").symlink_to("nowhere")
     os.mkfifo(here / "data/pipe")
@@ -68,7 +68,7 @@ def test_what_cannot_be_used_is_among_the_files(here: Path) -> None:
 
 
 @pytest.mark.parametrize("start", ["", "{here}/"])
-def test_names_that_are_there_are_no_patterns(here: Path, start: str) -> None:
+def test_existing_names_are_not_patterns(here: Path, start: str) -> None:
     start = start.format(here=here)
     make(
         here,
@@ -87,7 +87,7 @@ def test_names_that_are_there_are_no_patterns(here: Path, start: str) -> None:
     assert pictures(f"{start}**/trip [2020]/1.png") == [f"{start}trip [2020]/1.png"]
 
 
-def test_what_is_not_there_literally_is_a_pattern(here: Path) -> None:
+def test_missing_names_are_patterns(here: Path) -> None:
     make(here, "trip 0/1.png", "trip 2/2.png", "trip 1/3.png")
     assert pictures("trip [2020]/*.png") == ["trip 0/1.png", "trip 2/2.png"]
     (here / "trip [2020]").mkdir()
@@ -95,7 +95,7 @@ def test_what_is_not_there_literally_is_a_pattern(here: Path) -> None:
     assert pictures("trip [9]/*.png") == ["trip [9]/*.png"]
 
 
-def test_a_glob_passes_over_what_a_folder_does(here: Path) -> None:
+def test_a_glob_skips_what_a_folder_skips(here: Path) -> None:
     make(here, "win/1.png", "win/Thumbs.db", "win/desktop.ini", "win/__MACOSX/1.png", "win/.hidden")
     make(here, "win/m/config.json", "win/m/model.safetensors", "win/m/thumbnails/01.png")
     left_out = LeftOut("win/m", "a model folder")
@@ -104,11 +104,11 @@ def test_a_glob_passes_over_what_a_folder_does(here: Path) -> None:
     assert list(walked(["win/*/*/*.png"])) == [left_out]
     assert pictures("win/*/*.png") == ["win/*/*.png"]
     assert pictures("win/**/*.png") == ["win/1.png"]
-    assert pictures("win/__MACOSX/*.png") == ["win/__MACOSX/1.png"]  # that is spelt out
+    assert pictures("win/__MACOSX/*.png") == ["win/__MACOSX/1.png"]  # the glob spells it out
     assert pictures("win/Thumbs.db") == ["win/Thumbs.db"]
 
 
-def test_two_stars_end_where_links_go_in_circles(here: Path) -> None:
+def test_two_stars_stop_at_circular_links(here: Path) -> None:
     make(here, "a/1.png", "a/b/2.png", "a/b/3.jpg")
     for name in ("one", "two", "three"):
         (here / "a/b" / name).symlink_to("../..")

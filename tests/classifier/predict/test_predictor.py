@@ -64,7 +64,7 @@ def test_a_stream_goes_through_the_stages_in_order(predictor: Predictor, backend
     assert backend.groups["one"] == []
 
 
-def test_the_last_stage_is_not_reached_without_a_reason(predictor: Predictor, backend: Brightness) -> None:
+def test_the_last_stage_loads_only_if_it_is_needed(predictor: Predictor, backend: Brightness) -> None:
     list(predictor.stream(iter(pictures(2)), batch=4))
     assert backend.groups == {"first": [1, 1], "rest": [], "one": []}
     assert predictor.predict(pictures(1)[0]).label == "bright"
@@ -77,7 +77,7 @@ def test_probabilities_are_calibrated(predictor: Predictor) -> None:
     assert answer.probabilities == pytest.approx({"bright": 1 / (1 + np.exp(-1.0)), "dark": 1 / (1 + np.exp(1.0))})
 
 
-def test_what_cannot_be_used(predictor: Predictor) -> None:
+def test_unusable_pictures(predictor: Predictor) -> None:
     wrong = Prepared(np.zeros((4, 5, 3), np.uint8), "wrong")
     (answer,) = predictor.predict([wrong])
     assert (answer.source, answer.label) == ("wrong", None)

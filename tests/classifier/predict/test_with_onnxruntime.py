@@ -1,4 +1,4 @@
-"""Predictions by ONNX Runtime: only where it says what PyTorch says, and that is remembered beside the weights."""
+"""ONNX Runtime predicts only if it agrees with PyTorch; the result of the comparison is stored beside the weights."""
 
 import json
 import shutil
@@ -41,9 +41,9 @@ def no_torch(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 def backend(folder: Path) -> RuntimeBackend:
     read = store.read(folder)
     assert isinstance(read, Saved)
-    found = read.runtime()
-    assert found is not None
-    return found
+    runtime = read.runtime()
+    assert runtime is not None
+    return runtime
 
 
 def logits(folder: Path, pictures: list[np.ndarray]) -> np.ndarray:
@@ -59,24 +59,24 @@ def agree(ours: np.ndarray, theirs: np.ndarray) -> None:
     assert np.abs(ours - theirs).max() <= BOUND * max(1, np.abs(theirs).max())
 
 
-def told(folder: Path) -> dict[str, object]:
-    """What is remembered in graph.onnx, as the package onnx reads it."""
+def recorded(folder: Path) -> dict[str, object]:
+    """The comparison stored in graph.onnx, as the package onnx reads it."""
     (entry,) = onnx.load(str(folder / GRAPH), load_external_data=False).metadata_props
     assert entry.key == KEY
     return json.loads(entry.value)
 
 
-def test_a_training_leaves_the_graph_and_what_was_compared(model: Path, pictures: list, no_torch: Callable) -> None:
+def test_a_training_stores_the_graph_and_the_comparison(model: Path, pictures: list, no_torch: Callable) -> None:
     theirs = expected(model, pictures)
-    kept = (model / GRAPH).read_bytes()
-    found = told(model)
-    assert found["weights"] == files.sha256(model / "model.safetensors")
-    assert isinstance(found["pictures"], int)
-    assert found["pictures"] >= 2
-    assert 0 <= float(str(found["difference"])) <= BOUND
+    content = (model / GRAPH).read_bytes()
+    stored = recorded(model)
+    assert stored["weights"] == files.sha256(model / "model.safetensors")
+    assert isinstance(stored["pictures"], int)
+    assert stored["pictures"] >= 2
+    assert 0 <= float(str(stored["difference"])) <= BOUND
     no_torch()
     agree(logits(model, pictures), theirs)
-    assert (model / GRAPH).read_bytes() == kept
+    assert (model / GRAPH).read_bytes() == content
 
 
 def test_any_runtime_opens_the_graph_beside_the_weights(model: Path, pictures: list) -> None:
@@ -89,7 +89,7 @@ def test_any_runtime_opens_the_graph_beside_the_weights(model: Path, pictures: l
 
 
 @pytest.mark.parametrize("damage", ["missing", "empty", "cut", "other bytes", "no record", "other weights", "older"])
-def test_what_does_not_fit_is_ignored_and_made_again(model: Path, pictures: list, damage: str) -> None:
+def test_a_stale_or_damaged_graph_is_replaced(model: Path, pictures: list, damage: str) -> None:
     path, whole = model / GRAPH, (model / GRAPH).read_bytes()
     path.write_bytes(
         {
@@ -106,13 +106,13 @@ def test_what_does_not_fit_is_ignored_and_made_again(model: Path, pictures: list
         path.unlink()
     assert backend(model).graph.compared() is None
     agree(logits(model, pictures), expected(model, pictures))
-    found = backend(model).graph.compared()
-    assert found is not None
-    assert found.agrees
+    compared = backend(model).graph.compared()
+    assert compared is not None
+    assert compared.agrees
     assert {path.name for path in model.iterdir() if path.name.startswith(".")} == set()
 
 
-def test_a_folder_that_cannot_be_written_has_its_graph_in_the_cache(
+def test_the_graph_of_a_read_only_folder_is_cached(
     model: Path, pictures: list, cache: Path, monkeypatch: pytest.MonkeyPatch, no_torch: Callable
 ) -> None:
     theirs = expected(model, pictures)
@@ -127,17 +127,15 @@ def test_a_folder_that_cannot_be_written_has_its_graph_in_the_cache(
     monkeypatch.setattr(files, "write", refused)
     agree(logits(model, pictures), theirs)
     assert not (model / GRAPH).exists()
-    (kept,) = (cache / graphs.CACHED).iterdir()
-    size = kept.stat().st_size
+    (cached,) = (cache / graphs.CACHED).iterdir()
+    size = cached.stat().st_size
     no_torch()
     agree(logits(model, pictures), theirs)
     assert pellucid.clear_cache(cache) == size
     assert list(cache.iterdir()) == []
 
 
-def test_where_nothing_can_be_written_it_predicts_all_the_same(
-    model: Path, pictures: list, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_predicts_if_nothing_can_be_written(model: Path, pictures: list, monkeypatch: pytest.MonkeyPatch) -> None:
     (model / GRAPH).unlink()
     theirs = expected(model, pictures)
 
@@ -149,23 +147,23 @@ def test_where_nothing_can_be_written_it_predicts_all_the_same(
 
 
 @pytest.mark.parametrize("wrong", [1.0, float("nan"), float("inf")])
-def test_a_graph_that_says_something_else_is_told_and_pytorch_predicts(
+def test_pytorch_predicts_with_a_warning_if_a_graph_disagrees(
     model: Path, pictures: list, wrong: float, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     theirs = expected(model, pictures)
     (model / GRAPH).unlink()
     run = graphs.Graph.opened
     monkeypatch.setattr(graphs.Graph, "opened", lambda self: lambda images: run(self)(images) + np.float32(wrong))
-    for _ in range(2):  # compared, and remembered
+    for _ in range(2):  # first compared, then read
         caplog.clear()
         agree(logits(model, pictures), theirs)
         (record,) = caplog.records
         assert str(model) in record.getMessage()
         assert "PyTorch predicts instead" in record.getMessage()
-    assert float(str(told(model)["difference"])) > BOUND
+    assert float(str(recorded(model)["difference"])) > BOUND
 
 
-def test_a_graph_that_onnx_runtime_refuses_is_told_and_pytorch_predicts(
+def test_pytorch_predicts_with_a_warning_if_onnx_runtime_refuses_a_graph(
     model: Path, pictures: list, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     theirs = expected(model, pictures)
@@ -178,7 +176,7 @@ def test_a_graph_that_onnx_runtime_refuses_is_told_and_pytorch_predicts(
     (record,) = caplog.records
     assert "ONNX Runtime" in record.getMessage()
     assert "PyTorch predicts instead" in record.getMessage()
-    with pytest.raises(ExportError, match="does not take the graph"):
+    with pytest.raises(ExportError, match="does not accept the graph"):
         sessions.opened(b"no graph")
 
 
@@ -195,18 +193,18 @@ def test_without_onnx_runtime_pytorch_predicts(
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 32])
-def test_no_batch_changes_an_answer(model: Path, pictures: list, batch: int) -> None:
-    found = np.array([answer.logits for answer in pellucid.predict(model, pictures, batch)])
-    agree(found, expected(model, pictures))
+def test_the_batch_does_not_change_an_answer(model: Path, pictures: list, batch: int) -> None:
+    answers = np.array([answer.logits for answer in pellucid.predict(model, pictures, batch)])
+    agree(answers, expected(model, pictures))
 
 
-def test_a_copy_with_other_weights_takes_no_part_in_the_first_ones_graph(
+def test_a_copy_with_other_weights_does_not_use_the_first_comparison(
     model: Path, tmp_path: Path, pictures: list
 ) -> None:
-    given = pellucid.load(model)
-    given.module.state_dict()["dense1.bias"] += 3
-    store.save(tmp_path / "other", given, {})
+    classifier = pellucid.load(model)
+    classifier.module.state_dict()["dense1.bias"] += 3
+    store.save(tmp_path / "other", classifier, {})
     shutil.copy(model / GRAPH, tmp_path / "other")
-    found = backend(tmp_path / "other").graph.compared()
-    assert found is None
+    compared = backend(tmp_path / "other").graph.compared()
+    assert compared is None
     agree(logits(tmp_path / "other", pictures), logits(model, pictures) + np.float32(3))

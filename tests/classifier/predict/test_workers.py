@@ -42,11 +42,11 @@ def unevenly(group: list[int]) -> list[int]:
 
 
 @pytest.mark.parametrize("count", [0, 1, 4, 5, 8, 9, 40])
-def test_in_order_whatever_takes_how_long(workers: int, count: int) -> None:
+def test_the_order_does_not_depend_on_the_time_taken(workers: int, count: int) -> None:
     assert list(answered(range(count), 4, unevenly, squares, squares)) == [n * n for n in range(count)]
 
 
-def test_a_single_group_is_the_callers_own(workers: int) -> None:
+def test_a_single_group_runs_on_the_callers_thread(workers: int) -> None:
     def here() -> Callable[[list[int]], list[str]]:
         return lambda group: [threading.current_thread().name] * len(group)
 
@@ -72,7 +72,7 @@ def test_loaded_once_before_anything_is_decoded(workers: int) -> None:
 
 
 @pytest.mark.parametrize("where", ["given", "decode", "load", "answer"])
-def test_an_error_comes_out_and_no_thread_stays(workers: int, where: str) -> None:
+def test_an_error_is_raised_and_no_thread_stays(workers: int, where: str) -> None:
     before = set(threading.enumerate())
 
     def failing(now: bool) -> None:
@@ -103,7 +103,7 @@ def test_an_error_comes_out_and_no_thread_stays(workers: int, where: str) -> Non
     assert set(threading.enumerate()) == before
 
 
-def test_who_stops_early_stops_all(workers: int) -> None:
+def test_stopping_early_stops_all_threads(workers: int) -> None:
     before, taken = set(threading.enumerate()), 0
 
     def endless() -> Iterator[int]:
@@ -120,7 +120,7 @@ def test_who_stops_early_stops_all(workers: int) -> None:
 
 
 @pytest.mark.parametrize("worth_fusing", [0, 10, 1000])
-def test_the_pictures_in_order_one_bad_among_them(
+def test_an_unusable_picture_keeps_its_place(
     classifier: Classifier, files: list[Path], workers: int, worth_fusing: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(with_torch, "WORTH_FUSING", worth_fusing)
@@ -134,7 +134,7 @@ def test_the_pictures_in_order_one_bad_among_them(
         assert answer.logits == pytest.approx(alone.logits, abs=1e-5)
 
 
-def test_the_number_of_threads_changes_no_bit(
+def test_the_number_of_threads_does_not_change_a_bit(
     classifier: Classifier, files: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = []
@@ -144,7 +144,7 @@ def test_the_number_of_threads_changes_no_bit(
     assert results[0] == results[1] == results[2]
 
 
-def test_pytorchs_threads_are_the_callers_as_before(classifier: Classifier, files: list[Path]) -> None:
+def test_the_callers_pytorch_threads_do_not_change(classifier: Classifier, files: list[Path]) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
@@ -158,7 +158,7 @@ def test_pytorchs_threads_are_the_callers_as_before(classifier: Classifier, file
         torch.set_num_threads(before)
 
 
-def test_a_watched_module_is_run_as_it_is(classifier: Classifier, files: list[Path]) -> None:
+def test_a_watched_module_runs_unchanged(classifier: Classifier, files: list[Path]) -> None:
     seen: list[tuple[int, ...]] = []
     first = next(classifier.module.children())
     handle = first.register_forward_hook(lambda module, inputs, output: seen.append(tuple(output.shape)))

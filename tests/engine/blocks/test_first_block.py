@@ -1,4 +1,4 @@
-"""Networks like the article's without torch: the module's numbers, and networks where it does not apply."""
+"""Networks like the article's without torch: equal numbers, and networks for which it does not apply."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ SCALE = Standardise((0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
     ],
 )
 @pytest.mark.parametrize("shape", [(3, 40, 45), (1, 38, 61)])
-def test_the_modules_numbers(text: str, shape: tuple[int, int, int]) -> None:
+def test_the_numbers_equal_the_modules(text: str, shape: tuple[int, int, int]) -> None:
     network = parse(text)
     scale = Standardise(SCALE.mean[: shape[0]], SCALE.deviation[: shape[0]])
     steps = network.shapes(shape, 3)
@@ -48,9 +48,9 @@ def test_the_modules_numbers(text: str, shape: tuple[int, int, int]) -> None:
         "conv(10, 5) batchnorm relu maxpool(2) flatten dense",
         "conv(10, 13) relu maxpool(2) flatten dense",
         "flatten dense",
-        "conv(32, 3) relu maxpool(2) conv(64, 3) relu maxpool(2) flatten dense",  # too much behind the block
+        "conv(32, 3) relu maxpool(2) conv(64, 3) relu maxpool(2) flatten dense",  # too much work after the block
     ],
 )
-def test_where_it_does_not_apply(text: str) -> None:
+def test_it_does_not_apply(text: str) -> None:
     steps = parse(text).shapes((3, 64, 64), 2)
     assert not blocks.runs_without_torch(steps)

@@ -1,4 +1,4 @@
-"""The command `export`: a model folder becomes one file for other programs."""
+"""The command `export`: write a model folder as one file for other programs."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def export(
 ) -> int:
     """Write a model as one file for other programs: pixels in, probabilities out.
 
-    Weights, resizing, standardising and temperature are in the file, class names and model card in its metadata. Before
-    it appears, it has to give the model's probabilities on real pictures.
+    The file contains weights, resizing, standardising and temperature. Its metadata holds the class names and the model
+    card. The file appears only if its probabilities agree with the model's on real pictures.
 
     Args:
         model: Model folder.
         out: The file to write, such as model.onnx. An earlier export is replaced.
         format: onnx, for ONNX Runtime and other programs that read ONNX.
-        pictures: Pictures to check the file on. Default: those that the model kept for its reported accuracy.
+        pictures: Pictures to compare on, at most 32. Default: those behind the model's reported accuracy.
         trust: Open a saved Python module, which may run code. Use this only if you trust who made MODEL.
         json: Print as JSON.
     """

@@ -1,4 +1,4 @@
-"""The backend computes a network's outputs; stages divide a stream of pictures among the ways to do it."""
+"""Backends compute a network's outputs. A backend divides a stream of pictures into stages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-GROUP = 16  # pictures that go through a module at once on one core: more is not faster, and takes memory
+GROUP = 16  # pictures that go through a module at once on one core; more are not faster and take memory
 
 Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """Prepared images uint8 (n, H, W, C) -> the network's raw outputs, float32 (n, classes)."""
@@ -17,12 +17,14 @@ Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a stream of pictures, and what computes it.
+    """A part of a stream of pictures, and the functions that compute it.
 
-    `count`: how many pictures, None for all that remain. `size`: how many go through the network at once. `load`
-    returns a function that computes a group on one thread, called by several threads at once. `load_for_one` returns
-    one that computes a single group on the caller's thread. Both may take a while: they import and compile what they
-    need.
+    * count: how many pictures, or None for all that remain
+    * size: how many go through the network at once
+    * load: returns a function that computes a group on one thread; several threads call it at once
+    * load_for_one: returns a function that computes a single group on the caller's thread
+
+    Both loaders may take a while, because they import and compile.
     """
 
     count: int | None

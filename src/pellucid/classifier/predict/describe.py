@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 def described(
     predictor: Predictor, backbone: Backbone, pictures: Iterable[Source], size: int, on_cpu: bool
 ) -> Iterator[Described]:
-    """Groups of `size` pictures, each on one thread; `on_cpu`: whether the backbone computes on the CPU."""
+    """Yield the predictions and features of pictures, in order. Each group of `size` pictures runs on one thread.
+
+    `on_cpu`: whether the backbone computes on the CPU.
+    """
 
     def decode(group: list[Source]) -> list[Item]:
         return [predictor.item(picture) for picture in group]

@@ -1,4 +1,4 @@
-"""The pictures that a name stands for: a folder, a glob, a table, or the picture itself."""
+"""Turn names into pictures. A name is a folder, a glob, a table, or a picture itself."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class LeftOut:
 
 
 def expand(pictures: Iterable[Source]) -> Iterator[Source]:
-    """Folders, globs and tables become the files they stand for; everything else passes through, also missing files."""
+    """Replace folders, globs and tables by their files. Everything else passes through unchanged, missing files too."""
     return (each for each in walked(pictures) if not isinstance(each, LeftOut))
 
 
 def walked(pictures: Iterable[Source]) -> Iterator[Source | LeftOut]:
-    """As `expand`, with the folders that were left out in between: Pellucid's own, and links in a circle."""
+    """Like `expand`, but also yields the folders that were left out: Pellucid's own, and links in a circle."""
     for picture in pictures:
         if not isinstance(picture, str | Path):
             yield picture
@@ -75,7 +75,7 @@ def _matches(pattern: str) -> Iterator[Source | LeftOut]:
 
 
 def _matches_here(pattern: str) -> Iterator[Source | LeftOut]:
-    """Names that the glob does not spell out are skipped or left out as in a folder."""
+    """The matches of a glob without **. Names that the glob does not spell out may be skipped or left out."""
     spelt = set(pattern.split(os.sep))
     reported: set[str] = set()
     for path in sorted(glob.glob(_literal(pattern)) or glob.glob(pattern)):
@@ -113,7 +113,7 @@ def _fits(path: list[str], names: list[str]) -> bool:
 
 
 def _literal(pattern: str) -> str:
-    """A glob in which names that exist literally are not patterns: trip [2020]/*.png."""
+    """Escape the names of a glob that exist literally, such as `trip [2020]` in trip [2020]/*.png."""
     escaped: list[str] = []
     for name in pattern.split(os.sep):
         ways = [glob.escape(name), name.replace("[", "[[]"), name] if glob.has_magic(name) else [name]

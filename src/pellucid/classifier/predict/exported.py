@@ -1,6 +1,6 @@
-"""An exported ONNX file that predicts as a model folder does, without torch.
+"""Predict with an exported ONNX file as with a model folder, without torch.
 
-The file resizes and standardises by itself. Here it gets decoded images, and its logits are calibrated as those of any
+The file resizes and standardises images itself. This code decodes the pictures and calibrates the logits, as for any
 other model.
 """
 
@@ -29,7 +29,7 @@ FORMAT = 1
 
 
 def about(saved: Saved) -> dict[str, Any]:
-    """What the file says of itself beside the graph, as JSON."""
+    """The metadata that `opened` reads, as plain values for JSON."""
     return {
         "format": FORMAT,
         "temperature": saved.temperature,
@@ -44,16 +44,16 @@ def about(saved: Saved) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class AsItIs(Form):
-    """The form of pictures that the file itself brings to the network's size."""
+    """The form of pictures that stay at their own size, because the file resizes them."""
 
     def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The image, uint8 (H, W, 3), as it is."""
+        """The same image, uint8 (H, W, 3), contiguous."""
         return np.ascontiguousarray(image)
 
 
 @dataclass(frozen=True, eq=False)
 class ExportedBackend:
-    """Images of any size, uint8 (1, H, W, 3), one at a time. See Backend."""
+    """A backend for images of any size, one at a time. `run`: uint8 (H, W, 3) -> logits, float32 (classes,)."""
 
     run: sessions.Run
 
@@ -71,7 +71,7 @@ class ExportedBackend:
 
 
 def opened(path: Path) -> Predictor:
-    """What classifies by an exported file. Raises ArtefactError where it is no such file, or damaged."""
+    """The predictor of an exported file. Raises ArtefactError if Pellucid did not export the file or it is damaged."""
     if not sessions.installed():
         raise ArtefactError(f"{path} needs ONNX Runtime, which is not installed: pip install onnxruntime")
     try:
@@ -80,18 +80,18 @@ def opened(path: Path) -> Predictor:
     except OSError as error:
         raise ArtefactError(f"{path} cannot be read: {error.strerror or error}.") from error
     except ExportError as error:
-        raise ArtefactError(f"{path} is damaged, or no ONNX file: {error}") from error
+        raise ArtefactError(f"{path} is damaged, or not an ONNX file: {error}") from error
     if ABOUT not in metadata or CLASSES not in metadata:
-        raise ArtefactError(f"{path} was not exported by Pellucid: it does not say what its outputs mean.")
+        raise ArtefactError(f"{path} was not exported by Pellucid: its metadata does not name the classes.")
     try:
         about, classes = json.loads(metadata[ABOUT]), json.loads(metadata[CLASSES])
         if about["format"] != FORMAT:
-            raise ValueError(f"it is of format {about['format']!r}, and this Pellucid reads {FORMAT}")
+            raise ValueError(f"its format is {about['format']!r}, but this Pellucid reads {FORMAT}")
         channels, height, width = about["input"]
         form, temperature = AsItIs(height, width, channels, about["fit"]), float(about["temperature"])
         thresholds = None if about["thresholds"] is None else tuple(float(each) for each in about["thresholds"])
         if not (math.isfinite(temperature) and temperature > 0) or len(thresholds or classes) != len(classes):
-            raise ValueError("its temperature or its thresholds make no sense")
+            raise ValueError("its temperature must be positive and finite, and it needs as many thresholds as classes")
         names, ranges = tuple(str(name) for name in classes), Ranges.from_json(about["ranges"])
         return Predictor(names, form, temperature, int(about["pixel_limit"]), ranges, thresholds, ExportedBackend(run))
     except (KeyError, TypeError, ValueError, AttributeError, PellucidError) as error:

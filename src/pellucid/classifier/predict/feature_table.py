@@ -1,4 +1,4 @@
-"""The features of pictures, as a Parquet file: a row per picture, written in constant memory."""
+"""Write the features of pictures as a Parquet file, a row for each picture, in constant memory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def opened(model: str | Path, trust: bool = False) -> Classifier:
 
 
 def described(model: str | Path, pictures: Iterable[Source], batch: int = 32) -> Iterator[Described]:
-    """As `predict`, with the features of each picture.
+    """Like `predict`, but yields the features of each picture too.
 
     Raises ArtefactError, RecipeError, and NetworkError if the network does not end in a dense layer.
     """

@@ -1,9 +1,9 @@
-"""A model folder's network as an ONNX graph, graph.onnx, and what a comparison with PyTorch found.
+"""The ONNX graph of a model folder's network, graph.onnx, and the result of its comparison with PyTorch.
 
-The graph holds no weights: it names their places in model.safetensors beside it, as ONNX allows, and any runtime can
-open the two. It takes prepared images and gives logits. It is written anew for each use, which takes milliseconds, and
-the file counts only where it begins with the very bytes that are written now. What follows them is the comparison. It
-holds for the same weights, the same release of ONNX Runtime and the same kind of processor.
+The graph turns prepared images into logits. It holds no weights, but refers to their places in model.safetensors beside
+it, as ONNX allows; any runtime can open the two. Each use writes the graph anew, which takes milliseconds. The file
+counts only if it begins with exactly these bytes. The result of the comparison follows them. It is valid for the same
+weights, the same release of ONNX Runtime and the same kind of processor.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from pellucid.network.standardise import Standardise
 from pellucid.runtime import sessions
 
 GRAPH = "graph.onnx"
-CACHED = "graphs"  # a folder in the cache
+CACHED = "graphs"  # the folder in the cache
 KEY = "compared with PyTorch"
-BOUND = 1e-4  # of the largest logit, or of 1: float32 sums in another order differ by a hundredth of that
+BOUND = 1e-4  # as a share of the largest logit, or of 1; float32 sums in another order differ by a hundredth of this
 
 
 @dataclass(frozen=True)
 class Weights:
-    """The file of the weights: its folder, its hash, and where each tensor is in it, by its name in the state dict."""
+    """The file of the weights: its folder, its SHA-256, and each tensor's place by its name in the state dict."""
 
     folder: Path
     sha256: str
@@ -47,8 +47,10 @@ class Weights:
 class Compared:
     """How far ONNX Runtime's logits were from PyTorch's.
 
-    `difference`: the largest, as a share of the largest logit, or of 1 where that is less. `weights`: the hash of
-    model.safetensors.
+    * weights: the SHA-256 of model.safetensors
+    * runtime: the release of ONNX Runtime and the kind of processor
+    * pictures: how many were compared
+    * difference: the largest, as a share of the largest logit, or of 1 if all logits are smaller
     """
 
     weights: str
@@ -64,28 +66,28 @@ class Compared:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """The graph's bytes, without weights; these by their names in it; and the file that they come from."""
+    """The graph's bytes, without weights; the weights, by their names in the graph; and the file they come from."""
 
     content: bytes
     constants: dict[str, NDArray[Any]]
     source: Weights
 
     def opened(self) -> sessions.Run:
-        """What computes logits, float32 (n, classes), of uint8 (n, H, W, C). Raises ExportError."""
+        """A function from prepared images, uint8 (n, H, W, C), to logits, float32 (n, classes). Raises ExportError."""
         return sessions.opened(self.content, self.constants)
 
     def compare(self, theirs: NDArray[np.float32], ours: NDArray[np.float32]) -> Compared:
-        """PyTorch's logits and ONNX Runtime's of the same pictures, float32 (n, classes), compared and remembered."""
+        """Compare PyTorch's and ONNX Runtime's logits of the same pictures, float32 (n, classes). Store the result."""
         scale = max(1.0, float(np.abs(theirs).max()))
         difference = float(np.abs(theirs.astype(np.float64) - ours).max()) / scale
-        # where either is not finite nothing was compared, and PyTorch predicts
+        # a logit that is not finite compares with nothing, so PyTorch predicts
         difference = difference if np.isfinite(difference) else float(np.finfo(np.float64).max)
         compared = Compared(self.source.sha256, _runtime(), len(theirs), difference)
         self._remember(compared)
         return compared
 
     def compared(self) -> Compared | None:
-        """What is remembered of these weights with this runtime; None where it has to be compared again."""
+        """The stored result for these weights and this runtime; None if there is none."""
         for path in self._paths():
             with suppress(OSError, ValueError, TypeError, KeyError):
                 content = path.read_bytes()
@@ -96,7 +98,7 @@ class Graph:
         return None
 
     def _remember(self, compared: Compared) -> None:
-        """Beside the weights, or in the user's cache where that folder cannot be written, or nowhere."""
+        """Store beside the weights, or in the user's cache if that folder cannot be written, or not at all."""
         content = self.content + described({KEY: json.dumps(asdict(compared))})
         for path in self._paths():
             with suppress(StorageError, OSError):
@@ -114,27 +116,27 @@ class Graph:
 
 
 def cache() -> Path:
-    """Where the graphs of model folders are that cannot be written, in the user's cache. Raises RuntimeError."""
+    """The folder in the user's cache with the graphs of read-only model folders. Raises RuntimeError without a home."""
     import platformdirs
 
     return platformdirs.user_cache_path("pellucid", appauthor=False) / "stores" / CACHED
 
 
 def clear(cache: Path) -> int:
-    """Remove them from the folder of the cache; returns the bytes freed. Raises StorageError."""
+    """Remove the graphs from `cache` and return the bytes freed. Raises StorageError."""
     freed, folder = 0, cache / CACHED
     with files.storage_errors(folder):
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
             if path.suffix == ".onnx" or files.is_part(path):
                 freed += path.stat().st_size
                 path.unlink()
-        with suppress(OSError):  # not empty: there is something of somebody else's
+        with suppress(OSError):  # not empty: it holds somebody else's files
             folder.rmdir()
     return freed
 
 
 def graph(steps: Sequence[PlacedLayer], weights: as_onnx.Weights, standardise: Standardise, source: Weights) -> Graph:
-    """The graph of a network's layers. `weights`: by the names of the state dict."""
+    """The graph of a network. `steps`: from Network.shapes. `weights`: arrays by their names in the state dict."""
     writer = GraphWriter(source.places.__getitem__)
     channels, height, width = steps[0].input
     x = as_onnx.standardised(writer, standardise, as_onnx.pixels(writer, "images"))

@@ -1,4 +1,4 @@
-"""Make a model folder, or a file exported from one, ready to predict. A cold command gets here without torch."""
+"""Make a model folder or an exported file ready to predict, without importing torch."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pellucid.classifier.saved import Saved
 
 
 def predictor(model: str | Path, pictures: Iterable[Source], trust: bool = False) -> Predictor:
-    """The predictor that answers soonest for these pictures, without torch unless a program needs it.
+    """The predictor that answers soonest for these pictures. Only a saved program imports torch here.
 
-    If the number is unknown, a kernel that pays only for many pictures is loaded once they are many. Raises
-    ArtefactError.
+    `model`: a model folder or an exported ONNX file. If the number of pictures is unknown, a kernel that pays only for
+    many pictures is loaded after many have come. Raises ArtefactError.
     """
     path = Path(model)
     if path.suffix.lower() == ".onnx" and path.is_file():
@@ -32,7 +32,7 @@ def predictor(model: str | Path, pictures: Iterable[Source], trust: bool = False
 
 
 def lasting(model: str | Path, trust: bool = False) -> Predictor:
-    """A predictor for picture after picture, as a server needs it: its backend loads at once what pays for many.
+    """A predictor for an endless stream, such as a server's. Kernels that pay only for many pictures load at once.
 
     Raises ArtefactError.
     """

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """An image that already is the network's input, uint8 (H, W, C) of its form's size. It is used as it is."""
+    """An image that is already the network's input, uint8 (H, W, C) in the size of its form. It is used unchanged."""
 
     image: NDArray[np.uint8]
     name: str = "<prepared>"
@@ -37,7 +37,7 @@ def is_one(pictures: Source | Iterable[Source]) -> TypeIs[Source]:
 def decoded(picture: Source, pixel_limit: int, ranges: Ranges = ALONE) -> NDArray[np.uint8]:
     """Decode a picture in any form to its image uint8 (H, W, 3); see `decode`. Raises PictureError."""
     if isinstance(picture, Prepared):
-        raise PictureError("it is prepared for a network already")
+        raise PictureError("it is already prepared for a network")
     if isinstance(picture, np.ndarray):
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or picture.size == 0:
             raise PictureError(f"an array of {picture.dtype} {picture.shape}; a picture is uint8 (height, width, 3)")

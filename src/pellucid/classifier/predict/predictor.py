@@ -1,4 +1,4 @@
-"""The predictor: it turns pictures in any form, in order, into classes with calibrated probabilities.
+"""The predictor turns pictures in any form, in order, into classes with calibrated probabilities.
 
 This module imports nothing heavy: the first prediction of a cold command waits for it.
 """
@@ -69,7 +69,7 @@ class Predictor:
     def stream(self, pictures: Iterable[Source], batch: int = 32) -> Iterator[Prediction]:
         """Classify pictures in order, as you iterate, in constant memory.
 
-        At most `batch` pictures go through the network at once; it changes the speed, and probabilities by no more than
+        At most `batch` pictures go through the network at once. `batch` changes the speed, and probabilities only by
         rounding. Each core works on its own pictures; the number of cores does not change the result. Raises
         RecipeError if `batch` is below 1.
         """
@@ -97,7 +97,7 @@ class Predictor:
         return name, image
 
     def item(self, picture: Source) -> Item:
-        """As `named`, or with the reason why the picture cannot be used."""
+        """Like `named`, but an unusable picture gives the reason instead of an error."""
         if isinstance(picture, Prepared):
             image, size = picture.image, (self.form.height, self.form.width, self.form.channels)
             fits = image.dtype == np.uint8 and image.shape == size

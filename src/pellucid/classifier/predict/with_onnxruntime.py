@@ -1,7 +1,7 @@
-"""A network as its folder has it, computed by ONNX Runtime once it has said what PyTorch says.
+"""The ONNX Runtime backend. It predicts after a comparison with PyTorch.
 
-Torch is not imported, which would take longer than a few hundred pictures (docs/why/inference.md). Only the first
-pictures of a model that was never compared go through both.
+It does not import torch, because this would take longer than a few hundred pictures (docs/why/inference.md). Only if a
+model was never compared, its first pictures go through both.
 """
 
 from __future__ import annotations
@@ -30,17 +30,18 @@ from pellucid.runtime.memory import keep_memory
 if TYPE_CHECKING:
     from pellucid.classifier.predict.with_torch import TorchBackend
 
-PIXELS = 65_536  # in a run: 4 pictures of 128x128; more are hardly faster, and take memory
-WORTH_KERNELS = 256  # pictures that save, with a first block of ours, the time that loading its kernel takes
+PIXELS = 65_536  # of a run, such as 4 pictures of 128x128; more are hardly faster and take memory
+WORTH_KERNELS = 256  # pictures on which our first block saves the time that loading its kernel takes
 LOG = logging.getLogger("pellucid")
 
 
 @dataclass(frozen=True, eq=False)
 class RuntimeBackend:
-    """The layers with their sizes, and their weights by the names of the state dict. See Backend.
+    """A network's layers with their sizes, and its weights by their names in the state dict. See Backend.
 
-    `source`: where the weights come from. `torch`: the same network and weights in torch. `expected`: how many pictures
-    are known to come, at least.
+    * source: the file that the weights come from
+    * torch: returns the torch backend with the same network and weights
+    * expected: the least number of pictures known to come
     """
 
     steps: list[PlacedLayer]
@@ -55,7 +56,7 @@ class RuntimeBackend:
         return self._parted(self._ready(), images)
 
     def stages(self, expected: int, batch: int) -> Iterator[Stage]:
-        """See Backend. What only many pictures are worth waits until they are many, or known to be."""
+        """See Backend. Kernels that pay only for many pictures load once many have come or are known to come."""
         keep_memory()
         known = max(expected, self.expected)
 
@@ -64,20 +65,21 @@ class RuntimeBackend:
                 expect_many()  # before any thread is busy
             return self._fused()
 
-        if known < WORTH_KERNELS:  # small groups, or a few pictures would be one core's work
+        if known < WORTH_KERNELS:  # small groups: otherwise one core would compute all of a few pictures
             yield Stage(WORTH_KERNELS, min(batch, self._group), self._ready, self._ready)
         yield Stage(None, min(batch, GROUP), load, load)
 
     def compare(self, images: NDArray[np.uint8], logits: NDArray[np.float32]) -> Compared:
-        """ONNX Runtime beside the logits that PyTorch gave for these prepared images; the result is remembered.
+        """Compare ONNX Runtime with PyTorch's `logits` for these prepared images, and store the result.
 
-        Raises ExportError where ONNX Runtime does not take the graph.
+        `images`: uint8 (n, H, W, C). `logits`: float32 (n, classes). Raises ExportError if ONNX Runtime does not accept
+        the graph.
         """
         return self.graph.compare(logits, self._parted(self.graph.opened(), images))
 
     @cached_property
     def graph(self) -> Graph:
-        """What ONNX Runtime is given."""
+        """The graph for ONNX Runtime."""
         return graph(self.steps, self.weights, self.standardise, self.source)
 
     @cached_property
@@ -98,14 +100,14 @@ class RuntimeBackend:
         return self._checked
 
     def _fused(self) -> Logits:
-        """Where the network's first block has a kernel, by that; asking imports Numba."""
+        """Use the kernel for the first block if there is one. The check imports Numba."""
         if not blocks.runs_without_torch(self.steps):
             return partial(self._parted, self._ready())
         return blocks.run_without_torch(self.steps, self.weights, self.standardise)
 
 
 class _Checked:
-    """Logits by ONNX Runtime where they are PyTorch's, else by PyTorch, which is then told."""
+    """Logits by ONNX Runtime if they equal PyTorch's up to BOUND, else by PyTorch, with a warning."""
 
     def __init__(self, graph: Graph, torch: Callable[[], TorchBackend]) -> None:
         self._graph, self._torch = graph, torch
@@ -120,7 +122,7 @@ class _Checked:
         return self._chosen(images)
 
     def prepare(self) -> None:
-        """Choose without a picture, where the two were compared before."""
+        """Choose before the first picture, if the two were compared earlier."""
         with self._deciding:
             if self._chosen is not None:
                 return
@@ -140,8 +142,8 @@ class _Checked:
         if compared.agrees:
             return self._run
         return self._instead(
-            f"ONNX Runtime's logits differ from PyTorch's by {compared.difference:.1g} of the largest, "
-            f"where {BOUND:g} is allowed"
+            f"ONNX Runtime's logits differ from PyTorch's by {compared.difference:.1g} of the largest; at most "
+            f"{BOUND:g} is allowed"
         )
 
     def _instead(self, reason: str) -> Logits:

@@ -18,7 +18,7 @@ from pellucid.pictures.decode import expect_many
 if TYPE_CHECKING:
     import torch
 
-WORTH_FUSING = 256  # pictures for which fusing saves about the time that loading the kernels takes
+WORTH_FUSING = 256  # pictures on which fusing saves about the time that loading the kernels takes
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,10 +56,10 @@ class TorchBackend:
         return np.concatenate(parts)
 
     def alone(self, fuse: bool = True) -> Logits:
-        """As `logits`, for a thread that works alone: PyTorch gives it no helper threads from then on.
+        """Like `logits`, but for a thread that works alone: from the first call on, PyTorch gives it no helper threads.
 
         `fuse`: compute convolution, ReLU and pooling as one step if the network has them, equal up to rounding. The
-        result is for the module in its state at this call.
+        function uses the module's state at the time of this call.
         """
         import torch
 

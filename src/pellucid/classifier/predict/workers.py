@@ -29,11 +29,12 @@ def answered(
     load: Callable[[], Callable[[Decoded], list[Answer]]],
     load_for_one: Callable[[], Callable[[Decoded], list[Answer]]],
 ) -> Iterator[Answer]:
-    """Yield the answers to the items, in order, on demand. `decode` and `load`'s function take groups of up to `size`.
+    """Yield the answers to the items, in order, on demand.
 
-    `load` returns a function from a decoded group to its answers. The number of items alone decides the groups, so the
-    number of threads does not change an answer. A single group runs on the caller's thread, with the function that
-    `load_for_one` returns. One group per thread is decoded ahead. An exception is raised where its answer would come.
+    `decode` takes groups of up to `size` items. `load` returns a function from a decoded group to its answers. A single
+    group runs on the caller's thread, with the function that `load_for_one` returns. The number of items alone decides
+    the groups, so the number of threads does not change an answer. One group per thread is decoded ahead. An exception
+    is raised in the place of its answer.
     """
     groups = _groups(items, size)
     begun = list(islice(groups, 2))
@@ -55,7 +56,7 @@ def answered(
         def begin_answers(waiting: int) -> Iterator[Answer]:
             """Submit decoded groups until at most `waiting` remain without a thread to answer them."""
             while len(decoding) > waiting:
-                # it may wait for decoding, which began earlier: no deadlock
+                # it may wait for decoding, but that began earlier, so there is no deadlock
                 answering.append(pool.submit(answer, decoding.popleft()))
                 if len(answering) > workers:
                     yield from answering.popleft().result()

@@ -1,6 +1,6 @@
-"""Many pictures without torch, for a network that is little more than one convolution with ReLU and pooling.
+"""Predict many pictures without torch, for networks that are little more than one convolution, ReLU and pooling.
 
-The article's network is one. The kernel of direct_cpu.py runs its first block, and ONNX Runtime the rest.
+The article's network is an example. The kernel of direct_cpu.py computes the first block, and ONNX Runtime the rest.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from pellucid.network.residual import PlacedLayer
 from pellucid.network.standardise import Standardise
 from pellucid.runtime import sessions
 
-LITTLE = 10_000_000  # operations after the block: with more, the kernel's gain hardly counts
-MOST_CHANNELS, MOST_WIDE = 4, 12  # of a picture, and of a filter, for which there are kernels
+LITTLE = 10_000_000  # the most operations after the block; with more, the kernel gains hardly anything
+MOST_CHANNELS, MOST_WIDE = 4, 12  # the most channels of a picture and columns of a filter that the kernels take
 
 Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 def applies(steps: Sequence[PlacedLayer]) -> bool:
-    """Whether `logits` works for these layers."""
+    """Whether `logits` accepts these layers."""
     if [type(step.layer) for step in steps[:3]] != [Conv, Relu, MaxPool]:
         return False
     conv, pool, rest = steps[0].layer, steps[2].layer, steps[3:]
@@ -49,7 +49,7 @@ def applies(steps: Sequence[PlacedLayer]) -> bool:
 def logits(steps: Sequence[PlacedLayer], weights: Mapping[str, NDArray[Any]], standardise: Standardise) -> Logits:
     """The function from prepared images uint8 (n, H, W, C) to outputs float32 (n, classes), on the calling thread.
 
-    Only if it `applies`. The kernels are loaded, or compiled for the first time, before this returns.
+    Call it only if `applies` is true. It loads the kernels, or compiles them the first time, before it returns.
     """
     from pellucid.engine.blocks import direct_cpu
 
@@ -77,7 +77,7 @@ def logits(steps: Sequence[PlacedLayer], weights: Mapping[str, NDArray[Any]], st
 
 
 def _rest(steps: Sequence[PlacedLayer], weights: Mapping[str, NDArray[Any]]) -> sessions.Run:
-    """What computes the layers behind the block, float32 (1, C, H, W) -> float32 (1, classes)."""
+    """A function that computes the layers after the block, float32 (1, C, H, W) -> float32 (1, classes)."""
     writer = GraphWriter()
     writer.add("Identity", [as_onnx.network(writer, steps, weights, "pooled")], "logits")
     inputs = Value("pooled", "float32", (1, *steps[0].input))
