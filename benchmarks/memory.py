@@ -89,9 +89,7 @@ def measure(network: str, shape: tuple[int, ...], batch: int, optimizer_name: st
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--check", action="store_true", help="fail if an estimate is not 1.0 to 1.1 times the peak"
-    )
+    parser.add_argument("--check", action="store_true", help="fail if an estimate is not 1.0 to 1.1 times the peak")
     check = parser.parse_args().check
     print("| network | input | batch | optimizer | peak | plan | plan / peak |\n|---|---|---|---|---|---|---|")
     wrong = 0

@@ -65,7 +65,7 @@ class Engine:
         return torch.cuda.mem_get_info(self.device)[0]
 
     def settle(self) -> None:
-        """Return free memory to the system, once, because lasting memory was allocated between blocks that are now free."""
+        """Return free memory to the system, once. Lasting memory now lies between freed blocks."""
         if self.device == "cpu":
             give_back_memory()
 
