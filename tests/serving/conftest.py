@@ -54,12 +54,12 @@ class Running:
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, chunked: bool = False
     ) -> Answer:
         """`body`: bytes as they are, anything else as JSON."""
-        given = dict(headers or {})
+        sent = dict(headers or {})
         if body is not None and not isinstance(body, bytes) and not chunked:
-            body, given = json.dumps(body).encode(), {"Content-Type": "application/json", **given}
+            body, sent = json.dumps(body).encode(), {"Content-Type": "application/json", **sent}
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
-            connection.request(method, path, body, given, encode_chunked=chunked)
+            connection.request(method, path, body, sent, encode_chunked=chunked)
             reply = connection.getresponse()
             return Answer(reply.status, {name.lower(): value for name, value in reply.getheaders()}, reply.read())
         finally:

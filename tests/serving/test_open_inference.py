@@ -56,9 +56,9 @@ def test_files_go_as_the_client_sends_them_by_default(
     client: InferenceServerClient, classifier: Classifier, png: Png
 ) -> None:
     files = [png(number) for number in range(5)]
-    given = InferInput("pictures", [5], "BYTES")
-    given.set_data_from_numpy(np.array(files, object))
-    result = client.infer("small", [given], request_id="seven")
+    tensor = InferInput("pictures", [5], "BYTES")
+    tensor.set_data_from_numpy(np.array(files, object))
+    result = client.infer("small", [tensor], request_id="seven")
     answer = result.get_response()
     assert answer["id"] == "seven"
     assert answer["model_name"] == "small"
@@ -77,17 +77,17 @@ def test_decoded_images_give_what_their_files_give(
     files = [png(number) for number in range(3)]
     images = np.stack([decode(file) for file in files])
     values = images if datatype == "UINT8" else images.astype(np.float32) / 255
-    given = InferInput("anything", list(images.shape), datatype)
-    given.set_data_from_numpy(values, binary_data=binary)
+    tensor = InferInput("anything", list(images.shape), datatype)
+    tensor.set_data_from_numpy(values, binary_data=binary)
     wanted = InferRequestedOutput("probabilities", binary_data=binary)
-    result = client.infer("small", [given], outputs=[wanted])
+    result = client.infer("small", [tensor], outputs=[wanted])
     assert np.allclose(result.as_numpy("probabilities"), rows(classifier, files), rtol=0, atol=1e-6)
     assert [each["name"] for each in result.get_response()["outputs"]] == ["probabilities"]
 
 
 def test_grey_images_are_three_equal_channels(client: InferenceServerClient, classifier: Classifier, png: Png) -> None:
     grey = decode(png(0))[None, :, :, :1].copy()
-    given = InferInput("pictures", list(grey.shape), "UINT8")
+    tensor = InferInput("pictures", list(grey.shape), "UINT8")
     given.set_data_from_numpy(grey)
     result = client.infer("small", [given])
     truth = rows(classifier, [np.repeat(grey[0], 3, axis=2)])
