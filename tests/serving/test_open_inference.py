@@ -88,8 +88,8 @@ def test_decoded_images_give_what_their_files_give(
 def test_grey_images_are_three_equal_channels(client: InferenceServerClient, classifier: Classifier, png: Png) -> None:
     grey = decode(png(0))[None, :, :, :1].copy()
     tensor = InferInput("pictures", list(grey.shape), "UINT8")
-    given.set_data_from_numpy(grey)
-    result = client.infer("small", [given])
+    tensor.set_data_from_numpy(grey)
+    result = client.infer("small", [tensor])
     truth = rows(classifier, [np.repeat(grey[0], 3, axis=2)])
     assert np.allclose(result.as_numpy("probabilities"), truth, rtol=0, atol=1e-6)
 
@@ -99,10 +99,10 @@ def test_the_classification_extension_names_the_best_classes(
     client: InferenceServerClient, classifier: Classifier, png: Png, binary: bool
 ) -> None:
     files = [png(0), png(1)]
-    given = InferInput("pictures", [2, 1], "BYTES")
-    given.set_data_from_numpy(np.array(files, object).reshape(2, 1))
+    tensor = InferInput("pictures", [2, 1], "BYTES")
+    tensor.set_data_from_numpy(np.array(files, object).reshape(2, 1))
     wanted = InferRequestedOutput("probabilities", binary_data=binary, class_count=9)
-    found = client.infer("small", [given], outputs=[wanted]).as_numpy("probabilities")
+    found = client.infer("small", [tensor], outputs=[wanted]).as_numpy("probabilities")
     assert found.shape == (2, 2), "there are two classes"
     for line, truth in zip(found, rows(classifier, files), strict=True):
         for place, text in enumerate(line):
@@ -122,12 +122,12 @@ def test_json_has_files_as_base64(served: Running, classifier: Classifier, png: 
 
 
 def test_a_client_is_told_what_is_wrong(client: InferenceServerClient, png: Png) -> None:
-    given = InferInput("pictures", [2], "BYTES")
-    given.set_data_from_numpy(np.array([png(0), b"no picture"], object))
+    tensor = InferInput("pictures", [2], "BYTES")
+    tensor.set_data_from_numpy(np.array([png(0), b"no picture"], object))
     with pytest.raises(InferenceServerException, match=r"Picture 1 cannot be used: not a picture\."):
-        client.infer("small", [given])
+        client.infer("small", [tensor])
     with pytest.raises(InferenceServerException, match="no model 'tiny'"):
-        client.infer("tiny", [given])
+        client.infer("tiny", [tensor])
 
 
 FILE = {"name": "pictures", "shape": [1], "datatype": "BYTES", "data": [""]}
