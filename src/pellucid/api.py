@@ -197,7 +197,7 @@ def export(
             several = iter(())
     else:
         several = expand([pictures] if is_one(pictures) else pictures)
-    return exporting.export(Path(model), Path(out), format, several, trust)
+    return exporting.export(Path(model), Path(out), format, several, pictures is not None, trust)
 
 
 def plan(network: str, input: str | tuple[int, ...] | None = None, classes: int = 2, batch: int = 32) -> Plan:

@@ -226,6 +226,16 @@ def pellucid_line(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     return run
 
 
+def test_named_pictures_are_compared_or_nothing_is_written(trained: Path, tmp_path: Path) -> None:
+    """The pictures of the model do not stand in for those that the user named."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    for named in (tmp_path / "empty", tmp_path / "broken.jpg", []):
+        with pytest.raises(ExportError, match="no usable pictures to check the export"):
+            pellucid.export(trained, tmp_path / "a.onnx", pictures=named)
+    assert not (tmp_path / "a.onnx").exists()
+
+
 def test_a_program_cannot_be_exported_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: Path) -> None:
     opened = pellucid.load(trained)
     monkeypatch.setattr(store, "read", lambda folder, trust: opened)

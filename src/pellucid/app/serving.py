@@ -107,8 +107,8 @@ def _token(settings: Settings) -> str | None:
 def _check(settings: Settings, token: str | None) -> None:
     if settings.host not in LOCAL and token is None:
         raise RecipeError(
-            f"--host {settings.host} lets other machines ask, which requires a token: --token-file FILE, with a long "
-            "random text in FILE."
+            f"--host {settings.host} allows requests from other machines, which requires a token: "
+            "--token-file FILE, with a long random text in FILE."
         )
     if not 0 <= settings.port <= LARGEST_PORT:
         raise RecipeError(f"--port is {settings.port}; it must be from 0 (any free port) to {LARGEST_PORT}.")

@@ -43,8 +43,8 @@ class Exported:
         return asdict(self) | {"path": str(self.path)}
 
 
-def export(model: Path, out: Path, format: str, pictures: Iterator[Source], trust: bool) -> Exported:
-    """See pellucid.export. If no picture is usable, the comparison runs on the thumbnails of the model's card."""
+def export(model: Path, out: Path, format: str, pictures: Iterator[Source], named: bool, trust: bool) -> Exported:
+    """See pellucid.export. `named`: the user chose the pictures, so thumbnails of the card do not stand in for them."""
     if format not in FORMATS:
         hint = did_you_mean(format, FORMATS)
         raise RecipeError(f"Format {format!r} is unknown.{hint} Formats: {', '.join(FORMATS)}.")
@@ -59,7 +59,7 @@ def export(model: Path, out: Path, format: str, pictures: Iterator[Source], trus
     content = kind.write(saved, _card(model))
     with files.storage_errors(out), files.replacing(out.resolve()) as temporary:
         temporary.write_bytes(content)
-        compared, difference = _compare(model, saved, kind, temporary, pictures)
+        compared, difference = _compare(model, saved, kind, temporary, pictures, named)
     return Exported(out, format, len(content), compared, difference, kind.bound)
 
 
@@ -77,11 +77,13 @@ def _check_place(out: Path, kind: Format) -> None:
             )
 
 
-def _compare(model: Path, saved: Saved, kind: Format, file: Path, pictures: Iterator[Source]) -> tuple[int, float]:
+def _compare(
+    model: Path, saved: Saved, kind: Format, file: Path, pictures: Iterator[Source], named: bool
+) -> tuple[int, float]:
     """(number of pictures compared, largest difference). Raises ExportError if the difference exceeds the bound."""
     classifier = saved.classifier()
     theirs = _usable(classifier.predict(list(islice(pictures, CHECKED))))
-    if not theirs:
+    if not theirs and not named:
         theirs = _usable(classifier.predict(_thumbnails(model)))
     if not theirs:
         raise ExportError(

@@ -59,7 +59,7 @@ def save(
 
 
 def _compare(trained: Trained, judged: Judged, out: Path) -> None:
-    """ONNX Runtime beside PyTorch on pictures that were just judged: graph.onnx, so that predicting need not do it."""
+    """Compare ONNX Runtime with PyTorch on pictures that were just judged, for graph.onnx; predictions then need not."""
     read = artefact.read(out) if judged.classifier.program is None else None
     runtime = read.runtime() if isinstance(read, Saved) else None
     if runtime is None:

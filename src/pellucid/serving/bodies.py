@@ -75,7 +75,7 @@ def _large(limits: Limits) -> Refusal:
 
 
 async def aside(content: bytes, work: Callable[[], T]) -> T:
-    """What `work` makes of a body: in a thread where the body is large, so that other requests go on meanwhile."""
+    """What `work` makes of a body: in a thread if the body is large, so other requests continue meanwhile."""
     return await asyncio.to_thread(work) if len(content) > LARGE else work()
 
 

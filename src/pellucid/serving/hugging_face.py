@@ -65,7 +65,7 @@ def answer(served: Served, prediction: Prediction, top: int, function: str | Non
 
 
 def applied(logits: NDArray[np.floating], served: Served, function: str | None) -> NDArray[np.float64]:
-    """(n, classes). softmax and sigmoid are of logits / temperature, so that they are calibrated; "none" is the logits.
+    """(n, classes). softmax and sigmoid take logits / temperature, so they are calibrated; "none" is the logits.
 
     None is what the model was trained for: softmax, or sigmoid where a picture may have several labels.
     """
