@@ -59,7 +59,7 @@ def save(
 
 
 def _compare(trained: Trained, judged: Judged, out: Path) -> None:
-    """Compare ONNX Runtime with PyTorch on pictures that were just judged, for graph.onnx; predictions then need not."""
+    """Compare ONNX Runtime with PyTorch on pictures that were just judged, for graph.onnx."""
     read = artefact.read(out) if judged.classifier.program is None else None
     runtime = read.runtime() if isinstance(read, Saved) else None
     if runtime is None:

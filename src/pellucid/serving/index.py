@@ -10,7 +10,7 @@ _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;"
     "color:#222;background:#fff}"
     "h2{margin-top:2.5rem}h3{margin:1.5rem 0 .2rem;font:600 1rem ui-monospace,monospace}p,ul{margin:.2rem 0}"
-    "code{font:.9em ui-monospace,monospace}"
+    "code{font:.9em ui-monospace,monospace}h3,code{overflow-wrap:anywhere}"
     "@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}a{color:#8bf}}"
 )
 
