@@ -167,15 +167,16 @@ def export(
     model: str | Path,
     out: str | Path,
     *,
-    format: str = "onnx",
+    format: str | None = None,
     pictures: Source | Iterable[Source] | None = None,
     trust: bool = False,
 ) -> Exported:
     """Write the classifier in a model folder as one file for other programs, and check it on real pictures.
 
-    `format`: "onnx", for ONNX Runtime and other programs that read ONNX. The file's input is a picture's pixels, uint8
-    (H, W, 3), RGB and upright; its outputs are probabilities and logits, float32 (classes,). It contains the weights,
-    the resizing, the standardising and the temperature. Its metadata holds the class names and the model card.
+    `format`: by default that of `out`'s ending. "onnx" (.onnx) is for ONNX Runtime and other programs that read ONNX.
+    The input is a picture's pixels, uint8 (H, W, 3), RGB and upright; the outputs are probabilities and logits, float32
+    (classes,). The file contains the weights, the resizing, the standardising and the temperature. Its metadata holds
+    the class names and the model card.
 
     `pictures`: the pictures to compare on, as for `predict`, at most 32. By default those behind the model's reported
     figure; if these are gone, the thumbnails of its card. `trust`: as for `load`.

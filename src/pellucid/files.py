@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -59,6 +59,27 @@ def replacing(path: Path, new: bool = False) -> Iterator[Path]:
         with suppress(FileNotFoundError):
             temporary.unlink()
         raise
+
+
+@contextmanager
+def replacing_together(places: Mapping[str, Path]) -> Iterator[Path]:
+    """As `replacing`, for files that belong together: yield an empty folder beside the first place.
+
+    `places`: the names of the files to write there -> where they go. On leaving, they are renamed in this order. A
+    power cut may come between two renames, so a reader must be able to tell that they do not belong together.
+    """
+    beside = next(iter(places.values()))
+    temporary = Path(tempfile.mkdtemp(prefix=f".{beside.name}.", suffix=".part", dir=beside.parent))
+    try:
+        yield temporary
+        for name in places:
+            sync(temporary / name)
+            (temporary / name).chmod(0o666 & ~_umask())
+        for name, place in places.items():
+            (temporary / name).replace(place)
+        sync(beside.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def remove_parts(folder: Path) -> None:

@@ -139,8 +139,9 @@ def test_every_form_and_several_labels(
 def test_an_export_that_disagrees_is_refused_and_not_written(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def colder(saved, card):
-        return pipeline.model(replace(saved, temperature=saved.temperature * 2), card)
+    def colder(saved, metadata):
+        """The logits are right; only the probabilities that other programs read are wrong."""
+        return pipeline.write(replace(saved, temperature=saved.temperature * 2), metadata)
 
     monkeypatch.setitem(formats.FORMATS, "onnx", replace(formats.FORMATS["onnx"], write=colder))
     with pytest.raises(
@@ -148,7 +149,7 @@ def test_an_export_that_disagrees_is_refused_and_not_written(
     ):
         pellucid.export(trained, tmp_path / "a.onnx")
     assert list(tmp_path.iterdir()) == []
-    monkeypatch.setitem(formats.FORMATS, "onnx", replace(formats.FORMATS["onnx"], write=lambda saved, card: b"none"))
+    monkeypatch.setitem(formats.FORMATS, "onnx", replace(formats.FORMATS["onnx"], write=lambda *_: {".onnx": b"none"}))
     with pytest.raises(ExportError, match=r"was not exported: .* is damaged, or not an ONNX file"):
         pellucid.export(trained, tmp_path / "a.onnx")
     assert list(tmp_path.iterdir()) == []
@@ -171,7 +172,7 @@ def test_the_cards_pictures_replace_missing_ones(model: Path, tmp_path: Path, fi
 @pytest.mark.parametrize(
     ("out", "content", "kind", "message"),
     [
-        ("a.pt", None, RecipeError, r"a\.pt must end in \.onnx, such as a\.onnx\."),
+        ("a.pt", None, RecipeError, r"a\.pt does not say its format\. It must end in one of these: \.onnx \(onnx\)"),
         ("a.onnx", b"diary", StorageError, "already exists and was not exported by Pellucid: nothing of yours"),
         ("none/a.onnx", None, StorageError, "could not be written: No such file or directory"),
     ],
@@ -188,8 +189,10 @@ def test_places_that_are_refused(trained: Path, tmp_path: Path, out, content, ki
 
 
 def test_an_unknown_format_is_an_error(trained: Path, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"Format 'onx' is unknown\. Did you mean onnx\? Formats: onnx\."):
+    with pytest.raises(RecipeError, match=r"Format 'onx' is unknown\. Did you mean onnx\? Formats: onnx"):
         pellucid.export(trained, tmp_path / "a.onnx", format="onx")
+    with pytest.raises(RecipeError, match=r"a\.xyz must end in \.onnx, such as a\.onnx\."):
+        pellucid.export(trained, tmp_path / "a.xyz", format="onnx")
 
 
 def test_damaged_and_foreign_files_give_one_line(exported: Path, tmp_path: Path, pellucid_line: Callable) -> None:
@@ -239,6 +242,6 @@ def test_named_pictures_are_compared_or_nothing_is_written(trained: Path, tmp_pa
 def test_a_program_cannot_be_exported_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: Path) -> None:
     opened = pellucid.load(trained)
     monkeypatch.setattr(store, "read", lambda folder, trust: opened)
-    with pytest.raises(ExportError, match="holds a Python module as a program, which cannot be exported"):
+    with pytest.raises(ExportError, match="was not exported: it holds a Python module as a program"):
         pellucid.export(trained, tmp_path / "a.onnx", pictures=[b""])
     assert issubclass(ExportError, PellucidError)

@@ -1,4 +1,4 @@
-"""Export a model folder as one file, and compare the file's predictions with the model's on real pictures."""
+"""Export a model folder for other programs, and compare the result's predictions with the model's on real pictures."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pellucid import files
 from pellucid.classifier import store
+from pellucid.classifier.classifier import Classifier
+from pellucid.classifier.predict import exported
+from pellucid.classifier.predict.exported import ExportedFile
 from pellucid.classifier.predict.pictures import Source
 from pellucid.classifier.predict.prediction import Prediction
 from pellucid.classifier.saved import Saved
@@ -19,69 +23,92 @@ from pellucid.errors import ArtefactError, ExportError, RecipeError, StorageErro
 from pellucid.exports.formats import FORMATS, Format
 
 CHECKED = 32  # the most pictures to compare on
+_TEMPORARY = "model"  # the name of a file before it is in its place, without its ending
 
 
 @dataclass(frozen=True)
 class Exported:
     """An exported file, and how far its probabilities are from the model's.
 
-    * bytes: the size of the file
+    * beside: further files that belong to it
+    * bytes: the size of all of them together
     * pictures: how many were compared, 1 to 32
     * difference: the largest difference between two probabilities of the same picture and class
     * bound: the largest difference allowed
+    * caveat: a sentence about the comparison, or ""
     """
 
     path: Path
+    beside: tuple[Path, ...]
     format: str
     bytes: int
     pictures: int
     difference: float
     bound: float
+    caveat: str
 
     def as_json(self) -> dict[str, Any]:
-        """The fields as plain values for JSON; `path` as text."""
-        return asdict(self) | {"path": str(self.path)}
+        """The fields as plain values for JSON; paths as text."""
+        return asdict(self) | {"path": str(self.path), "beside": [str(path) for path in self.beside]}
 
 
-def export(model: Path, out: Path, format: str, pictures: Iterator[Source], named: bool, trust: bool) -> Exported:
+def export(
+    model: Path, out: Path, format: str | None, pictures: Iterator[Source], named: bool, trust: bool
+) -> Exported:
     """See pellucid.export. `named`: the user chose the pictures, so thumbnails of the card do not stand in for them."""
+    name = _format(out, format)
+    kind = FORMATS[name]
+    beside = tuple(out.with_suffix(ending) for ending in kind.beside)
+    _check_place(out, beside, kind)
+    saved = store.read(model, trust)
+    try:
+        contents = kind.write(saved, exported.metadata(saved, _weights(model), _card(model)))
+    except ExportError as error:
+        raise ExportError(f"{model} was not exported: {error}") from error
+    places = [out.resolve(), *beside]
+    names = [_TEMPORARY + ending for ending in (kind.ending, *kind.beside)]
+    # what lies beside goes first: a new graph never takes old numbers
+    with files.storage_errors(out), files.replacing_together(dict(reversed([*zip(names, places, strict=True)]))) as at:
+        for ending, content in contents.items():
+            (at / f"{_TEMPORARY}{ending}").write_bytes(content)
+        compared, difference = _compare(model, saved, kind, at / names[0], pictures, named)
+    size = sum(map(len, contents.values()))
+    return Exported(out, beside, name, size, compared, difference, kind.bound, kind.caveat)
+
+
+def _format(out: Path, format: str | None) -> str:
+    """The format's name, by default that of the file's ending. Raises RecipeError if the two disagree."""
+    if format is None:
+        by_ending = {kind.ending: name for name, kind in FORMATS.items()}
+        if out.suffix.lower() in by_ending:
+            return by_ending[out.suffix.lower()]
+        endings = ", ".join(f"{ending} ({name})" for ending, name in by_ending.items())
+        raise RecipeError(f"{out} does not say its format. It must end in one of these: {endings}.")
     if format not in FORMATS:
         hint = did_you_mean(format, FORMATS)
         raise RecipeError(f"Format {format!r} is unknown.{hint} Formats: {', '.join(FORMATS)}.")
-    kind = FORMATS[format]
-    _check_place(out, kind)
-    saved = store.read(model, trust)
-    if not isinstance(saved, Saved):
-        raise ExportError(
-            f"{model} holds a Python module as a program, which cannot be exported. Only networks that Pellucid's text "
-            "notation can express become an ONNX file."
-        )
-    content = kind.write(saved, _card(model))
-    with files.storage_errors(out), files.replacing(out.resolve()) as temporary:
-        temporary.write_bytes(content)
-        compared, difference = _compare(model, saved, kind, temporary, pictures, named)
-    return Exported(out, format, len(content), compared, difference, kind.bound)
+    ending = FORMATS[format].ending
+    if out.suffix.lower() != ending:
+        raise RecipeError(f"{out} must end in {ending}, such as {out.with_suffix(ending).name}.")
+    return format
 
 
-def _check_place(out: Path, kind: Format) -> None:
-    """Raise RecipeError if the ending is wrong, and StorageError if something else than an export is there."""
-    if out.suffix.lower() != kind.ending:
-        raise RecipeError(f"{out} must end in {kind.ending}, such as {out.with_suffix(kind.ending).name}.")
-    if not out.exists():
-        return
+def _check_place(out: Path, beside: tuple[Path, ...], kind: Format) -> None:
+    """Raise StorageError if something else than an export is there."""
     with files.storage_errors(out):
-        if not out.is_file() or not out.read_bytes().startswith(kind.mark):
+        there = [path for path in (out, *beside) if path.exists()]
+        if there and not kind.made_here(out):
             raise StorageError(
-                f"{out} already exists and was not exported by Pellucid: nothing of yours is overwritten. Choose "
+                f"{there[0]} already exists and was not exported by Pellucid: nothing of yours is overwritten. Choose "
                 "another name."
             )
 
 
 def _compare(
-    model: Path, saved: Saved, kind: Format, file: Path, pictures: Iterator[Source], named: bool
+    model: Path, saved: Saved | Classifier, kind: Format, file: Path, pictures: Iterator[Source], named: bool
 ) -> tuple[int, float]:
     """(number of pictures compared, largest difference). Raises ExportError if the difference exceeds the bound."""
-    classifier = saved.classifier()
+    classifier = saved.classifier() if isinstance(saved, Saved) else saved
     theirs = _usable(classifier.predict(list(islice(pictures, CHECKED))))
     if not theirs and not named:
         theirs = _usable(classifier.predict(_thumbnails(model)))
@@ -91,10 +118,10 @@ def _compare(
             "in Python."
         )
     try:
-        ours = kind.open(file).predict([answer.source for answer in theirs])
+        ours = kind.open(file)
     except ArtefactError as error:
         raise ExportError(f"{model} was not exported: {error}") from error
-    worst, name = max(_difference(*pair) for pair in zip(theirs, ours, strict=True))
+    worst, name = max(_difference(answer, ours) for answer in theirs)
     if not worst <= kind.bound:
         raise ExportError(
             f"{model} was not exported: a probability of {name} differs by {worst:.2g} from the model's; at most "
@@ -107,13 +134,23 @@ def _usable(answers: list[Prediction]) -> list[Prediction]:
     return [answer for answer in answers if answer.error is None]
 
 
-def _difference(theirs: Prediction, ours: Prediction) -> tuple[float, str]:
-    """(largest difference between two probabilities of a class, infinite if one is not finite; the picture's name)."""
-    if ours.probabilities is None or theirs.probabilities is None:
-        return float("inf"), theirs.source
-    pairs = ((theirs.probabilities[name], ours.probabilities[name]) for name in theirs.probabilities)
-    worst = max(abs(one - other) if np.isfinite(one - other) else float("inf") for one, other in pairs)
-    return worst, theirs.source
+def _difference(theirs: Prediction, ours: ExportedFile) -> tuple[float, str]:
+    """(largest difference between two probabilities of a class, infinite if one is not finite; the picture's name).
+
+    It counts the probabilities that other programs read from the file, and those that `predict` makes of its logits.
+    """
+    name, image = ours.predictor.named(theirs.source)
+    probabilities, logits = ours.run(image)
+    right = np.array(list((theirs.probabilities or {}).values()))
+    calibrated = ours.predictor.probabilities(logits[None])[0]
+    return max(_farthest(probabilities, right), _farthest(calibrated, right)), name
+
+
+def _farthest(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
+    if one.shape != other.shape:
+        return float("inf")
+    distance = np.abs(one - other).max()
+    return float(distance) if np.isfinite(distance) else float("inf")
 
 
 def _thumbnails(model: Path) -> list[Source]:
@@ -127,3 +164,8 @@ def _card(model: Path) -> str:
         return (model / "README.md").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
+
+
+def _weights(model: Path) -> str | None:
+    """The SHA-256 of the weights that config.json states, which store.read has checked."""
+    return str(store.read_config(model)["files"][store.WEIGHTS]["sha256"])

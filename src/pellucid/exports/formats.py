@@ -1,35 +1,46 @@
-"""The export formats. To add one, add a line here and a file with its two functions."""
+"""The export formats. To add one, add a line to FORMATS and a file with the function that writes it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pellucid.classifier.classifier import Classifier
 from pellucid.classifier.predict import exported
-from pellucid.classifier.predict.predictor import Predictor
+from pellucid.classifier.predict.exported import ExportedFile
 from pellucid.classifier.saved import Saved
 from pellucid.exports import pipeline
 
 
 @dataclass(frozen=True)
 class Format:
-    """How to write a classifier as a file, and how to predict with that file.
+    """How to write a classifier for other programs, and how to predict with the result.
 
-    * write: (classifier, model card) -> the file's bytes
-    * open: path of such a file -> a predictor that uses only this file
+    * write: (classifier, metadata) -> the content of each file by its ending. A Classifier is a Python module that was
+      saved as a program; any other network is a Saved. Raises ExportError.
+    * open: path of such a file -> the file, ready to predict. The comparison with the model uses it.
     * ending: the ending of the file's name, with its dot
-    * mark: the first bytes of every such file
+    * made_here: whether Pellucid wrote a file, and what lies beside it: only then may an export replace it
     * bound: the largest difference allowed between a probability of the file and of the classifier
+    * beside: the endings of further files, with the same name
+    * caveat: a sentence about the comparison, if `open` does not use the program that the format is for
     """
 
-    write: Callable[[Saved, str], bytes]
-    open: Callable[[Path], Predictor]
+    write: Callable[[Saved | Classifier, Mapping[str, str]], Mapping[str, bytes]]
+    open: Callable[[Path], ExportedFile]
     ending: str
-    mark: bytes
+    made_here: Callable[[Path], bool]
     bound: float
+    beside: tuple[str, ...] = ()
+    caveat: str = ""
+
+
+def begins(mark: bytes) -> Callable[[Path], bool]:
+    """For `made_here`: whether a file begins with these bytes."""
+    return lambda path: path.is_file() and path.read_bytes().startswith(mark)
 
 
 FORMATS = {
-    "onnx": Format(pipeline.model, exported.opened, exported.ENDING, pipeline.MARK, 1e-4),
+    "onnx": Format(pipeline.write, exported.opened, pipeline.ENDING, begins(pipeline.MARK), 1e-4),
 }

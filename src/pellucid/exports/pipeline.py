@@ -9,32 +9,42 @@ Resizing, standardising, temperature and weights are inside. The metadata names 
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 
-from pellucid.classifier.predict.exported import ABOUT, CARD, CLASSES, about
+from pellucid.classifier.classifier import Classifier
+from pellucid.classifier.predict.exported import LOGITS, PROBABILITIES
 from pellucid.classifier.saved import Saved
+from pellucid.errors import ExportError
 from pellucid.exports.resizing import resized
 from pellucid.network import as_onnx
 from pellucid.network.onnx_graph import GraphWriter, Value
 
+ENDING = ".onnx"
 MARK = GraphWriter().model([], [])[:11]  # the format's version and the producer, "pellucid"
 
 
-def model(saved: Saved, card: str) -> bytes:
-    """The bytes of the ONNX file. `card`: the model card in Markdown, for the metadata."""
+def write(saved: Saved | Classifier, metadata: Mapping[str, str]) -> dict[str, bytes]:
+    """See Format.write."""
+    return {ENDING: model(saved, metadata)}
+
+
+def model(saved: Saved | Classifier, metadata: Mapping[str, str]) -> bytes:
+    """The bytes of the ONNX file. Raises ExportError for a module that was saved as a program."""
+    if not isinstance(saved, Saved):
+        raise ExportError("it holds a Python module as a program, which cannot become an ONNX file.")
     graph = GraphWriter()
     x = as_onnx.standardised(graph, saved.standardise, resized(graph, saved.form, "image"))
     steps = saved.network.shapes(saved.input_shape, len(saved.classes))
     rows = as_onnx.network(graph, steps, saved.weights, x)
     first = graph.integers(0)
-    graph.add("Squeeze", [rows, first], "logits")
+    graph.add("Squeeze", [rows, first], LOGITS)
     scaled = graph.add("Div", [rows, graph.scalar(saved.temperature)])
     several = saved.thresholds is not None
     shares = graph.add("Sigmoid", [scaled]) if several else graph.add("Softmax", [scaled], axis=1)
-    graph.add("Squeeze", [shares, first], "probabilities")
+    graph.add("Squeeze", [shares, first], PROBABILITIES)
     classes = (len(saved.classes),)
     return graph.model(
         [Value("image", "uint8", ("height", "width", 3))],
-        [Value("probabilities", "float32", classes), Value("logits", "float32", classes)],
-        {CLASSES: json.dumps(saved.classes), ABOUT: json.dumps(about(saved)), CARD: card},
+        [Value(PROBABILITIES, "float32", classes), Value(LOGITS, "float32", classes)],
+        metadata,
     )

@@ -6,7 +6,7 @@ everywhere in this package. ONNX Runtime is imported with the first session.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -17,6 +17,9 @@ from pellucid.errors import ExportError
 
 Run = Callable[[NDArray[Any]], NDArray[np.float32]]
 """The graph's input, in the type and shape that the graph declares -> one of its outputs."""
+
+Outputs = Callable[[NDArray[np.uint8]], Sequence[NDArray[np.float32]]]
+"""An image, uint8 (H, W, 3) -> the requested outputs of an exported file, in order."""
 
 
 def installed() -> bool:
@@ -40,16 +43,22 @@ def opened(model: bytes, weights: Mapping[str, NDArray[Any]] | None = None) -> R
     return _run(_session(model, weights or {}), 0)
 
 
-def with_metadata(model: bytes, output: str) -> tuple[Run, dict[str, str]]:
-    """(function from the only input of a graph to the named output, the model's metadata). `model`: the bytes.
+def with_metadata(model: bytes, outputs: Sequence[str]) -> tuple[Outputs, dict[str, str]]:
+    """(function from the only input of a graph to the named outputs, the model's metadata). `model`: the bytes.
 
-    Raises ExportError if ONNX Runtime does not accept the graph, or if the graph has no such output.
+    Several threads may call the function at once. Raises ExportError if ONNX Runtime does not accept the graph, or if
+    the graph lacks an output.
     """
     session = _session(model, {})
-    names = [each.name for each in session.get_outputs()]
-    if output not in names:
-        raise ExportError(f"it has no output {output!r}")
-    return _run(session, names.index(output)), session.get_modelmeta().custom_metadata_map
+    missing = [name for name in outputs if name not in [each.name for each in session.get_outputs()]]
+    if missing:
+        raise ExportError(f"it has no output {missing[0]!r}")
+    (pixels,) = session.get_inputs()
+
+    def run(image: NDArray[np.uint8]) -> Sequence[NDArray[np.float32]]:
+        return session.run(list(outputs), {pixels.name: image})  # type: ignore[no-any-return]
+
+    return run, session.get_modelmeta().custom_metadata_map
 
 
 def _session(model: bytes, weights: Mapping[str, NDArray[Any]]) -> Any:

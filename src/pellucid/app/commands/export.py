@@ -18,7 +18,7 @@ def export(
     model: Model,
     out: Annotated[Positional[Path], arg(metavar="OUT")],
     /,
-    format: Literal["onnx"] = "onnx",
+    format: Annotated[Literal["onnx"] | None, arg(help_behavior_hint="")] = None,
     pictures: Place = None,
     trust: Switch = False,
     json: Switch = False,
@@ -31,7 +31,7 @@ def export(
     Args:
         model: Model folder.
         out: The file to write, such as model.onnx. An earlier export is replaced.
-        format: onnx, for ONNX Runtime and other programs that read ONNX.
+        format: onnx (.onnx), for ONNX Runtime and other programs that read ONNX. Default: that of OUT's ending.
         pictures: Pictures to compare on, at most 32. Default: those behind the model's reported accuracy.
         trust: Open a saved Python module, which may run code. Use this only if you trust who made MODEL.
         json: Print as JSON.
@@ -40,12 +40,15 @@ def export(
     if json:
         streams.write_json(done.as_json(), indent=2)
         return Exit.OK
-    print(f"{printable(str(done.path))}: {done.bytes / 1e6:,.1f} MB.")
+    names = " and ".join(printable(str(path)) for path in (done.path, *done.beside))
+    print(f"{names}: {done.bytes / 1e6:,.1f} MB.")
     pictures_checked = f"{done.pictures} picture{'s' if done.pictures > 1 else ''}"
     print(
         f"Compared with the model on {pictures_checked}: no probability differs by more than {done.difference:.1g} "
         f"({done.bound:g} is allowed)."
     )
+    if done.caveat:
+        print(done.caveat)
     return Exit.OK
 
 

@@ -1,45 +1,52 @@
-"""Predict with an exported ONNX file as with a model folder, without torch.
+"""Predict with an exported file as with a model folder.
 
 The file resizes and standardises images itself. This code decodes the pictures and calibrates the logits, as for any
-other model.
+other model. `READERS` is the list of the kinds of files; only a .pt2 file needs torch.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.classifier.predict.backend import Logits, Stage
 from pellucid.classifier.predict.predictor import Predictor
-from pellucid.classifier.saved import Saved
 from pellucid.errors import ArtefactError, ExportError, PellucidError
 from pellucid.pictures.decode import Form, Ranges
 from pellucid.runtime import sessions
 
-ENDING = ".onnx"
+if TYPE_CHECKING:
+    from pellucid.classifier.classifier import Classifier
+    from pellucid.classifier.saved import Saved
+
 CLASSES, ABOUT, CARD = "classes", "pellucid", "card"  # keys of the metadata
+PROBABILITIES, LOGITS = OUTPUTS = ("probabilities", "logits")
 FORMAT = 1
 
 
-def about(saved: Saved) -> dict[str, Any]:
-    """The metadata that `opened` reads, as plain values for JSON."""
-    return {
+def metadata(model: Saved | Classifier, weights: str | None, card: str) -> dict[str, str]:
+    """What an exported file states besides its graph, as texts by key.
+
+    `weights`: the SHA-256 of model.safetensors, or None. `card`: the model card in Markdown.
+    """
+    about = {
         "format": FORMAT,
-        "temperature": saved.temperature,
-        "thresholds": None if saved.thresholds is None else list(saved.thresholds),
-        "pixel_limit": saved.pixel_limit,
-        "ranges": saved.ranges.as_json(),
-        "input": [saved.form.channels, saved.form.height, saved.form.width],
-        "fit": saved.form.fit,
-        "weights": saved.source.sha256 if saved.source is not None else None,
+        "temperature": model.temperature,
+        "thresholds": None if model.thresholds is None else list(model.thresholds),
+        "pixel_limit": model.pixel_limit,
+        "ranges": model.ranges.as_json(),
+        "input": [model.form.channels, model.form.height, model.form.width],
+        "fit": model.form.fit,
+        "weights": weights,
     }
+    return {CLASSES: json.dumps(list(model.classes)), ABOUT: json.dumps(about), CARD: card}
 
 
 @dataclass(frozen=True)
@@ -53,13 +60,13 @@ class AsItIs(Form):
 
 @dataclass(frozen=True, eq=False)
 class ExportedBackend:
-    """A backend for images of any size, one at a time. `run`: uint8 (H, W, 3) -> logits, float32 (classes,)."""
+    """A backend for images of any size, one at a time. `run`: an image -> OUTPUTS, each float32 (classes,)."""
 
-    run: sessions.Run
+    run: sessions.Outputs
 
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See Backend."""
-        return np.stack([self.run(image) for image in images])
+        return np.stack([self.run(image)[1] for image in images])
 
     def stages(self, expected: int, batch: int) -> Iterator[Stage]:
         """See Backend."""
@@ -70,29 +77,56 @@ class ExportedBackend:
         yield Stage(None, 1, load, load)
 
 
-def opened(path: Path) -> Predictor:
-    """The predictor of an exported file. Raises ArtefactError if Pellucid did not export the file or it is damaged."""
+@dataclass(frozen=True, eq=False)
+class ExportedFile:
+    """An opened file: a predictor that calibrates its logits, and what it says itself.
+
+    `run`: an image, uint8 (H, W, 3) -> OUTPUTS, each float32 (classes,).
+    """
+
+    predictor: Predictor
+    run: sessions.Outputs
+
+
+def opened(path: Path, trust: bool = False) -> ExportedFile:
+    """Open a file whose ending is in READERS. `trust`: also open one that may run code, a .pt2 file.
+
+    Raises ArtefactError if Pellucid did not export the file, if it is damaged, or if a package is missing.
+    """
+    run, texts = READERS[path.suffix.lower()](path, trust)
+    if ABOUT not in texts or CLASSES not in texts:
+        raise ArtefactError(f"{path} was not exported by Pellucid: its metadata does not name the classes.")
+    try:
+        return ExportedFile(_predictor(texts, run), run)
+    except (KeyError, TypeError, ValueError, AttributeError, PellucidError) as error:
+        raise ArtefactError(f"{path} is damaged: {error}.") from error
+
+
+def _predictor(texts: Mapping[str, str], run: sessions.Outputs) -> Predictor:
+    about, classes = json.loads(texts[ABOUT]), json.loads(texts[CLASSES])
+    if about["format"] != FORMAT:
+        raise ValueError(f"its format is {about['format']!r}, but this Pellucid reads {FORMAT}")
+    channels, height, width = about["input"]
+    form, temperature = AsItIs(height, width, channels, about["fit"]), float(about["temperature"])
+    thresholds = None if about["thresholds"] is None else tuple(float(each) for each in about["thresholds"])
+    if not (math.isfinite(temperature) and temperature > 0) or len(thresholds or classes) != len(classes):
+        raise ValueError("its temperature must be positive and finite, and it needs as many thresholds as classes")
+    names, ranges = tuple(str(name) for name in classes), Ranges.from_json(about["ranges"])
+    return Predictor(names, form, temperature, int(about["pixel_limit"]), ranges, thresholds, ExportedBackend(run))
+
+
+def _onnx(path: Path, trust: bool) -> tuple[sessions.Outputs, Mapping[str, str]]:
     if not sessions.installed():
         raise ArtefactError(f"{path} needs ONNX Runtime, which is not installed: pip install onnxruntime")
     try:
-        content = path.read_bytes()
-        run, metadata = sessions.with_metadata(content, "logits")
+        return sessions.with_metadata(path.read_bytes(), OUTPUTS)
     except OSError as error:
         raise ArtefactError(f"{path} cannot be read: {error.strerror or error}.") from error
     except ExportError as error:
         raise ArtefactError(f"{path} is damaged, or not an ONNX file: {error}") from error
-    if ABOUT not in metadata or CLASSES not in metadata:
-        raise ArtefactError(f"{path} was not exported by Pellucid: its metadata does not name the classes.")
-    try:
-        about, classes = json.loads(metadata[ABOUT]), json.loads(metadata[CLASSES])
-        if about["format"] != FORMAT:
-            raise ValueError(f"its format is {about['format']!r}, but this Pellucid reads {FORMAT}")
-        channels, height, width = about["input"]
-        form, temperature = AsItIs(height, width, channels, about["fit"]), float(about["temperature"])
-        thresholds = None if about["thresholds"] is None else tuple(float(each) for each in about["thresholds"])
-        if not (math.isfinite(temperature) and temperature > 0) or len(thresholds or classes) != len(classes):
-            raise ValueError("its temperature must be positive and finite, and it needs as many thresholds as classes")
-        names, ranges = tuple(str(name) for name in classes), Ranges.from_json(about["ranges"])
-        return Predictor(names, form, temperature, int(about["pixel_limit"]), ranges, thresholds, ExportedBackend(run))
-    except (KeyError, TypeError, ValueError, AttributeError, PellucidError) as error:
-        raise ArtefactError(f"{path} is damaged: {error}.") from error
+
+
+Reader = Callable[[Path, bool], tuple[sessions.Outputs, Mapping[str, str]]]
+"""(path, whether it may run code) -> (function from an image to OUTPUTS, metadata). Raises ArtefactError."""
+
+READERS: dict[str, Reader] = {".onnx": _onnx}

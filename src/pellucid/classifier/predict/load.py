@@ -14,16 +14,17 @@ from pellucid.classifier.saved import Saved
 
 
 def predictor(model: str | Path, pictures: Iterable[Source], trust: bool = False) -> Predictor:
-    """The predictor that answers soonest for these pictures. Only a saved program imports torch here.
+    """The predictor that answers soonest for these pictures. Only a program imports torch here.
 
-    `model`: a model folder or an exported ONNX file. If the number of pictures is unknown, a kernel that pays only for
+    `model`: a model folder or an exported file. If the number of pictures is unknown, a kernel that pays only for
     many pictures is loaded after many have come. Raises ArtefactError.
     """
     path = Path(model)
-    if path.suffix.lower() == ".onnx" and path.is_file():
+    if path.is_file():
         from pellucid.classifier.predict import exported
 
-        return exported.opened(path)
+        if path.suffix.lower() in exported.READERS:
+            return exported.opened(path, trust).predictor
     read = store.read(path, trust)
     if not isinstance(read, Saved):
         return read.predictor
