@@ -1,5 +1,5 @@
 # Two commands do all the set-up on a machine that has only Python 3.11 or newer and make.
-.PHONY: demo test bench soak lint types browser triton clean
+.PHONY: demo test tests bench soak lint style types browser triton clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +10,11 @@ demo: $(VENV)/runs  ## train on 1,797 handwritten digits, report, classify, open
 
 DEMO ?= $(shell n=1; d=pellucid-demo; while [ -e "$$d" ]; do n=$$((n+1)); d=pellucid-demo-$$n; done; echo $$d)
 
-test: $(VENV)/installed lint browser triton  ## everything: style, types, tests
+test: $(VENV)/installed style browser triton  ## everything: style, types, tests
+	@$(MAKE) --no-print-directory --jobs 2 tests types
+
+# The types are checked beside the tests, whose two processes often wait; one after the other takes longer.
+tests:
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 bench: $(VENV)/installed  ## Pellucid beside its peers, which it installs; BENCH="--quick" or "--only article" for less
@@ -38,16 +42,18 @@ triton: $(VENV)/installed
 	|| $(PIP) --retries 1 --no-deps --requirement requirements.gpu.lock \
 	|| echo "NOT TESTED: the kernels of a GPU; Triton could not be installed"
 
-lint: $(VENV)/installed types
+lint: style types
+
+style: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright --pythonpath $(BIN)/python
 
-# for the page's modules, which have no build step: runs only with Node, if npm or its cache has the two tools
+# the page's modules have no build step; they are checked only with Node, if npm or its cache has the two tools
 NODE_TOOLS := npx --yes --loglevel=error --fetch-retries=0 --fetch-timeout=20000 \
 	--package typescript@5.9.3 --package prettier@3.10.1 --
 
-types:
+types: $(VENV)/installed
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	@if ! command -v npx >/dev/null; then \
 		echo "NOT CHECKED: the page's types and style; there is no Node.js here"; \
 	elif ! $(NODE_TOOLS) true >/dev/null 2>&1; then \

@@ -1,15 +1,25 @@
-"""The contents of a source archive, and the pins of the lock files: a download must work as its README says."""
+"""The contents of the wheel and the source archive, and the pins of the lock files.
+
+A download must work as its README says.
+"""
 
 import itertools
 import re
 import tarfile
 import tomllib
+import zipfile
+from email.parser import BytesParser
 from pathlib import Path
 
 import pytest
 from hatchling.builders.sdist import SdistBuilder
+from hatchling.builders.wheel import WheelBuilder
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel_filename
+from packaging.version import Version
+
+import pellucid
+from pellucid.app import cli
 
 ROOT = Path(__file__).parents[1]
 RUN, DEMO, DEV, GPU = (f"requirements{part}.lock" for part in ("", ".demo", ".dev", ".gpu"))
@@ -37,11 +47,34 @@ def project() -> dict:
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(
+        next(SdistBuilder(str(ROOT)).build(directory=str(tmp_path_factory.mktemp("sdist")), versions=["standard"]))
+    )
+
+
+@pytest.fixture(scope="module")
+def archive(sdist: Path) -> set[str]:
     """The files of the source archive, by their path in it."""
-    built = next(SdistBuilder(str(ROOT)).build(directory=str(tmp_path_factory.mktemp("sdist")), versions=["standard"]))
-    with tarfile.open(built) as file:
+    with tarfile.open(sdist) as file:
         return {name.partition("/")[2] for name in file.getnames()}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(
+        next(WheelBuilder(str(ROOT)).build(directory=str(tmp_path_factory.mktemp("wheel")), versions=["standard"]))
+    )
+
+
+def package_files() -> set[str]:
+    """The files of the package, by their path below src/."""
+    source = ROOT / "src"
+    return {
+        path.relative_to(source).as_posix()
+        for path in source.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and ".egg-info" not in str(path)
+    }
 
 
 def assert_met(requirements: list[str], *files: str) -> None:
@@ -99,12 +132,54 @@ def test_the_archive_has_every_file_that_the_docs_name(archive: set[str]) -> Non
 
 
 def test_the_archive_has_the_package_with_its_page(archive: set[str]) -> None:
-    source = ROOT / "src"
-    files = {
-        path.relative_to(ROOT).as_posix()
-        for path in source.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and ".egg-info" not in str(path)
-    }
+    files = {f"src/{name}" for name in package_files()}
     assert "src/pellucid/web/index.html" in files
     assert files <= archive
     assert not any("__pycache__" in name or name.startswith(".venv") for name in archive)
+
+
+def test_the_archive_has_every_test(archive: set[str]) -> None:
+    tests = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*.*") if path.is_file()}
+    tests = {name for name in tests if "__pycache__" not in name}
+    assert len(tests) > 150
+    assert tests <= archive
+
+
+def test_the_wheel_is_the_package_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as file:
+        names = {name for name in file.namelist() if not name.endswith("/")}
+    about = f"pellucid-{pellucid.__version__}.dist-info/"
+    texts = [path.relative_to(ROOT).as_posix() for path in (ROOT / "src").rglob("vendor/*-LICENSE.txt")]
+    assert texts
+    licences = {f"{about}licenses/{name}" for name in ("LICENSE", *texts)}
+    own = {about + name for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt")}
+    assert names == package_files() | licences | own
+
+
+def test_the_version_stands_in_one_place(
+    project: dict, sdist: Path, wheel: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "version" not in project["project"]
+    assert project["project"]["dynamic"] == ["version"]
+    version = Version(pellucid.__version__)
+    assert str(version) == pellucid.__version__
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"pellucid {version}\n"
+    assert parse_sdist_filename(sdist.name) == ("pellucid", version)
+    assert parse_wheel_filename(wheel.name)[:2] == ("pellucid", version)
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest is not None
+    assert newest[1] == str(version)
+
+
+def test_the_metadata_are_those_of_the_project(project: dict, wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as file:
+        stated = BytesParser().parsebytes(file.read(f"pellucid-{pellucid.__version__}.dist-info/METADATA"))
+    assert stated["Version"] == pellucid.__version__
+    assert stated["License-Expression"] == project["project"]["license"]
+    assert set(stated.get_all("Provides-Extra") or ()) == set(project["project"]["optional-dependencies"])
+    assert stated["Requires-Python"] == project["project"]["requires-python"]
+    assert stated["Description-Content-Type"] == "text/markdown"
+    text = stated.get_payload(decode=True)
+    assert isinstance(text, bytes)
+    assert text.strip() == (ROOT / "README.md").read_bytes().strip()

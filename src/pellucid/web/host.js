@@ -49,11 +49,11 @@ export function findHost(page) {
 /** @returns {Host} */
 function fromServer() {
   const host = lazily(
-    async () => (await ask("/api/document")).json(),
+    async () => (await ask("api/document")).json(),
     async (name, channel) => {
       const { run } = await host.document();
       const part = (channel === null ? "" : `&channel=${channel}`) + (run === undefined ? "" : `&run=${run}`);
-      const answer = await ask(`/api/array?name=${encodeURIComponent(name)}${part}`);
+      const answer = await ask(`api/array?name=${encodeURIComponent(name)}${part}`);
       const data = numbers(await answer.arrayBuffer(), answer.headers.get("X-Dtype") ?? "float32");
       return /** @type {Float32Array | Float64Array} */ (data);
     },

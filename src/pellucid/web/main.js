@@ -84,8 +84,8 @@ async function start() {
     return {
       ask,
       change,
-      choose: (picture) => change("/api/picture", picture),
-      against: (label) => change(`/api/label?class=${encodeURIComponent(label)}`),
+      choose: (picture) => change("api/picture", picture),
+      against: (label) => change(`api/label?class=${encodeURIComponent(label)}`),
     };
   }
   // any key stops playing, and then acts: Space and R may start it again

@@ -31,7 +31,7 @@ export async function exemplars(context, node, channel) {
   const weight = node.reads.weight;
   if (!served || node.kind !== "convolution" || !weight?.endsWith(".weight")) return [];
   const place = `layer=${encodeURIComponent(weight.slice(0, -".weight".length))}&channel=${channel}`;
-  const path = `/api/exemplars?${place}`;
+  const path = `api/exemplars?${place}`;
   const before = shownPatches.get(trace);
   if (before?.path === path) return [before.drawn];
   const answer = await (await served.ask(path)).json();
@@ -61,7 +61,7 @@ function patches({ trace, state, store, served }, { seen, there, sees, patches: 
   const [height, width] = sees;
   const through = seen === there ? `all ${counted(there)}` : `${counted(seen)} of ${counted(there)}`;
   const open = async (/** @type {number} */ rank) => {
-    if (await served.change(`/api/exemplars/open?${place}&rank=${rank}`)) {
+    if (await served.change(`api/exemplars/open?${place}&rank=${rank}`)) {
       store.set({ name: state.name, index: all[rank].unit, cursor: null, channel: -1, page: 0 });
     }
   };
@@ -88,7 +88,7 @@ function patches({ trace, state, store, served }, { seen, there, sees, patches: 
               on: { click: () => void open(rank) },
             },
             h("img", {
-              src: `/api/exemplars/patch?${place}&rank=${rank}`,
+              src: `api/exemplars/patch?${place}&rank=${rank}`,
               alt: "",
               on: { error: (event) => event.target.replaceWith(h("span", { class: "gone" }, "no longer there")) },
             }),

@@ -40,8 +40,8 @@ export async function difference(context) {
   const [first, second] = chosen(trace.about, state.place);
   const query = `first=${first}&second=${second}&run=${trace.about.run}`;
   const [answer, map] = await Promise.all([
-    served.ask(`/api/difference?${query}`),
-    served.ask(`/api/difference/pixels?${query}`),
+    served.ask(`api/difference?${query}`),
+    served.ask(`api/difference/pixels?${query}`),
   ]);
   const result = /** @type {Difference} */ (await answer.json());
   const size = (map.headers.get("X-Shape") ?? "").split(",").map(Number);

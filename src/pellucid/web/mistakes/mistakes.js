@@ -46,11 +46,11 @@ const ABOUT = "Every picture that was held out from training is classified again
 export async function mistakes(context) {
   const { trace, state, store, served } = context;
   if (!served) return [say("Mistakes", ["Open the model with “pellucid open” to see its mistakes."])];
-  const answer = await (await served.ask("/api/mistakes")).json();
+  const answer = await (await served.ask("api/mistakes")).json();
   if (answer.state !== "done") {
     const finished = () => store.set({}, true);
     const doing = "Classifying the pictures";
-    const waiting = progress({ ask: served.ask, path: "/api/mistakes", answer, doing, finished });
+    const waiting = progress({ ask: served.ask, path: "api/mistakes", answer, doing, finished });
     return [say("Mistakes", [ABOUT], STILL), h("section", { class: "stage", "aria-label": "Mistakes" }, waiting)];
   }
   const count = trace.about.model.classes.length;
@@ -148,13 +148,13 @@ function notUsed(unusable) {
 async function pictures(context, evaluation, [label, predicted]) {
   const { trace, served, store } = context;
   const { classes } = trace.about.model;
-  const answer = await served.ask(`/api/mistakes/cell?label=${label}&predicted=${predicted}`);
+  const answer = await served.ask(`api/mistakes/cell?label=${label}&predicted=${predicted}`);
   const { pictures: all } = /** @type {{pictures: Pictured[]}} */ (await answer.json());
   const right = label === predicted;
   const of = evaluation.confusion[label].reduce((a, b) => a + b, 0);
   const order = right ? "the least certain first." : "worst first: those whose true class got the lowest probability.";
   const open = async (/** @type {number} */ number) => {
-    if (!(await served.change(`/api/mistakes/open?number=${number}`))) return;
+    if (!(await served.change(`api/mistakes/open?number=${number}`))) return;
     store.set({ view: "difference", place: "", page: 0 });
   };
   const picture = (/** @type {Pictured} */ each) => {
@@ -182,7 +182,7 @@ async function pictures(context, evaluation, [label, predicted]) {
 async function ofLabel(context, evaluation, [label, kind]) {
   const { trace, served, store } = context;
   const { classes } = trace.about.model;
-  const answer = await served.ask(`/api/mistakes/cell?label=${label}&kind=${kind}`);
+  const answer = await served.ask(`api/mistakes/cell?label=${label}&kind=${kind}`);
   const { pictures: all } = /** @type {{pictures: Labelled[]}} */ (await answer.json());
   const { right, missed, wrong } = evaluation.labels[label];
   const of =
@@ -195,7 +195,7 @@ async function ofLabel(context, evaluation, [label, kind]) {
     wrong: "worst first: those that got the highest probability for it.",
   }[kind];
   const open = async (/** @type {number} */ number) => {
-    if (!(await served.change(`/api/mistakes/open?number=${number}`))) return;
+    if (!(await served.change(`api/mistakes/open?number=${number}`))) return;
     store.set({ view: "", place: "", name: "", index: null, page: 0 });
   };
   const picture = (/** @type {Labelled} */ each) => {
@@ -256,7 +256,7 @@ function listed({ state, store }, all, picture, { title, back, lines }) {
  */
 function thumb({ number, name }, odds, words, open) {
   const image = h("img", {
-    src: `/api/mistakes/picture?number=${number}`,
+    src: `api/mistakes/picture?number=${number}`,
     alt: "",
     loading: "lazy",
     decoding: "async",

@@ -120,7 +120,7 @@ export function createFrames(ask) {
   const load = (/** @type {number} */ step) => {
     const pending = coming.get(step);
     if (pending) return pending;
-    const request = ask(`/api/training/frame?step=${step}`)
+    const request = ask(`api/training/frame?step=${step}`)
       .then((answer) => answer.arrayBuffer())
       .then((buffer) => keep(step, tensors(buffer)))
       .finally(() => coming.delete(step));

@@ -141,7 +141,7 @@ function createPlayer({ store, served, reopen }) {
     const replay = /** @type {Replay} */ (about?.replay);
     const { labels, side, path } = replay.pictures[picture];
     const label = nameOf(replay.pictures[picture]);
-    const source = (/** @type {number} */ each) => `/api/training/picture?n=${each}`;
+    const source = (/** @type {number} */ each) => `api/training/picture?n=${each}`;
     const how = side === "validation" ? "not trained on" : "trained on";
     shown.replaceChildren(
       h("img", {
@@ -317,7 +317,7 @@ function createPlayer({ store, served, reopen }) {
   /** Reads the server's current state. */
   async function read() {
     const before = about?.live;
-    about = /** @type {About} */ (await (await served.ask("/api/training")).json());
+    about = /** @type {About} */ (await (await served.ask("api/training")).json());
     wasLive ||= !!about.live;
     const { replay } = about;
     const begins = replay && replay.frames.length && !moment;

@@ -157,7 +157,7 @@ function hands(trace, served) {
   let timer = 0;
   const ask = latest(async (/** @type {Change[]} */ changes) => {
     try {
-      const answer = await (await served.ask("/api/what-if/foresee", { method: "POST", body: body(changes) })).json();
+      const answer = await (await served.ask("api/what-if/foresee", { method: "POST", body: body(changes) })).json();
       if (answer.fits) outcome.replaceChildren(shifts(trace.about.model.classes, before(trace), answer.probabilities));
       else outcome.replaceChildren(refused(answer, changes, served));
       return answer.fits;

@@ -96,7 +96,7 @@ export async function painter({ trace, store, served }, side) {
   };
   const inks = await inksOf(trace, served, image);
   const foresee = latest(async () => {
-    const answer = await served.ask(`/api/what-if/foresee-paint?${about}`, sent(image));
+    const answer = await served.ask(`api/what-if/foresee-paint?${about}`, sent(image));
     const { probabilities } = await answer.json();
     came.replaceChildren(shifts(trace.about.model.classes, before(trace), probabilities));
   });
@@ -108,7 +108,7 @@ export async function painter({ trace, store, served }, side) {
   const settle = async () => {
     const dabs = hand.dabs;
     if (hand.down || hand.wet?.image !== image) return;
-    const path = `/api/what-if/paint?${about}`;
+    const path = `api/what-if/paint?${about}`;
     try {
       await served.ask(path, sent(image));
     } catch (error) {
@@ -248,7 +248,7 @@ async function inksOf(trace, served, { height, width, channels }) {
   /** @type {Promise<Uint8Array> | null} */ let soft = null;
   const first = () =>
     (original ??= served
-      .ask("/api/what-if/original")
+      .ask("api/what-if/original")
       .then((answer) => answer.arrayBuffer())
       .then((bytes) => new Uint8Array(bytes)));
   const blur = () => (soft ??= first().then((data) => blurred({ data, height, width, channels })));

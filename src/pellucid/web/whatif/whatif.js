@@ -112,7 +112,7 @@ const lines = new WeakMap();
  * @param {Change[]} changes
  */
 export function follow(served, changes) {
-  const line = lines.get(served) ?? latest((/** @type {Change[]} */ all) => served.change("/api/what-if", body(all)));
+  const line = lines.get(served) ?? latest((/** @type {Change[]} */ all) => served.change("api/what-if", body(all)));
   lines.set(served, line);
   return line(changes);
 }
@@ -134,7 +134,7 @@ export function flip(served, trace) {
   if (!served || !what) return false;
   const begun = pending.get(served);
   if (!(begun || what.changes.length || what.painted || what.aside)) return false;
-  void Promise.resolve(begun?.()).then(() => served.change("/api/what-if/flip"));
+  void Promise.resolve(begun?.()).then(() => served.change("api/what-if/flip"));
   return true;
 }
 
@@ -277,7 +277,7 @@ function painted({ painted: count }, store, served) {
         type: "button",
         class: "drop",
         "aria-label": `Undo: ${label}`,
-        on: { click: () => void served.change("/api/what-if/paint") },
+        on: { click: () => void served.change("api/what-if/paint") },
       },
       "×",
     ),
