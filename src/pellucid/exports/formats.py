@@ -9,7 +9,7 @@ from pathlib import Path
 from pellucid.classifier.predict import exported
 from pellucid.classifier.predict.predictor import Predictor
 from pellucid.classifier.saved import Saved
-from pellucid.exports import pipeline
+from pellucid.exports import page, pipeline
 
 
 @dataclass(frozen=True)
@@ -32,4 +32,5 @@ class Format:
 
 FORMATS = {
     "onnx": Format(pipeline.model, exported.opened, exported.ENDING, pipeline.MARK, 1e-4),
+    "html": Format(page.page, page.opened, page.ENDING, page.MARK, 1e-4),
 }

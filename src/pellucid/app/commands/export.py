@@ -18,7 +18,7 @@ def export(
     model: Model,
     out: Annotated[Positional[Path], arg(metavar="OUT")],
     /,
-    format: Literal["onnx"] = "onnx",
+    format: Literal["onnx", "html"] = "onnx",
     pictures: Place = None,
     trust: Switch = False,
     json: Switch = False,
