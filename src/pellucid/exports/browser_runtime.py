@@ -76,9 +76,8 @@ def _fetched(place: Path) -> Iterator[bytes]:
     except (OSError, http.client.HTTPException) as error:
         if getattr(error, "filename", None) is not None and not isinstance(error, urllib.error.HTTPError):
             raise  # the disk's, not the network's
-        raise ArtefactError(
-            f"The page needs {NAME} {VERSION}, which could not be fetched: {_why(error)}. {instead}"
-        ) from (error)
+        missing = f"The page needs {NAME} {VERSION}, which could not be fetched: {_why(error)}."
+        raise ArtefactError(f"{missing} {instead}") from error
     finally:
         _show(None)
     if digest.hexdigest() != SHA256:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import zlib
 from base64 import b64decode, b64encode
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ import platformdirs
 from numpy.typing import NDArray
 
 from pellucid import __version__
-from pellucid.classifier.predict.exported import ExportedBackend, about
+from pellucid.classifier.predict.exported import ExportedBackend
 from pellucid.classifier.predict.predictor import Predictor
 from pellucid.classifier.saved import Saved
 from pellucid.errors import ArtefactError, ExportError
@@ -34,6 +36,7 @@ from pellucid.runtime import sessions
 ENDING = ".html"
 MARK = b"<!doctype html>\n<!-- A classifier, exported by Pellucid. -->\n"
 FORMAT = 1
+LOGITS, PROBABILITIES = "logits", "probabilities"
 PAGE, WORKER = "classify.html", "classify/worker.js"
 POLICY = {"script-src": "blob: 'wasm-unsafe-eval'", "worker-src": "blob:"}
 """The worker's modules are blobs that the page makes; WebAssembly has to be compiled. Nothing allows a connection."""
@@ -59,17 +62,22 @@ def page(saved: Saved, card: str) -> bytes:
 
 
 def graph(saved: Saved) -> bytes:
-    """The ONNX graph: prepared images, uint8 (n, height, width, channels) -> logits, float32 (n, classes).
+    """The ONNX graph. It takes prepared images, uint8 (n, height, width, channels).
 
-    The page resizes by itself (web/classify/resize.js): matrices, as in the file for other programs, would take
-    seconds for a photograph of a telephone.
+    Its outputs are logits and calibrated probabilities, each float32 (n, classes). The page resizes by itself
+    (web/classify/resize.js): matrices, as in the file for other programs, would take seconds for a large photograph.
     """
     writer = GraphWriter()
     x = as_onnx.standardised(writer, saved.standardise, as_onnx.pixels(writer, "images"))
     steps = saved.network.shapes(saved.input_shape, len(saved.classes))
-    writer.add("Identity", [as_onnx.network(writer, steps, saved.weights, x)], "logits")
-    images = Value("images", "uint8", ("n", *saved.form.shape))
-    return writer.model([images], [Value("logits", "float32", ("n", len(saved.classes)))], {})
+    rows = writer.add("Identity", [as_onnx.network(writer, steps, saved.weights, x)], LOGITS)
+    scaled = writer.add("Div", [rows, writer.scalar(saved.temperature)])
+    if saved.thresholds is None:
+        writer.add("Softmax", [scaled], PROBABILITIES, axis=1)
+    else:
+        writer.add("Sigmoid", [scaled], PROBABILITIES)
+    outputs = [Value(name, "float32", ("n", len(saved.classes))) for name in (LOGITS, PROBABILITIES)]
+    return writer.model([Value("images", "uint8", ("n", *saved.form.shape))], outputs, {})
 
 
 def opened(path: Path) -> Predictor:
@@ -83,16 +91,15 @@ def opened(path: Path) -> Predictor:
         form = Form(**about["form"])
         names, ranges = tuple(about["classes"]), Ranges.from_json(about["ranges"])
         thresholds = None if about["thresholds"] is None else tuple(about["thresholds"])
-        run, _ = sessions.with_metadata(gzip.decompress(b64decode(model)), "logits")
-    except (ValueError, KeyError, TypeError, EOFError, OSError, ExportError) as error:
+        run, _ = sessions.with_metadata(gzip.decompress(b64decode(model)), LOGITS)
+    except (ValueError, KeyError, TypeError, EOFError, OSError, ExportError, zlib.error) as error:
         raise ArtefactError(f"{path} is damaged, or not a page that Pellucid exported: {error}") from error
 
     def logits(image: NDArray[np.uint8]) -> NDArray[np.float32]:
         return run(image[None])[0]
 
-    return Predictor(
-        names, form, about["temperature"], about["pixel_limit"], ranges, thresholds, ExportedBackend(logits)
-    )
+    backend = ExportedBackend(logits)
+    return Predictor(names, form, about["temperature"], about["pixel_limit"], ranges, thresholds, backend)
 
 
 def _element(text: str, name: str) -> str:
@@ -108,15 +115,17 @@ def _packed(content: bytes) -> str:
 
 def _about(saved: Saved, card: str) -> dict[str, Any]:
     form = saved.form
-    size = {"height": form.height, "width": form.width, "channels": form.channels}
-    known = about(saved)
     return {
         "version": FORMAT,
         "made_by": f"Pellucid {__version__}",
         "classes": list(saved.classes),
-        "form": size | {"fit": form.fit, "crop": form.crop, "filter": form.filter},
+        "form": asdict(form),
         "mean": list(saved.standardise.mean),
-        **{key: known[key] for key in ("temperature", "thresholds", "pixel_limit", "ranges", "weights")},
+        "temperature": saved.temperature,
+        "thresholds": None if saved.thresholds is None else list(saved.thresholds),
+        "pixel_limit": saved.pixel_limit,
+        "ranges": saved.ranges.as_json(),
+        "weights": None if saved.source is None else saved.source.sha256,
         "card": card,
         "runtime": {
             "name": browser_runtime.NAME,
@@ -128,14 +137,18 @@ def _about(saved: Saved, card: str) -> dict[str, Any]:
 
 
 def _checks(saved: Saved) -> list[dict[str, Any]]:
-    """The made pictures as PNG in base64, with the model's logits."""
+    """The made pictures as PNG in base64, with the model's logits and probabilities."""
     contents = [png.encode(image) for image in made(saved.form)]
     answers = saved.classifier().predict(contents)
     checks = []
     for content, answer in zip(contents, answers, strict=True):
         if answer.logits is None or not np.isfinite(answer.logits).all():
             raise ExportError("The network's outputs are not finite, so a page could not check itself.")
-        checks.append({"png": b64encode(content).decode("ascii"), "logits": [float(each) for each in answer.logits]})
+        expected = {
+            LOGITS: [float(each) for each in answer.logits],
+            PROBABILITIES: list((answer.probabilities or {}).values()),
+        }
+        checks.append({"png": b64encode(content).decode("ascii"), **expected})
     return checks
 
 

@@ -14,11 +14,15 @@
  * @property {string | null} weights their SHA-256
  * @property {string} card Markdown
  * @property {{name: string, version: string, licence: string}} runtime
- * @property {{png: string, logits: number[]}[]} checks made pictures in base64, and what the model answers
+ * @property {{png: string, logits: number[], probabilities: number[]}[]} checks made pictures in base64, and what the
+ *   model answers
  */
 
-/** @typedef {(images: Uint8Array, count: number) => Promise<Float32Array>} Network prepared images -> logits */
+/**
+ * Prepared images -> for each image a number for each class.
+ * @typedef {(images: Uint8Array, count: number) => Promise<{logits: Float32Array, probabilities: Float32Array}>} Network
+ */
 
 export const VERSION = 1;
-/** The largest difference in the self-check, relative to the largest logit, or absolute if that is below 1. */
+/** The largest difference in the self-check: of a probability, and of a logit relative to the largest one or to 1. */
 export const BOUND = 1e-4;

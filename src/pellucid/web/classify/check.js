@@ -1,4 +1,4 @@
-/** The self-check: the page classifies its own made pictures and compares the logits with the model's. */
+/** The self-check: the page classifies its own made pictures and compares the answers with the model's. */
 
 import { BOUND } from "./about.js";
 
@@ -10,24 +10,25 @@ import { BOUND } from "./about.js";
 export async function selfCheck(worker, { checks }) {
   let worst = 0;
   try {
-    for (const { png, logits } of checks) {
+    for (const { png, logits, probabilities } of checks) {
       const bytes = Uint8Array.from(atob(png), (letter) => letter.charCodeAt(0));
       const answer = await worker.classify(new Blob([bytes], { type: "image/png" }));
       const scale = Math.max(1, ...logits.map(Math.abs));
-      for (let at = 0; at < logits.length; at++) {
-        const off = Math.abs(answer.logits[at] - logits[at]) / scale;
-        worst = Math.max(worst, Number.isFinite(off) ? off : Infinity);
-      }
+      logits.forEach((logit, at) => {
+        const off = Math.abs(answer.logits[at] - logit) / scale;
+        const apart = Math.abs(answer.probabilities[at] - probabilities[at]);
+        worst = Math.max(worst, Number.isFinite(off + apart) ? Math.max(off, apart) : Infinity);
+      });
     }
   } catch (error) {
     return { agrees: false, sentence: warning(/** @type {Error} */ (error).message) };
   }
   const far = worst === 0 ? "0" : worst.toPrecision(1);
   if (worst > BOUND || checks.length === 0) {
-    return { agrees: false, sentence: warning(`its numbers differ by ${far} of the largest, and ${BOUND} is allowed.`) };
+    return { agrees: false, sentence: warning(`its numbers differ from the model's by ${far}, and ${BOUND} is allowed.`) };
   }
   const pictures = checks.length === 1 ? "1 made picture" : `${checks.length} made pictures`;
-  return { agrees: true, sentence: `Self-check passed: on ${pictures} the numbers equal the model's to ${far} of the largest.` };
+  return { agrees: true, sentence: `Self-check passed: on ${pictures} the answers equal the model's to ${far}.` };
 }
 
 /** @param {string} reason */

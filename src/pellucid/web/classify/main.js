@@ -93,7 +93,9 @@ function open(about) {
     const of = results.length === 1 ? "1 picture" : `${results.length} pictures`;
     status.textContent = waiting
       ? `${done + refused} of ${of}…`
-      : `${of} classified${refused ? `, ${refused} of them cannot be used` : ""}.`;
+      : refused
+        ? `${done} of ${of} classified, ${refused} cannot be used.`
+        : `${of} classified.`;
     tools.hidden = results.length === 0;
     empty.hidden = results.length > 0;
     [...save, clear].forEach((each) => (each.disabled = waiting > 0));

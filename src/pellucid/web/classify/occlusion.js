@@ -32,7 +32,7 @@ export async function occluded(prepared, about, target, network, tell, stopped) 
   const places = rows.flatMap((down) => windows(width).map((across) => ({ down, across })));
   const fall = new Float32Array(height * width);
   const covered = new Float32Array(height * width);
-  const whole = (await network(prepared, 1))[target];
+  const whole = (await network(prepared, 1)).logits[target];
   for (let done = 0; done < places.length; done += BATCH) {
     // lets the message that stops it come in
     await new Promise((resume) => setTimeout(resume));
@@ -48,7 +48,7 @@ export async function occluded(prepared, about, target, network, tell, stopped) 
         }
       }
     });
-    const logits = await network(images, some.length);
+    const { logits } = await network(images, some.length);
     some.forEach(({ down, across }, number) => {
       for (let row = down[0]; row < down[1]; row++) {
         for (let column = across[0]; column < across[1]; column++) {

@@ -7,7 +7,6 @@ import { unzip } from "../unzip.js";
 import { decoded, Unusable } from "./decode.js";
 import { formed } from "./resize.js";
 import { occluded } from "./occlusion.js";
-import { probabilities } from "./scores.js";
 
 /** @typedef {import("./about.js").About} About */
 /**
@@ -69,8 +68,9 @@ async function worked(task) {
     const stop = () => stopped.has(task.number);
     return occluded(prepared, about, task.target, network, (share) => tell("", share), stop);
   }
-  const logits = Array.from(await network(prepared, 1));
-  return { width: image.width, height: image.height, prepared, logits, probabilities: probabilities(logits, about) };
+  const { logits, probabilities } = await network(prepared, 1);
+  const { width, height } = image;
+  return { width, height, prepared, logits: Array.from(logits), probabilities: Array.from(probabilities) };
 }
 
 /**
@@ -93,7 +93,7 @@ async function started({ about, model, program, loader }, tell) {
   const { height, width, channels } = about.form;
   return async (images, count) => {
     const input = new Tensor("uint8", images, [count, height, width, channels]);
-    const { logits } = await session.run({ images: input });
-    return logits.data;
+    const { logits, probabilities } = await session.run({ images: input });
+    return { logits: logits.data, probabilities: probabilities.data };
   };
 }
