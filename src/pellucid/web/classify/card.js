@@ -10,7 +10,7 @@ export function card(markdown) {
   const lines = markdown.replace(/^---\n[\s\S]*?\n---\n/, "").split("\n");
   /** @type {HTMLElement[]} */
   const parts = [];
-  for (let at = 0; at < lines.length; ) {
+  for (let at = 0; at < lines.length;) {
     const line = lines[at];
     const heading = /^(#+) (.*)/.exec(line);
     if (heading) {
@@ -58,9 +58,15 @@ function run(lines, at, fits) {
 function table(lines) {
   const rows = lines
     .filter((line) => !/^\|[\s|:-]+\|?$/.test(line) || /[^\s|:-]/.test(line))
-    .map((line) => line.replace(/^\||\|\s*$/g, "").split(/(?<!\\)\|/).map((cell) => cell.trim().replaceAll("\\|", "|")));
+    .map((line) =>
+      line
+        .replace(/^\||\|\s*$/g, "")
+        .split(/(?<!\\)\|/)
+        .map((cell) => cell.trim().replaceAll("\\|", "|")),
+    );
   const [head, ...body] = rows;
-  const cells = (/** @type {string[]} */ row, /** @type {string} */ tag) => row.map((text) => h(tag, {}, ...inline(text)));
+  const cells = (/** @type {string[]} */ row, /** @type {string} */ tag) =>
+    row.map((text) => h(tag, {}, ...inline(text)));
   return h(
     "div",
     { class: "scroll", tabindex: "0", role: "region", "aria-label": "table of the model card" },

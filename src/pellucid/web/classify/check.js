@@ -25,7 +25,10 @@ export async function selfCheck(worker, { checks }) {
   }
   const far = worst === 0 ? "0" : worst.toPrecision(1);
   if (worst > BOUND || checks.length === 0) {
-    return { agrees: false, sentence: warning(`its numbers differ from the model's by ${far}, and ${BOUND} is allowed.`) };
+    return {
+      agrees: false,
+      sentence: warning(`its numbers differ from the model's by ${far}, and ${BOUND} is allowed.`),
+    };
   }
   const pictures = checks.length === 1 ? "1 made picture" : `${checks.length} made pictures`;
   return { agrees: true, sentence: `Self-check passed: on ${pictures} the answers equal the model's to ${far}.` };

@@ -1,7 +1,7 @@
 /** A picture's file -> upright RGB pixels, as Pellucid's decoder gives them. Runs in the worker. */
 
-import { gammaCurve, lit } from "./light.js";
-import { chunks, samples } from "./png.js";
+import { gammaCurve, lit, onWhite } from "./light.js";
+import { chunks, encoded, samples } from "./png.js";
 import { damaged, place, sorted, text } from "./sort.js";
 
 /** @typedef {import("./resize.js").Image} Image */
@@ -49,17 +49,25 @@ async function pixels(bytes, format, about) {
     const parts = chunks(bytes);
     const [header] = parts.get("IHDR") ?? [];
     if (header?.length !== 13 || header[10] !== 0) throw new Unusable(damaged(format)); // also when it was cut off
+    const [icc] = parts.get("iCCP") ?? [];
+    if (icc && icc[icc.indexOf(0) + 1] !== 0) throw new Unusable(damaged(format)); // an unknown compression
     const view = new DataView(header.buffer, header.byteOffset, 13);
     check(view.getUint32(0), view.getUint32(4), about.pixel_limit);
     if (header[8] === 16 || gammaCurve(parts)) {
-      return turned(lit(await samples(parts), parts, about.ranges.integer), stated(bytes, parts.get("eXIf")?.[0]));
+      const read = await samples(parts);
+      const light = lit(read, parts, about.ranges.integer);
+      const right = icc ? closer(light, await drawn(await encoded(light, icc), "default", about.pixel_limit)) : light;
+      return turned(onWhite(right, read), inExif(parts.get("eXIf")?.[0]) ?? inXmp(bytes));
     }
   }
-  const image = await drawn(bytes, "none", about.pixel_limit);
+  // browsers differ on the orientation in a WebP
+  const own = format === "WebP" ? "none" : "from-image";
+  const image = await drawn(bytes, "none", about.pixel_limit, own);
   const profiled = ["ICC_PROFILE\0", "iCCP", "ICCP"].some((mark) => place(bytes, mark) >= 0);
-  const right = profiled ? closer(image, await drawn(bytes, "default", about.pixel_limit)) : image;
-  // browsers know the orientation in EXIF; that in XMP counts where there is none
-  return turned(right, ["Exif\0\0", "eXIf", "EXIF"].some((mark) => place(bytes, mark) >= 0) ? 1 : inXmp(bytes));
+  const right = profiled ? closer(image, await drawn(bytes, "default", about.pixel_limit, own)) : image;
+  if (format === "WebP") return turned(right, inExif(webpExif(bytes)) ?? inXmp(bytes));
+  // browsers apply the orientation in EXIF; that in XMP counts where there is none
+  return turned(right, ["Exif\0\0", "eXIf"].some((mark) => place(bytes, mark) >= 0) ? 1 : inXmp(bytes));
 }
 
 /**
@@ -67,13 +75,14 @@ async function pixels(bytes, format, about) {
  * @param {Uint8Array} bytes
  * @param {ColorSpaceConversion} conversion whether the colour profile is applied
  * @param {number} limit
+ * @param {ImageOrientation} orientation whether EXIF turns it
  * @returns {Promise<Image>}
  */
-async function drawn(bytes, conversion, limit) {
+async function drawn(bytes, conversion, limit, orientation = "from-image") {
   const bitmap = await createImageBitmap(new Blob([/** @type {BlobPart} */ (bytes)]), {
     colorSpaceConversion: conversion,
     premultiplyAlpha: "none",
-    imageOrientation: "from-image",
+    imageOrientation: orientation,
   });
   const { width, height } = bitmap;
   check(width, height, limit);
@@ -119,20 +128,35 @@ function check(width, height, limit) {
 }
 
 /**
- * The orientation, 1 to 8, in a PNG's EXIF or else in XMP.
+ * The content of a WebP's chunk EXIF (RIFF: a name, the length, the content, filled to an even length).
  * @param {Uint8Array} bytes
+ */
+function webpExif(bytes) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let at = 12; at + 8 <= bytes.length;) {
+    const length = view.getUint32(at + 4, true);
+    if (text(bytes, at, 4) === "EXIF") return bytes.subarray(at + 8, at + 8 + length);
+    at += 8 + length + (length & 1);
+  }
+  return undefined;
+}
+
+/**
+ * The orientation in EXIF; undefined if it states none.
  * @param {Uint8Array | undefined} exif
  */
-function stated(bytes, exif) {
-  if (!exif || exif.length < 8) return inXmp(bytes);
-  const view = new DataView(exif.buffer, exif.byteOffset, exif.byteLength);
-  const little = text(exif, 0, 2) === "II";
+function inExif(exif) {
+  if (!exif) return undefined;
+  const bytes = text(exif, 0, 6) === "Exif\0\0" ? exif.subarray(6) : exif;
+  if (bytes.length < 8) return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const little = text(bytes, 0, 2) === "II";
   const start = view.getUint32(4, little);
-  const count = start + 2 <= exif.length ? view.getUint16(start, little) : 0;
-  for (let at = start + 2; at + 12 <= exif.length && at < start + 2 + 12 * count; at += 12) {
+  const count = start + 2 <= bytes.length ? view.getUint16(start, little) : 0;
+  for (let at = start + 2; at + 12 <= bytes.length && at < start + 2 + 12 * count; at += 12) {
     if (view.getUint16(at, little) === 0x0112) return view.getUint16(at + 8, little);
   }
-  return inXmp(bytes);
+  return undefined;
 }
 
 /** @param {Uint8Array} bytes */

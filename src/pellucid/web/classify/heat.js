@@ -11,7 +11,9 @@ import { LIGHT, LUMA, STRONGEST } from "../signed.js";
  * @param {string} name the class
  */
 export function heatmap(prepared, { height, width, fall, passes }, name) {
-  const canvas = /** @type {HTMLCanvasElement} */ (h("canvas", { role: "img", "aria-label": spoken(fall, width, height, name) }));
+  const canvas = /** @type {HTMLCanvasElement} */ (
+    h("canvas", { role: "img", "aria-label": spoken(fall, width, height, name) })
+  );
   canvas.width = width;
   canvas.height = height;
   const surface = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
@@ -36,7 +38,14 @@ export function heatmap(prepared, { height, width, fall, passes }, name) {
     h(
       "figcaption",
       {},
-      h("span", { class: "legend" }, h("i", { class: "ramp" }), `for ${name}`, h("i", { class: "ramp below" }), "against"),
+      h(
+        "span",
+        { class: "legend" },
+        h("i", { class: "ramp" }),
+        `for ${name}`,
+        h("i", { class: "ramp below" }),
+        "against",
+      ),
       `${passes} times a small window was covered and the network looked again. The colour shows how far the score of ` +
         `“${name}” fell. At full colour it fell by ${limit.toPrecision(2)}.`,
     ),

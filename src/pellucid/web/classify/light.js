@@ -17,33 +17,49 @@ const LEVELS = 16;
 const SRGB = 1 / 2.2;
 
 /**
+ * The picture without its transparency.
  * @param {Samples} read
  * @param {Chunks} parts
  * @param {Range | null} measured the model's range; null if it was trained without such pictures
  * @returns {import("./resize.js").Image}
  */
 export function lit(read, parts, measured) {
-  const { width, height, channels, values, transparent } = read;
+  const { width, height, channels, values } = read;
   const colours = channels < 3 ? 1 : 3;
   const [black, white] = read.bits === 8 ? [0, 255] : (measured ?? alone(read, parts));
   const curve = gammaCurve(parts);
   const factor = Math.fround(255 / (white - black));
-  const most = 2 ** read.bits - 1;
   const data = new Uint8Array(width * height * 3);
   for (let pixel = 0; pixel < width * height; pixel++) {
-    const from = pixel * channels;
-    const clear = transparent?.every((value, channel) => values[from + channel] === value) ?? false;
-    const alpha = colours === channels ? 1 : Math.fround(values[from + colours] / most);
     for (let channel = 0; channel < 3; channel++) {
-      const value = values[from + (colours === 3 ? channel : 0)];
+      const value = values[pixel * channels + (colours === 3 ? channel : 0)];
       const share = Math.max(0, Math.min(255, Math.fround((value - black) * factor)));
-      let light = Math.floor((curve && colours === 1 ? between(curve, share) : share) + 0.5);
-      if (curve && colours === 3) light = curve[light];
-      if (alpha < 1) light = Math.floor(light * alpha + 255 * (1 - alpha) + 0.5);
-      data[3 * pixel + channel] = clear ? 255 : light;
+      const light = Math.floor((curve && colours === 1 ? between(curve, share) : share) + 0.5);
+      data[3 * pixel + channel] = curve && colours === 3 ? curve[light] : light;
     }
   }
   return { width, height, data };
+}
+
+/**
+ * The picture on white where it is transparent.
+ * @param {import("./resize.js").Image} image
+ * @param {Samples} read
+ */
+export function onWhite({ width, height, data }, { channels, values, bits, transparent }) {
+  const colours = channels < 3 ? 1 : 3;
+  if (colours === channels && !transparent) return { width, height, data };
+  const most = 2 ** bits - 1;
+  const made = new Uint8Array(data);
+  for (let pixel = 0; pixel < width * height; pixel++) {
+    const from = pixel * channels;
+    const clear = transparent?.every((value, channel) => values[from + channel] === value) ?? false;
+    const alpha = clear ? 0 : colours === channels ? 1 : Math.fround(values[from + colours] / most);
+    for (let at = 3 * pixel; at < 3 * pixel + 3; at++) {
+      made[at] = Math.floor(data[at] * alpha + 255 * (1 - alpha) + 0.5);
+    }
+  }
+  return { width, height, data: made };
 }
 
 /**

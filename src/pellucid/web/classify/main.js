@@ -26,9 +26,11 @@ function complain(text) {
 /** @returns {About} */
 function read() {
   const text = document.getElementById("about")?.textContent;
-  if (!text) throw new Error("This page holds no classifier. `pellucid export MODEL OUT.html --format html` makes one.");
+  if (!text)
+    throw new Error("This page holds no classifier. `pellucid export MODEL OUT.html --format html` makes one.");
   const about = JSON.parse(text);
-  if (about.version !== VERSION) throw new Error(`This page was made in another format, ${about.version}. Export it again.`);
+  if (about.version !== VERSION)
+    throw new Error(`This page was made in another format, ${about.version}. Export it again.`);
   return about;
 }
 
@@ -109,7 +111,14 @@ function open(about) {
       "main",
       { class: "classify" },
       h("div", { class: "side" }, h("h1", {}, title(about)), choose, state.node, facts(about)),
-      h("section", { class: "stage", "aria-labelledby": "answers" }, h("h2", { id: "answers" }, "Answers"), tools, empty, list),
+      h(
+        "section",
+        { class: "stage", "aria-labelledby": "answers" },
+        h("h2", { id: "answers" }, "Answers"),
+        tools,
+        empty,
+        list,
+      ),
     ),
   );
   document.title = `${about.classes.join(", ")}: a classifier`;
@@ -131,7 +140,8 @@ function open(about) {
 /** @param {About} about */
 function title({ classes, thresholds }) {
   if (classes.length > 6) return `Which of ${classes.length} classes?`;
-  const names = classes.length < 2 ? classes.join("") : `${classes.slice(0, -1).join(", ")} or ${classes[classes.length - 1]}`;
+  const names =
+    classes.length < 2 ? classes.join("") : `${classes.slice(0, -1).join(", ")} or ${classes[classes.length - 1]}`;
   return `${names[0].toUpperCase()}${names.slice(1)}${thresholds ? ", or several" : ""}?`;
 }
 
@@ -167,7 +177,12 @@ function chooser(addAll, add, channels) {
     "div",
     { class: "bring" },
     input,
-    h("label", { for: "pictures", class: "pick" }, h("b", {}, "Choose pictures"), h("span", {}, "or drop or paste them anywhere")),
+    h(
+      "label",
+      { for: "pictures", class: "pick" },
+      h("b", {}, "Choose pictures"),
+      h("span", {}, "or drop or paste them anywhere"),
+    ),
     h(
       "div",
       { class: "buttons" },
@@ -226,7 +241,9 @@ function facts({ card: markdown, made_by, runtime, form, thresholds, weights }) 
     "div",
     { class: "about" },
     h("p", { class: "note" }, answers),
-    markdown.trim() ? h("details", {}, h("summary", {}, "The model card"), h("div", { class: "card" }, ...card(markdown))) : "",
+    markdown.trim()
+      ? h("details", {}, h("summary", {}, "The model card"), h("div", { class: "card" }, ...card(markdown)))
+      : "",
     h(
       "details",
       {},

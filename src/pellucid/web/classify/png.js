@@ -36,7 +36,7 @@ export function chunks(bytes) {
   /** @type {Chunks} */
   const parts = new Map();
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (let at = 8; at + 12 <= bytes.length; ) {
+  for (let at = 8; at + 12 <= bytes.length;) {
     const length = view.getUint32(at);
     const name = text(bytes, at + 4, 4);
     if (at + 12 + length > bytes.length) break;
@@ -68,7 +68,12 @@ export async function samples(parts) {
     const rows = Math.ceil((height - top) / stepY);
     if (columns <= 0 || rows <= 0) continue;
     const line = Math.ceil((columns * channels * depth) / 8);
-    const lines = unfiltered(data.subarray(from, from + rows * (line + 1)), rows, line, Math.ceil((channels * depth) / 8));
+    const lines = unfiltered(
+      data.subarray(from, from + rows * (line + 1)),
+      rows,
+      line,
+      Math.ceil((channels * depth) / 8),
+    );
     from += rows * (line + 1);
     for (let row = 0; row < rows; row++) {
       const of = lines.subarray(row * line, (row + 1) * line);
@@ -157,4 +162,54 @@ function coloured(indexed, parts) {
     values[4 * at + 3] = alpha?.[number] ?? 255;
   });
   return { ...indexed, channels: 4, values };
+}
+
+/**
+ * An image as PNG with a profile, the content of a chunk iCCP, so that the browser converts its colours.
+ * @param {import("./resize.js").Image} image
+ * @param {Uint8Array} profile
+ */
+export async function encoded({ width, height, data }, profile) {
+  const lines = new Uint8Array(height * (3 * width + 1)); // filter 0 before each row
+  for (let row = 0; row < height; row++) {
+    lines.set(data.subarray(row * 3 * width, (row + 1) * 3 * width), row * (3 * width + 1) + 1);
+  }
+  const stream = new Blob([lines]).stream().pipeThrough(new CompressionStream("deflate"));
+  const packed = new Uint8Array(await new Response(stream).arrayBuffer());
+  const header = new DataView(new ArrayBuffer(13));
+  header.setUint32(0, width);
+  header.setUint32(4, height);
+  header.setUint16(8, 0x0802); // 8 bits, RGB
+  const parts = [
+    chunk("IHDR", new Uint8Array(header.buffer)),
+    chunk("iCCP", profile),
+    chunk("IDAT", packed),
+    chunk("IEND", new Uint8Array()),
+  ];
+  const mark = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
+  return new Uint8Array(await new Blob(/** @type {BlobPart[]} */ ([mark, ...parts])).arrayBuffer());
+}
+
+/** @param {string} name @param {Uint8Array} content */
+function chunk(name, content) {
+  const made = new Uint8Array(content.length + 12);
+  const view = new DataView(made.buffer);
+  view.setUint32(0, content.length);
+  for (let at = 0; at < 4; at++) made[4 + at] = name.charCodeAt(at);
+  made.set(content, 8);
+  view.setUint32(content.length + 8, checksum(made.subarray(4, content.length + 8)));
+  return made;
+}
+
+/**
+ * CRC-32 (annex D), bit by bit.
+ * @param {Uint8Array} bytes
+ */
+function checksum(bytes) {
+  let sum = 0xffffffff;
+  for (const byte of bytes) {
+    sum ^= byte;
+    for (let bit = 0; bit < 8; bit++) sum = sum & 1 ? (sum >>> 1) ^ 0xedb88320 : sum >>> 1;
+  }
+  return (sum ^ 0xffffffff) >>> 0;
 }

@@ -56,8 +56,7 @@ function padded(image, { height, width, filter }) {
 /** @param {Image} image @param {Form} form */
 function filled(image, { height, width, fit, crop, filter }) {
   const scale = Math.max(height / image.height, width / image.width);
-  const part =
-    fit === "stretch" ? [image.width, image.height] : [(width / scale) * crop, (height / scale) * crop];
+  const part = fit === "stretch" ? [image.width, image.height] : [(width / scale) * crop, (height / scale) * crop];
   const left = Math.max(0, (image.width - part[0]) / 2);
   const top = Math.max(0, (image.height - part[1]) / 2);
   const right = Math.min(image.width, left + part[0]);

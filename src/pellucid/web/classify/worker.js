@@ -55,7 +55,8 @@ function sentence(error, task) {
 
 /** @param {Exclude<Task, {task: "stop"}>} task */
 async function worked(task) {
-  const tell = (/** @type {string} */ doing, /** @type {number} */ share) => send({ number: task.number, doing, share });
+  const tell = (/** @type {string} */ doing, /** @type {number} */ share) =>
+    send({ number: task.number, doing, share });
   if (task.task === "start") {
     ready = { about: task.about, network: await started(task, tell) };
     return null;
