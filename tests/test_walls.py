@@ -40,7 +40,17 @@ ALLOWED = {
         "engine",
         "glassbox",
     },
-    "exports": {"errors", "files", "runtime", "network", "pictures.decode", "pictures.interpolate", "classifier"},
+    "exports": {
+        "errors",
+        "files",
+        "runtime",
+        "network",
+        "pictures.decode",
+        "pictures.interpolate",
+        "pictures.png",
+        "glassbox.page.one_file",
+        "classifier",
+    },
     "pretrained": {"errors", "files", "texts", "network", "pictures.decode", "classifier"},
     "keras": {"errors", "files", "texts", "network", "pictures.decode", "classifier"},
     "runs": {

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from pellucid.glassbox.page.offline import CUT, offline
+from pellucid.glassbox.page.offline import offline
+from pellucid.glassbox.page.one_file import CUT
 from pellucid.glassbox.trace.trace import Trace
 
 PARTS = 20

@@ -10,7 +10,7 @@ from pellucid.classifier.classifier import Classifier
 from pellucid.classifier.predict import exported
 from pellucid.classifier.predict.exported import ExportedFile
 from pellucid.classifier.saved import Saved
-from pellucid.exports import pipeline
+from pellucid.exports import page, pipeline
 
 
 @dataclass(frozen=True)
@@ -43,4 +43,5 @@ def begins(mark: bytes) -> Callable[[Path], bool]:
 
 FORMATS = {
     "onnx": Format(pipeline.write, exported.opened, pipeline.ENDING, begins(pipeline.MARK), 1e-4),
+    "html": Format(page.page, page.opened, page.ENDING, page.MARK, 1e-4),
 }

@@ -4,6 +4,7 @@
  */
 
 import { rebuilt } from "./arithmetic/rebuild.js";
+import { unzip } from "./unzip.js";
 
 /** @typedef {{shape: number[], data: Float32Array | Float64Array}} Numbers */
 /**
@@ -231,11 +232,7 @@ async function inflated(text) {
  */
 async function unzipped(text) {
   try {
-    const letters = atob(text);
-    const bytes = new Uint8Array(letters.length);
-    for (let at = 0; at < letters.length; at++) bytes[at] = letters.charCodeAt(at);
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-    return new Uint8Array(await new Response(stream).arrayBuffer());
+    return await unzip(text);
   } catch {
     throw new Trouble(CUT);
   }

@@ -18,7 +18,7 @@ def export(
     model: Model,
     out: Annotated[Positional[Path], arg(metavar="OUT")],
     /,
-    format: Annotated[Literal["onnx"] | None, arg(help_behavior_hint="")] = None,
+    format: Annotated[Literal["onnx", "html"] | None, arg(help_behavior_hint="")] = None,
     pictures: Place = None,
     trust: Switch = False,
     json: Switch = False,

@@ -11,11 +11,7 @@ demand: its compressed document, and those of its arrays that differ from the fi
 from __future__ import annotations
 
 import gzip
-import hashlib
 import html
-import json
-import posixpath
-import re
 import zlib
 from base64 import b64encode
 from collections.abc import Container, Generator, Iterable, Mapping
@@ -30,14 +26,13 @@ from numpy.typing import NDArray
 from pellucid.errors import TraceError
 from pellucid.glassbox.page import rebuild
 from pellucid.glassbox.page.document import Document
+from pellucid.glassbox.page.one_file import WEB, as_json, assembled
 from pellucid.glassbox.trace.naming import PICTURE
 from pellucid.steps import result_of
 
 if TYPE_CHECKING:
     from pellucid.glassbox.trace.trace import Trace
 
-WEB = Path(__file__).parents[2] / "web"
-"""index.html, its styles and the modules, as in the served page."""
 LARGEST = 150_000_000
 """Bytes of a file that a browser still opens easily; `pellucid open` shows larger models."""
 LARGEST_FRAME = 30_000_000
@@ -50,21 +45,6 @@ SAMPLE = 1 << 16
 """Numbers of an array in the sample that predicts how, and how far, it compresses."""
 THUMBNAIL = 64
 """Pixels of the longer side."""
-CUT = "This file is not complete: it was cut off during the transfer. Copy it again, or save it again."
-"""As in host.js. In a truncated file no module runs, so this message is at the file's start."""
-END = '<template id="end"></template>'
-_WATCH = f"""addEventListener("DOMContentLoaded", () => {{
-  if (document.getElementById("end") || document.querySelector(".trouble")) return;
-  const said = document.createElement("p");
-  said.className = "trouble";
-  said.setAttribute("role", "alert");
-  said.textContent = {json.dumps(CUT)};
-  document.querySelector(".waiting")?.remove();
-  document.body.prepend(said);
-}});"""
-_IMPORT = re.compile(r"""(\bfrom\s*|\bimport\s*\(?\s*)(["'])(\.\.?/[\w./-]+\.js)\2""")
-_STYLE = re.compile(r"""<link\b[^>]*\bhref=["']\./([\w/-]+\.css)["'][^>]*>""")
-_SCRIPT = re.compile(r"""<script\b[^>]*\bsrc=["']\./main\.js["'][^>]*>\s*</script>""")
 
 
 def offline(
@@ -87,7 +67,7 @@ def paging(
     """As `offline`. Yields how many bytes of a picture's numbers are packed, and of how many."""
     several = traces if isinstance(traces, Iterable) else [traces]
     elements = yield from _elements(several, name, LARGEST if largest is None else largest)
-    return _assembled(elements, web or WEB)
+    return assembled(elements, web or WEB)
 
 
 def framed(trace: Trace) -> str:
@@ -122,20 +102,20 @@ def _elements(traces: Iterable[Trace], name: str, largest: int) -> Generator[tup
             raise
         if number:
             element = {
-                "document": b64encode(gzip.compress(_json(content).encode(), LEVEL, mtime=0)).decode("ascii"),
+                "document": b64encode(gzip.compress(as_json(content).encode(), LEVEL, mtime=0)).decode("ascii"),
                 "arrays": packed,
             }
-            elements[f"picture-{number}"] = _json(element)
+            elements[f"picture-{number}"] = as_json(element)
         else:
             first, known = content, document.digests
-            elements["arrays"] = _json(packed)
+            elements["arrays"] = as_json(packed)
         pictures.append(_picture_summary(trace, content))
         left = largest - sum(map(len, elements.values()))
     if not first:
         raise TraceError("A page needs the trace of at least one picture.")
     if len(pictures) > 1:
         first["pictures"] = pictures
-    return {"document": _json(first), **elements}
+    return {"document": as_json(first), **elements}
 
 
 def pack(
@@ -175,7 +155,7 @@ def _packing(
             if total > largest:
                 threads.shutdown(wait=False, cancel_futures=True)
                 raise TraceError(_too_large(document, largest))
-    content = {**document.content, "arrays": entries, "bytes": len(_json(packed))}
+    content = {**document.content, "arrays": entries, "bytes": len(as_json(packed))}
     return content, packed
 
 
@@ -274,65 +254,3 @@ def _compressed(array: NDArray[Any]) -> bytes:
 def _gzip(data: bytes, strategy: int) -> bytes:
     packing = zlib.compressobj(LEVEL, zlib.DEFLATED, 16 + zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, strategy)
     return packing.compress(data) + packing.flush()
-
-
-def _assembled(elements: Mapping[str, str], web: Path) -> str:
-    """`elements`: JSON by the id of its script element."""
-    modules = {path.relative_to(web).as_posix(): path.read_text(encoding="utf-8") for path in web.rglob("*.js")}
-    digest = hashlib.sha256()
-    for data in elements.values():
-        digest.update(data.encode())
-    nonce = b64encode(digest.digest()[:18]).decode()
-    imports = {f"pellucid/{name}": _data_url(_renamed(code, name)) for name, code in sorted(modules.items())}
-
-    def style(link: re.Match[str]) -> str:
-        return f'<style nonce="{nonce}">\n{_escaped((web / link[1]).read_text(encoding="utf-8"))}\n</style>'
-
-    modules_map = f'<script type="importmap" nonce="{nonce}">{_json({"imports": imports})}</script>'
-    # main.js comes last, because a truncated file must not start; END after it shows that the file is complete
-    blocks = [f'<script type="application/json" id="{name}">{data}</script>\n' for name, data in elements.items()]
-    blocks += [f'<script type="module" nonce="{nonce}">import "pellucid/main.js";</script>\n', END, "\n"]
-    policy = (
-        f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data: blob:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    page = (web / "index.html").read_text(encoding="utf-8")
-    page = _STYLE.sub(style, page)
-    page = _once(_SCRIPT, modules_map, page, "./main.js")
-    page = _once(re.compile(r"</body>"), "".join([*blocks, "</body>"]), page, "</body>")
-    meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<script nonce="{nonce}">{_WATCH}</script>'
-    page = _once(re.compile(r"<head\b[^>]*>"), f"<head>\n{meta}", page, "<head>")
-    # every encoding that a mail program or a server may state reads ASCII alike
-    return page.encode("ascii", "xmlcharrefreplace").decode("ascii")
-
-
-def _once(pattern: re.Pattern[str], replacement: str, page: str, what: str) -> str:
-    page, count = pattern.subn(lambda _: replacement, page)
-    assert count == 1, f"index.html names {what} {count} times"
-    return page
-
-
-def _renamed(module: str, name: str) -> str:
-    """A module's code with the import map's names in its imports."""
-
-    def absolute(match: re.Match[str]) -> str:
-        keyword, quote, target = match.groups()
-        return (
-            f"{keyword}{quote}{posixpath.normpath(posixpath.join('pellucid', posixpath.dirname(name), target))}{quote}"
-        )
-
-    return _IMPORT.sub(absolute, module)
-
-
-def _escaped(style: str) -> str:
-    """ASCII: a style has its own escapes, and no character references."""
-    return re.sub(r"[^\x00-\x7f]", lambda match: f"\\{ord(match[0]):x} ", style)
-
-
-def _data_url(module: str) -> str:
-    return f"data:text/javascript;charset=utf-8;base64,{b64encode(module.encode()).decode('ascii')}"
-
-
-def _json(content: Any) -> str:
-    """ASCII that cannot end a script element: < appears only as an escape."""
-    return json.dumps(content, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")

@@ -1,0 +1,97 @@
+/** The model card: the part of Markdown that Pellucid writes, as elements. Its pictures are not in the page. */
+
+import { h } from "../element.js";
+
+/**
+ * @param {string} markdown
+ * @returns {HTMLElement[]}
+ */
+export function card(markdown) {
+  const lines = markdown.replace(/^---\n[\s\S]*?\n---\n/, "").split("\n");
+  /** @type {HTMLElement[]} */
+  const parts = [];
+  for (let at = 0; at < lines.length;) {
+    const line = lines[at];
+    const heading = /^(#+) (.*)/.exec(line);
+    if (heading) {
+      // the page's own headings are the first two levels
+      parts.push(h(`h${Math.min(6, heading[1].length + 2)}`, {}, ...inline(heading[2])));
+      at += 1;
+    } else if (line.startsWith("```")) {
+      const end = lines.indexOf("```", at + 1);
+      const last = end < 0 ? lines.length : end;
+      parts.push(h("pre", { tabindex: "0" }, h("code", {}, lines.slice(at + 1, last).join("\n"))));
+      at = last + 1;
+    } else if (line.startsWith("|")) {
+      const rows = run(lines, at, (text) => text.startsWith("|"));
+      parts.push(table(rows));
+      at += rows.length;
+    } else if (/^[-*] /.test(line)) {
+      const items = run(lines, at, (text) => /^[-*] /.test(text));
+      parts.push(h("ul", {}, ...items.map((text) => h("li", {}, ...inline(text.slice(2))))));
+      at += items.length;
+    } else if (/^\s*(<\/?details>|<summary>|!\[[^\]]*\]\([^)]*\)\s*$|$)/.test(line)) {
+      const summary = /<summary>(.*)<\/summary>/.exec(line);
+      if (summary) parts.push(h("p", {}, `${summary[1]}:`));
+      at += 1;
+    } else {
+      parts.push(h("p", {}, ...inline(line)));
+      at += 1;
+    }
+  }
+  return parts;
+}
+
+/**
+ * The lines from `at` on that fit.
+ * @param {string[]} lines
+ * @param {number} at
+ * @param {(line: string) => boolean} fits
+ */
+function run(lines, at, fits) {
+  let end = at;
+  while (end < lines.length && fits(lines[end])) end += 1;
+  return lines.slice(at, end);
+}
+
+/** @param {string[]} lines */
+function table(lines) {
+  const rows = lines
+    .filter((line) => !/^\|[\s|:-]+\|?$/.test(line) || /[^\s|:-]/.test(line))
+    .map((line) =>
+      line
+        .replace(/^\||\|\s*$/g, "")
+        .split(/(?<!\\)\|/)
+        .map((cell) => cell.trim().replaceAll("\\|", "|")),
+    );
+  const [head, ...body] = rows;
+  const cells = (/** @type {string[]} */ row, /** @type {string} */ tag) =>
+    row.map((text) => h(tag, {}, ...inline(text)));
+  return h(
+    "div",
+    { class: "scroll", tabindex: "0", role: "region", "aria-label": "table of the model card" },
+    h(
+      "table",
+      {},
+      h("thead", {}, h("tr", {}, ...cells(head, "th"))),
+      h("tbody", {}, ...body.map((row) => h("tr", {}, ...cells(row, "td")))),
+    ),
+  );
+}
+
+/**
+ * Bold and code; pictures vanish, and links become their text, because the files that they name are not here.
+ * @param {string} text
+ * @returns {(HTMLElement | string)[]}
+ */
+function inline(text) {
+  const plain = text.replace(/!\[[^\]]*\]\([^)]*\)/g, "").replace(/\[([^\]]*)\]\([^)]*\)/g, "$1");
+  return plain
+    .split(/(\*\*.+?\*\*|`[^`]+`)/)
+    .filter(Boolean)
+    .map((part) => {
+      if (part.startsWith("**") && part.length > 4) return h("b", {}, part.slice(2, -2));
+      if (part.startsWith("`") && part.length > 2) return h("code", {}, part.slice(1, -1));
+      return part.replace(/\\([\\`*_{}[\]()#+.!|<>~-])/g, "$1");
+    });
+}
