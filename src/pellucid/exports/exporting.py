@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 
 from pellucid import files
 from pellucid.classifier import store
+from pellucid.classifier.predict.int8 import Int8
 from pellucid.classifier.predict.pictures import Source
 from pellucid.classifier.predict.prediction import Prediction
 from pellucid.classifier.saved import Saved
@@ -29,6 +30,7 @@ class Exported:
     * pictures: how many were compared, 1 to 32
     * difference: the largest difference between two probabilities of the same picture and class
     * bound: the largest difference allowed
+    * int8: what int8 costs; None in float32
     """
 
     path: Path
@@ -37,14 +39,27 @@ class Exported:
     pictures: int
     difference: float
     bound: float
+    int8: Int8 | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The fields as plain values for JSON; `path` as text."""
-        return asdict(self) | {"path": str(self.path)}
+        int8 = self.int8.as_json() if self.int8 is not None else None
+        return asdict(self) | {"path": str(self.path), "int8": int8}
 
 
-def export(model: Path, out: Path, format: str, pictures: Iterator[Source], named: bool, trust: bool) -> Exported:
-    """See pellucid.export. `named`: the user chose the pictures, so thumbnails of the card do not stand in for them."""
+def export(
+    model: Path,
+    out: Path,
+    format: str,
+    pictures: Iterator[Source],
+    named: bool,
+    trust: bool,
+    int8: Callable[[Saved], Saved] | None = None,
+) -> Exported:
+    """See pellucid.export. `named`: the user chose the pictures, so thumbnails of the card do not stand in for them.
+
+    `int8`: makes the model one of 8-bit integers; see runs/quantise.py.
+    """
     if format not in FORMATS:
         hint = did_you_mean(format, FORMATS)
         raise RecipeError(f"Format {format!r} is unknown.{hint} Formats: {', '.join(FORMATS)}.")
@@ -56,11 +71,13 @@ def export(model: Path, out: Path, format: str, pictures: Iterator[Source], name
             f"{model} holds a Python module as a program, which cannot be exported. Only networks that Pellucid's text "
             "notation can express become an ONNX file."
         )
+    if int8 is not None:
+        saved = int8(saved)
     content = kind.write(saved, _card(model))
     with files.storage_errors(out), files.replacing(out.resolve()) as temporary:
         temporary.write_bytes(content)
         compared, difference = _compare(model, saved, kind, temporary, pictures, named)
-    return Exported(out, format, len(content), compared, difference, kind.bound)
+    return Exported(out, format, len(content), compared, difference, kind.bound, saved.int8)
 
 
 def _check_place(out: Path, kind: Format) -> None:
@@ -81,7 +98,7 @@ def _compare(
     model: Path, saved: Saved, kind: Format, file: Path, pictures: Iterator[Source], named: bool
 ) -> tuple[int, float]:
     """(number of pictures compared, largest difference). Raises ExportError if the difference exceeds the bound."""
-    classifier = saved.classifier()
+    classifier = saved.classifier() if saved.int8 is None else saved.predictor()
     theirs = _usable(classifier.predict(list(islice(pictures, CHECKED))))
     if not theirs and not named:
         theirs = _usable(classifier.predict(_thumbnails(model)))

@@ -12,20 +12,20 @@ from __future__ import annotations
 import json
 
 from pellucid.classifier.predict.exported import ABOUT, CARD, CLASSES, about
+from pellucid.classifier.predict.int8 import folded
 from pellucid.classifier.saved import Saved
 from pellucid.exports.resizing import resized
-from pellucid.network import as_onnx
-from pellucid.network.onnx_graph import GraphWriter, Value
+from pellucid.network import as_int8, as_onnx
+from pellucid.network.onnx_graph import TYPES, GraphWriter, Value
+from pellucid.network.quantised import Quantised
 
 MARK = GraphWriter().model([], [])[:11]  # the format's version and the producer, "pellucid"
 
 
 def model(saved: Saved, card: str) -> bytes:
     """The bytes of the ONNX file. `card`: the model card in Markdown, for the metadata."""
-    graph = GraphWriter()
-    x = as_onnx.standardised(graph, saved.standardise, resized(graph, saved.form, "image"))
-    steps = saved.network.shapes(saved.input_shape, len(saved.classes))
-    rows = as_onnx.network(graph, steps, saved.weights, x)
+    graph = GraphWriter() if saved.int8 is None else Quantised(ranges=iter(saved.int8.ranges))
+    rows = _network(graph, saved, resized(graph, saved.form, "image"))
     first = graph.integers(0)
     graph.add("Squeeze", [rows, first], "logits")
     scaled = graph.add("Div", [rows, graph.scalar(saved.temperature)])
@@ -38,3 +38,12 @@ def model(saved: Saved, card: str) -> bytes:
         [Value("probabilities", "float32", classes), Value("logits", "float32", classes)],
         {CLASSES: json.dumps(saved.classes), ABOUT: json.dumps(about(saved)), CARD: card},
     )
+
+
+def _network(graph: GraphWriter, saved: Saved, pixels: str) -> str:
+    """Nodes from whole numbers, float32 (1, C, H, W), to the logits, float32 (1, classes), in the model's precision."""
+    if not isinstance(graph, Quantised):
+        steps = saved.network.shapes(saved.input_shape, len(saved.classes))
+        x = as_onnx.standardised(graph, saved.standardise, pixels)
+        return as_onnx.network(graph, steps, saved.weights, x)
+    return as_int8.network(graph, folded(saved), graph.add("Cast", [pixels], to=TYPES["uint8"]))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pellucid.classifier.predict.backend import Logits, Stage
 from pellucid.classifier.predict.predictor import Predictor
 from pellucid.classifier.saved import Saved
-from pellucid.errors import ArtefactError, ExportError, PellucidError
+from pellucid.errors import ArtefactError, ExportError, PellucidError, RecipeError
 from pellucid.pictures.decode import Form, Ranges
 from pellucid.runtime import sessions
 
@@ -39,6 +39,7 @@ def about(saved: Saved) -> dict[str, Any]:
         "input": [saved.form.channels, saved.form.height, saved.form.width],
         "fit": saved.form.fit,
         "weights": saved.source.sha256 if saved.source is not None else None,
+        "int8": saved.int8.as_json() if saved.int8 is not None else None,
     }
 
 
@@ -70,8 +71,12 @@ class ExportedBackend:
         yield Stage(None, 1, load, load)
 
 
-def opened(path: Path) -> Predictor:
-    """The predictor of an exported file. Raises ArtefactError if Pellucid did not export the file or it is damaged."""
+def opened(path: Path, int8: bool = False) -> Predictor:
+    """The predictor of an exported file, in the file's own precision.
+
+    Raises ArtefactError if Pellucid did not export the file or it is damaged, and RecipeError if `int8` and the file
+    is of float32.
+    """
     if not sessions.installed():
         raise ArtefactError(f"{path} needs ONNX Runtime, which is not installed: pip install onnxruntime")
     try:
@@ -92,7 +97,13 @@ def opened(path: Path) -> Predictor:
         thresholds = None if about["thresholds"] is None else tuple(float(each) for each in about["thresholds"])
         if not (math.isfinite(temperature) and temperature > 0) or len(thresholds or classes) != len(classes):
             raise ValueError("its temperature must be positive and finite, and it needs as many thresholds as classes")
+        if int8 and about.get("int8") is None:
+            raise RecipeError(
+                f"{path} computes in float32. Leave out --precision int8, or export the model folder again with it."
+            )
         names, ranges = tuple(str(name) for name in classes), Ranges.from_json(about["ranges"])
         return Predictor(names, form, temperature, int(about["pixel_limit"]), ranges, thresholds, ExportedBackend(run))
+    except RecipeError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, PellucidError) as error:
         raise ArtefactError(f"{path} is damaged: {error}.") from error
