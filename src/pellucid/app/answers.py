@@ -28,10 +28,22 @@ WIDEST = 30  # cells of a class name in the table; longer ones push their row to
 
 
 def write(
-    model: Path, pictures: tuple[str, ...], top: int, form: str, batch: int, stream: TextIO, trust: bool = False
+    model: Path,
+    pictures: tuple[str, ...],
+    top: int,
+    form: str,
+    batch: int,
+    stream: TextIO,
+    trust: bool = False,
+    precision: str = "float32",
 ) -> int:
     """Classify and write row by row. Returns the number of unusable pictures."""
-    classifier = predictor(model, pictures, trust)
+    int8 = None
+    if precision != "float32":
+        from pellucid.runs import quantise
+
+        int8 = quantise.for_predictions(precision, lambda line: print(printable(line), file=sys.stderr))
+    classifier = predictor(model, pictures, trust, int8)
     return listed(classifier, classifier.stream(sources(pictures), batch), pictures, top, form, stream)
 
 

@@ -12,6 +12,14 @@ from pellucid.classifier.predict.prediction import Prediction
 from pellucid.errors import RecipeError
 
 
+def check(precision: str) -> None:
+    """Refuse int8: features are numbers of the float32 network. Raises RecipeError."""
+    if precision != "float32":
+        raise RecipeError(
+            f"--features come from the float32 network. Leave out --precision {precision}, or --features."
+        )
+
+
 def write(
     model: Path,
     pictures: tuple[str, ...],

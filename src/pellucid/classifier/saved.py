@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pellucid.classifier.predict.backend import Backend
 from pellucid.classifier.predict.graph import Weights
+from pellucid.classifier.predict.int8 import Int8, Int8Backend
 from pellucid.classifier.predict.predictor import Predictor
 from pellucid.classifier.predict.with_onnxruntime import RuntimeBackend
 from pellucid.network.network import Network
@@ -42,6 +43,8 @@ class Saved:
     thresholds: Thresholds = None
     source: Weights | None = None
     """The file that the weights come from; None if there is none, and then PyTorch computes the predictions."""
+    int8: Int8 | None = None
+    """How to predict with 8-bit integers; None for float32."""
 
     @property
     def input_shape(self) -> Shape:
@@ -51,13 +54,15 @@ class Saved:
     def predictor(self, expected: int = 0) -> Predictor:
         """A predictor that does not import torch. `expected`: see RuntimeBackend.
 
-        Its numbers equal those of `classifier()` up to rounding.
+        Its numbers equal those of `classifier()` up to rounding, in float32.
         """
         about = self.classes, self.form, self.temperature, self.pixel_limit, self.ranges, self.thresholds
         return Predictor(*about, self.backend(expected))
 
     def backend(self, expected: int = 0) -> Backend:
         """The backend for `predictor`: ONNX Runtime, or torch if `runtime` gives None."""
+        if self.int8 is not None:
+            return Int8Backend(self, self.int8, expected)
         runtime = self.runtime(expected)
         return runtime if runtime is not None else self.classifier().backend
 

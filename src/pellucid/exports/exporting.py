@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,6 +16,7 @@ from pellucid.classifier import store
 from pellucid.classifier.classifier import Classifier
 from pellucid.classifier.predict import exported
 from pellucid.classifier.predict.exported import ExportedFile
+from pellucid.classifier.predict.int8 import Int8
 from pellucid.classifier.predict.pictures import Source
 from pellucid.classifier.predict.prediction import Prediction
 from pellucid.classifier.saved import Saved
@@ -36,6 +37,7 @@ class Exported:
     * difference: the largest difference between two probabilities of the same picture and class
     * bound: the largest difference allowed
     * caveat: a sentence about the comparison, or ""
+    * int8: what int8 costs; None in float32
     """
 
     path: Path
@@ -46,21 +48,35 @@ class Exported:
     difference: float
     bound: float
     caveat: str
+    int8: Int8 | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The fields as plain values for JSON; paths as text."""
-        return asdict(self) | {"path": str(self.path), "beside": [str(path) for path in self.beside]}
+        int8 = self.int8.as_json() if self.int8 is not None else None
+        beside = [str(path) for path in self.beside]
+        return asdict(self) | {"path": str(self.path), "beside": beside, "int8": int8}
 
 
 def export(
-    model: Path, out: Path, format: str | None, pictures: Iterator[Source], named: bool, trust: bool
+    model: Path,
+    out: Path,
+    format: str | None,
+    pictures: Iterator[Source],
+    named: bool,
+    trust: bool,
+    int8: Callable[[Saved | Classifier], Saved] | None = None,
 ) -> Exported:
-    """See pellucid.export. `named`: the user chose the pictures, so thumbnails of the card do not stand in for them."""
+    """See pellucid.export. `named`: the user chose the pictures, so thumbnails of the card do not stand in for them.
+
+    `int8`: makes the model one of 8-bit integers; see runs/quantise.py.
+    """
     name = _format(out, format)
     kind = FORMATS[name]
     beside = tuple(out.with_suffix(ending) for ending in kind.beside)
     _check_place(out, beside, kind)
     saved = store.read(model, trust)
+    if int8 is not None:
+        saved = int8(saved)
     try:
         contents = kind.write(saved, exported.metadata(saved, _weights(model), _card(model)))
     except ExportError as error:
@@ -73,7 +89,8 @@ def export(
             (at / f"{_TEMPORARY}{ending}").write_bytes(content)
         compared, difference = _compare(model, saved, kind, at / names[0], pictures, named)
     size = sum(map(len, contents.values()))
-    return Exported(out, beside, name, size, compared, difference, kind.bound, kind.caveat)
+    cost = saved.int8 if isinstance(saved, Saved) else None
+    return Exported(out, beside, name, size, compared, difference, kind.bound, kind.caveat, cost)
 
 
 def _format(out: Path, format: str | None) -> str:
@@ -108,7 +125,10 @@ def _compare(
     model: Path, saved: Saved | Classifier, kind: Format, file: Path, pictures: Iterator[Source], named: bool
 ) -> tuple[int, float]:
     """(number of pictures compared, largest difference). Raises ExportError if the difference exceeds the bound."""
-    classifier = saved.classifier() if isinstance(saved, Saved) else saved
+    if isinstance(saved, Saved):
+        classifier = saved.classifier() if saved.int8 is None else saved.predictor()
+    else:
+        classifier = saved
     theirs = _usable(classifier.predict(list(islice(pictures, CHECKED))))
     if not theirs and not named:
         theirs = _usable(classifier.predict(_thumbnails(model)))

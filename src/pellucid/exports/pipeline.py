@@ -13,11 +13,13 @@ from collections.abc import Mapping
 
 from pellucid.classifier.classifier import Classifier
 from pellucid.classifier.predict.exported import LOGITS, PROBABILITIES
+from pellucid.classifier.predict.int8 import folded
 from pellucid.classifier.saved import Saved
 from pellucid.errors import ExportError
 from pellucid.exports.resizing import resized
-from pellucid.network import as_onnx
-from pellucid.network.onnx_graph import GraphWriter, Value
+from pellucid.network import as_int8, as_onnx
+from pellucid.network.onnx_graph import TYPES, GraphWriter, Value
+from pellucid.network.quantised import Quantised
 
 ENDING = ".onnx"
 MARK = GraphWriter().model([], [])[:11]  # the format's version and the producer, "pellucid"
@@ -32,10 +34,8 @@ def model(saved: Saved | Classifier, metadata: Mapping[str, str]) -> bytes:
     """The bytes of the ONNX file. Raises ExportError for a module that was saved as a program."""
     if not isinstance(saved, Saved):
         raise ExportError("it holds a Python module as a program, which cannot become an ONNX file.")
-    graph = GraphWriter()
-    x = as_onnx.standardised(graph, saved.standardise, resized(graph, saved.form, "image"))
-    steps = saved.network.shapes(saved.input_shape, len(saved.classes))
-    rows = as_onnx.network(graph, steps, saved.weights, x)
+    graph = GraphWriter() if saved.int8 is None else Quantised(ranges=iter(saved.int8.ranges))
+    rows = _network(graph, saved, resized(graph, saved.form, "image"))
     first = graph.integers(0)
     graph.add("Squeeze", [rows, first], LOGITS)
     scaled = graph.add("Div", [rows, graph.scalar(saved.temperature)])
@@ -48,3 +48,12 @@ def model(saved: Saved | Classifier, metadata: Mapping[str, str]) -> bytes:
         [Value(PROBABILITIES, "float32", classes), Value(LOGITS, "float32", classes)],
         metadata,
     )
+
+
+def _network(graph: GraphWriter, saved: Saved, pixels: str) -> str:
+    """Nodes from whole numbers, float32 (1, C, H, W), to the logits, float32 (1, classes), in the model's precision."""
+    if not isinstance(graph, Quantised):
+        steps = saved.network.shapes(saved.input_shape, len(saved.classes))
+        x = as_onnx.standardised(graph, saved.standardise, pixels)
+        return as_onnx.network(graph, steps, saved.weights, x)
+    return as_int8.network(graph, folded(saved), graph.add("Cast", [pixels], to=TYPES["uint8"]))

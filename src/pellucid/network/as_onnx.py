@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.network import fold
 from pellucid.network.activations import (
     Dropout,
     Elu,
@@ -56,21 +57,24 @@ def standardised(graph: GraphWriter, standardise: Standardise, x: str) -> str:
     return graph.add("Add", [x, graph.constant("shift", (-mean / deviation).astype(np.float32))], "standardised")
 
 
-def network(graph: GraphWriter, steps: Sequence[PlacedLayer], weights: Weights, x: str) -> str:
+def network(graph: GraphWriter, steps: Sequence[PlacedLayer], weights: Weights, x: str, folded: bool = False) -> str:
     """Nodes from float32 (n, C, H, W), standardised, to the logits, float32 (n, classes); returns their name.
 
-    `steps`: the result of Network.shapes. `weights`: those of every layer, in the shapes of `Layer.state`.
+    `steps`: the result of Network.shapes. `weights`: those of every layer, in the shapes of `Layer.state`. `folded`:
+    batch norms become part of the convolutions before them.
     """
-    return _Row(graph, weights).follow(steps, "", x)
+    return _Row(graph, weights, folded).follow(steps, "", x)
 
 
 class _Row:
     """The graph and the weights, which the functions of the layers share."""
 
-    def __init__(self, graph: GraphWriter, weights: Weights) -> None:
-        self.graph, self.weights = graph, weights
+    def __init__(self, graph: GraphWriter, weights: Weights, folded: bool) -> None:
+        self.graph, self.weights, self.folded = graph, weights, folded
 
     def follow(self, steps: Sequence[PlacedLayer], path: str, x: str) -> str:
+        if self.folded:
+            steps, self.weights = fold.batchnorm(steps, self.weights, path)
         for step in steps:
             name = path + step.name
             if isinstance(step.layer, Residual):

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 OPSET, FORMAT = 18, 8  # onnx 1.13 (2022), the first with ReduceMean's axes as an input; later runtimes read it
-TYPES = {"float32": 1, "uint8": 2, "int32": 6, "int64": 7, "bool": 9, "float64": 11}  # TensorProto.DataType
+TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7, "bool": 9, "float64": 11}  # TensorProto.DataType
 _FLOAT, _INT, _STRING, _GRAPH, _INTS = 1, 2, 3, 5, 7  # AttributeProto.AttributeType
 
 Size = int | str

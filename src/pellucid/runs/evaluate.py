@@ -45,6 +45,16 @@ def evaluating(
     return (yield from _on_folder(Path(model), classifier, Path(directory), columns))
 
 
+def labelled_pictures(directory: Path, classes: tuple[str, ...], several: bool) -> list[tuple[str, str]]:
+    """(path, class) of the pictures in a folder or table of any sides. Raises CatalogError.
+
+    `several`: whether a picture may have several labels; its labels are then separated as in split.csv.
+    """
+    catalog = table.read(directory, replace(USUAL, several=several), known=classes)
+    parts = _parts(joined(catalog) if several else catalog, directory, classes)
+    return [pair for part in parts for pair in part.labelled]
+
+
 def _on_held_out(model: Path, classifier: Classifier) -> Generator[Evaluating, None, Evaluation]:
     """On the pictures that the model's reported figure was measured on."""
     side, held_out = evaluated_on(model)

@@ -182,6 +182,13 @@ def trained_on(model: str | Path) -> list[str]:
     return [str(path) for path in paths if path.exists()]
 
 
+def chosen_on(model: str | Path) -> list[tuple[Path, str]]:
+    """(path, class) of a model's validation pictures that are unchanged. Raises ArtefactError."""
+    root, rows = _split(Path(model), f"The pictures that {model} remembers", "give a folder")
+    rows = [row for row in rows if row["side"] == VAL]
+    return [(root / row["path"], row["class"]) for row in rows if _changed(root / row["path"], row) is None]
+
+
 def _side(model: Path) -> tuple[str, Path, list[dict[str, str]]]:
     """(side, folder, rows of split.csv) of the pictures that a model keeps for evaluation, existing or not."""
     root, rows = _split(model, f"The pictures that {model} remembers", "give a folder")

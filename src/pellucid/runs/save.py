@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pellucid import files
 from pellucid.classifier import card, matrix
 from pellucid.classifier import store as artefact
+from pellucid.classifier.predict import int8
 from pellucid.classifier.predict.graph import GRAPH
 from pellucid.classifier.saved import Saved
 from pellucid.errors import ExportError
@@ -153,5 +154,6 @@ def _remove_model(out: Path) -> None:
         (out / artefact.CONFIG).unlink(missing_ok=True)
         (out / artefact.OPTIMIZER).unlink(missing_ok=True)
         (out / GRAPH).unlink(missing_ok=True)
+        (out / int8.FILE).unlink(missing_ok=True)
         if (out / THUMBNAILS).is_dir():
             shutil.rmtree(out / THUMBNAILS)

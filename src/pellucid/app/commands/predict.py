@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pellucid.app import answers
 from pellucid.app.exits import Exit
 
-TOP, FORMAT, BATCH = 3, "table", 32  # defaults of the flags
+TOP, FORMAT, BATCH, PRECISION = 3, "table", 32, "float32"  # defaults of the flags
 
 
 def run(args: list[str]) -> int:
@@ -26,13 +26,16 @@ def _run(
     batch: int = BATCH,
     features: Path | None = None,
     trust: bool = False,
+    precision: str = PRECISION,
 ) -> int:
     answers.check(top=top, batch=batch)
     with answers.sink(out) as stream:
         if features is None:
-            return Exit.UNUSABLE if answers.write(model, pictures, top, format, batch, stream, trust) else Exit.OK
+            unusable = answers.write(model, pictures, top, format, batch, stream, trust, precision)
+            return Exit.UNUSABLE if unusable else Exit.OK
         from pellucid.app import featured
 
+        featured.check(precision)
         unusable = featured.write(model, pictures, top, format, batch, stream, features, out, trust)
         return Exit.UNUSABLE if unusable else Exit.OK
 
@@ -52,6 +55,7 @@ def _parsed(args: list[str]) -> int:
         batch: int = BATCH,
         features: Place = None,
         trust: Switch = False,
+        precision: Literal["float32", "int8"] = PRECISION,
     ) -> int:
         """Classify pictures. An unusable picture gets a row with the reason, and the exit status is 3.
 
@@ -64,10 +68,12 @@ def _parsed(args: list[str]) -> int:
             batch: Pictures classified at once.
             features: Write features to this Parquet file, replacing an older one. Needs pip install 'pellucid[tables]'.
             trust: Open a saved Python module, which may run code. Use this only if you trust who made MODEL.
+            precision: int8 computes with 8-bit integers. The first use measures the accuracy on the validation pictures
+                and stores the result in MODEL; a fall by more than half a point is refused.
         """
         if not pictures:
             print("pellucid predict: PICTURE is missing. See `pellucid predict --help`.", file=sys.stderr)
             return Exit.USAGE
-        return _run(model, pictures, top, format, out, batch, features, trust)
+        return _run(model, pictures, top, format, out, batch, features, trust, precision)
 
     return parse(predict, args, "predict")

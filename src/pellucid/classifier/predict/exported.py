@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pellucid.classifier.predict.backend import Logits, Stage
 from pellucid.classifier.predict.predictor import Predictor
-from pellucid.errors import ArtefactError, ExportError, PellucidError
+from pellucid.errors import ArtefactError, ExportError, PellucidError, RecipeError
 from pellucid.pictures.decode import Form, Ranges
 from pellucid.runtime import sessions
 
@@ -45,6 +45,7 @@ def metadata(model: Saved | Classifier, weights: str | None, card: str) -> dict[
         "input": [model.form.channels, model.form.height, model.form.width],
         "fit": model.form.fit,
         "weights": weights,
+        "int8": model.int8.as_json() if isinstance(model, Saved) and model.int8 is not None else None,
     }
     return {CLASSES: json.dumps(list(model.classes)), ABOUT: json.dumps(about), CARD: card}
 
@@ -88,16 +89,23 @@ class ExportedFile:
     run: sessions.Outputs
 
 
-def opened(path: Path, trust: bool = False) -> ExportedFile:
-    """Open a file whose ending is in READERS. `trust`: also open one that may run code, a .pt2 file.
+def opened(path: Path, trust: bool = False, int8: bool = False) -> ExportedFile:
+    """Open a file whose ending is in READERS. It predicts in its own precision.
 
-    Raises ArtefactError if Pellucid did not export the file, if it is damaged, or if a package is missing.
+    `trust`: also open one that may run code, a .pt2 file. Raises ArtefactError if Pellucid did not export the file, if
+    it is damaged, or if a package is missing, and RecipeError if `int8` and the file is of float32.
     """
     run, texts = READERS[path.suffix.lower()](path, trust)
     if ABOUT not in texts or CLASSES not in texts:
         raise ArtefactError(f"{path} was not exported by Pellucid: its metadata does not name the classes.")
     try:
+        if int8 and json.loads(texts[ABOUT]).get("int8") is None:
+            raise RecipeError(
+                f"{path} computes in float32. Leave out --precision int8, or export the model folder again with it."
+            )
         return ExportedFile(_predictor(texts, run), run)
+    except RecipeError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, PellucidError) as error:
         raise ArtefactError(f"{path} is damaged: {error}.") from error
 

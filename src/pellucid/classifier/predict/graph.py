@@ -82,7 +82,7 @@ class Graph:
         difference = float(np.abs(theirs.astype(np.float64) - ours).max()) / scale
         # a logit that is not finite compares with nothing, so PyTorch predicts
         difference = difference if np.isfinite(difference) else float(np.finfo(np.float64).max)
-        compared = Compared(self.source.sha256, _runtime(), len(theirs), difference)
+        compared = Compared(self.source.sha256, runtime(), len(theirs), difference)
         self._remember(compared)
         return compared
 
@@ -93,7 +93,7 @@ class Graph:
                 content = path.read_bytes()
                 if content.startswith(self.content):
                     compared = Compared(**json.loads(content[content.index(b"{", len(self.content)) :]))
-                    if (compared.weights, compared.runtime) == (self.source.sha256, _runtime()):
+                    if (compared.weights, compared.runtime) == (self.source.sha256, runtime()):
                         return compared
         return None
 
@@ -127,7 +127,7 @@ def clear(cache: Path) -> int:
     freed, folder = 0, cache / CACHED
     with files.storage_errors(folder):
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if path.suffix == ".onnx" or files.is_part(path):
+            if path.suffix in (".onnx", ".json") or files.is_part(path):
                 freed += path.stat().st_size
                 path.unlink()
         with suppress(OSError):  # not empty: it holds somebody else's files
@@ -148,5 +148,6 @@ def graph(steps: Sequence[PlacedLayer], weights: as_onnx.Weights, standardise: S
     return Graph(content, writer.weights, source)
 
 
-def _runtime() -> str:
+def runtime() -> str:
+    """The release of ONNX Runtime and the kind of processor."""
     return f"ONNX Runtime {sessions.version()}, {platform.machine()}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pellucid.classifier import store
 from pellucid.classifier.predict.expand import expand
@@ -12,20 +13,31 @@ from pellucid.classifier.predict.pictures import Source
 from pellucid.classifier.predict.predictor import MANY, Predictor
 from pellucid.classifier.saved import Saved
 
+if TYPE_CHECKING:
+    from pellucid.classifier.classifier import Classifier
 
-def predictor(model: str | Path, pictures: Iterable[Source], trust: bool = False) -> Predictor:
+
+def predictor(
+    model: str | Path,
+    pictures: Iterable[Source],
+    trust: bool = False,
+    int8: Callable[[Saved | Classifier], Saved] | None = None,
+) -> Predictor:
     """The predictor that answers soonest for these pictures. Only a program imports torch here.
 
     `model`: a model folder or an exported file. If the number of pictures is unknown, a kernel that pays only for
-    many pictures is loaded after many have come. Raises ArtefactError.
+    many pictures is loaded after many have come. `int8`: makes the model one of 8-bit integers, and raises ExportError
+    if this is refused; see runs/quantise.py. Raises ArtefactError.
     """
     path = Path(model)
     if path.is_file():
         from pellucid.classifier.predict import exported
 
         if path.suffix.lower() in exported.READERS:
-            return exported.opened(path, trust).predictor
+            return exported.opened(path, trust, int8 is not None).predictor
     read = store.read(path, trust)
+    if int8 is not None:
+        read = int8(read)
     if not isinstance(read, Saved):
         return read.predictor
     several = expand(pictures) if isinstance(pictures, Sequence) else iter(())

@@ -69,6 +69,13 @@ def runs_without_torch(steps: Sequence[PlacedLayer]) -> bool:
     return first_block.applies(steps)
 
 
+def mostly_one_block(steps: Sequence[PlacedLayer]) -> bool:
+    """Whether most of a network's work is in a first block, whether or not this processor has a kernel for it."""
+    from pellucid.engine.blocks import first_block
+
+    return first_block.fits(steps)
+
+
 def run_without_torch(
     steps: Sequence[PlacedLayer], weights: Mapping[str, NDArray[Any]], standardise: Standardise
 ) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:

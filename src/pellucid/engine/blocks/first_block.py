@@ -27,7 +27,16 @@ Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 def applies(steps: Sequence[PlacedLayer]) -> bool:
-    """Whether `logits` accepts these layers."""
+    """Whether `logits` accepts these layers on this processor."""
+    if not fits(steps):
+        return False
+    from pellucid.runtime.vectors import LANES
+
+    return steps[2].output[2] >= LANES
+
+
+def fits(steps: Sequence[PlacedLayer]) -> bool:
+    """Whether these layers are such a block and little else, on any processor."""
     if [type(step.layer) for step in steps[:3]] != [Conv, Relu, MaxPool]:
         return False
     conv, pool, rest = steps[0].layer, steps[2].layer, steps[3:]
@@ -39,11 +48,7 @@ def applies(steps: Sequence[PlacedLayer]) -> bool:
     pairs = pool.size == pool.step == (2, 2) and pool.padding == (0, 0)
     if not (plain and pairs and steps[0].input[0] <= MOST_CHANNELS):
         return False
-    if sum(step.layer.forward_flops(step.input) for step in rest) > LITTLE:
-        return False
-    from pellucid.runtime.vectors import LANES
-
-    return steps[2].output[2] >= LANES
+    return sum(step.layer.forward_flops(step.input) for step in rest) <= LITTLE
 
 
 def logits(steps: Sequence[PlacedLayer], weights: Mapping[str, NDArray[Any]], standardise: Standardise) -> Logits:
