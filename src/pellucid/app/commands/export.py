@@ -18,7 +18,7 @@ def export(
     model: Model,
     out: Annotated[Positional[Path], arg(metavar="OUT")],
     /,
-    format: Annotated[Literal["onnx"] | None, arg(help_behavior_hint="")] = None,
+    format: Annotated[Literal["onnx", "openvino", "torch"] | None, arg(help_behavior_hint="")] = None,
     pictures: Place = None,
     trust: Switch = False,
     json: Switch = False,
@@ -31,7 +31,7 @@ def export(
     Args:
         model: Model folder.
         out: The file to write, such as model.onnx. An earlier export is replaced.
-        format: onnx (.onnx), for ONNX Runtime and other programs that read ONNX. Default: that of OUT's ending.
+        format: onnx (.onnx, read by many programs), openvino (.xml and .bin) or torch (.pt2). Default: by OUT's ending.
         pictures: Pictures to compare on, at most 32. Default: those behind the model's reported accuracy.
         trust: Open a saved Python module, which may run code. Use this only if you trust who made MODEL.
         json: Print as JSON.

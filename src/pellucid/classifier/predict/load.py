@@ -21,9 +21,9 @@ def predictor(model: str | Path, pictures: Iterable[Source], trust: bool = False
     """
     path = Path(model)
     if path.is_file():
-        from pellucid.classifier.predict import exported
+        from pellucid.classifier.predict import exported, exported_readers
 
-        if path.suffix.lower() in exported.READERS:
+        if path.suffix.lower() in exported_readers.READERS:
             return exported.opened(path, trust).predictor
     read = store.read(path, trust)
     if not isinstance(read, Saved):
