@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -129,9 +129,9 @@ def _compare(
         classifier = saved.classifier() if saved.int8 is None else saved.predictor()
     else:
         classifier = saved
-    theirs = _usable(classifier.predict(list(islice(pictures, CHECKED))))
+    theirs = _answered(classifier, islice(pictures, CHECKED))
     if not theirs and not named:
-        theirs = _usable(classifier.predict(_thumbnails(model)))
+        theirs = _answered(classifier, _thumbnails(model))
     if not theirs:
         raise ExportError(
             f"There are no usable pictures to check the export of {model}. Name some with --pictures, or pictures=... "
@@ -141,7 +141,7 @@ def _compare(
         ours = kind.open(file)
     except ArtefactError as error:
         raise ExportError(f"{model} was not exported: {error}") from error
-    worst, name = max(_difference(answer, ours) for answer in theirs)
+    worst, name = max(_difference(*each, ours) for each in theirs)
     if not worst <= kind.bound:
         raise ExportError(
             f"{model} was not exported: a probability of {name} differs by {worst:.2g} from the model's; at most "
@@ -150,16 +150,18 @@ def _compare(
     return len(theirs), worst
 
 
-def _usable(answers: list[Prediction]) -> list[Prediction]:
-    return [answer for answer in answers if answer.error is None]
+def _answered(classifier: Classifier, pictures: Iterable[Source]) -> list[tuple[Source, Prediction]]:
+    """The usable pictures with the model's answers."""
+    every = list(pictures)
+    return [pair for pair in zip(every, classifier.predict(every), strict=True) if pair[1].error is None]
 
 
-def _difference(theirs: Prediction, ours: ExportedFile) -> tuple[float, str]:
+def _difference(picture: Source, theirs: Prediction, ours: ExportedFile) -> tuple[float, str]:
     """(largest difference between two probabilities of a class, infinite if one is not finite; the picture's name).
 
     It counts the probabilities that other programs read from the file, and those that `predict` makes of its logits.
     """
-    name, image = ours.predictor.named(theirs.source)
+    name, image = ours.predictor.named(picture)
     probabilities, logits = ours.run(image)
     right = np.array(list((theirs.probabilities or {}).values()))
     calibrated = ours.predictor.probabilities(logits[None])[0]

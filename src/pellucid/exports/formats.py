@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pellucid.classifier.classifier import Classifier
 from pellucid.classifier.predict import exported
 from pellucid.classifier.predict.exported import ExportedFile
 from pellucid.classifier.saved import Saved
-from pellucid.exports import page, pipeline
+from pellucid.exports import intermediate, page, pipeline, torch_program
+
+if TYPE_CHECKING:
+    from pellucid.classifier.classifier import Classifier
 
 
 @dataclass(frozen=True)
@@ -43,5 +47,16 @@ def begins(mark: bytes) -> Callable[[Path], bool]:
 
 FORMATS = {
     "onnx": Format(pipeline.write, exported.opened, pipeline.ENDING, begins(pipeline.MARK), 1e-4),
+    "openvino": Format(
+        intermediate.write,
+        exported.opened,
+        intermediate.ENDING,
+        intermediate.made_here,
+        1e-4,
+        (intermediate.BESIDE,),
+    ),
+    "torch": Format(
+        torch_program.write, partial(exported.opened, trust=True), torch_program.ENDING, torch_program.made_here, 1e-4
+    ),
     "html": Format(page.page, page.opened, page.ENDING, page.MARK, 1e-4),
 }

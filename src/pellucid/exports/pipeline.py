@@ -10,19 +10,25 @@ Resizing, standardising, temperature and weights are inside. The metadata names 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from pellucid.classifier.classifier import Classifier
-from pellucid.classifier.predict.exported import LOGITS, PROBABILITIES
+from pellucid.classifier.predict.exported_readers import LOGITS, OUTPUTS, PROBABILITIES
 from pellucid.classifier.predict.int8 import folded
 from pellucid.classifier.saved import Saved
-from pellucid.errors import ExportError
+from pellucid.exports import own_module
+from pellucid.exports.expressions import Expression
+from pellucid.exports.pairs import Pair
 from pellucid.exports.resizing import resized
 from pellucid.network import as_int8, as_onnx
 from pellucid.network.onnx_graph import TYPES, GraphWriter, Value
 from pellucid.network.quantised import Quantised
 
+if TYPE_CHECKING:
+    from pellucid.classifier.classifier import Classifier
+
 ENDING = ".onnx"
 MARK = GraphWriter().model([], [])[:11]  # the format's version and the producer, "pellucid"
+_INPUTS = [Value("image", "uint8", ("height", "width", 3))]
 
 
 def write(saved: Saved | Classifier, metadata: Mapping[str, str]) -> dict[str, bytes]:
@@ -30,24 +36,35 @@ def write(saved: Saved | Classifier, metadata: Mapping[str, str]) -> dict[str, b
     return {ENDING: model(saved, metadata)}
 
 
-def model(saved: Saved | Classifier, metadata: Mapping[str, str]) -> bytes:
-    """The bytes of the ONNX file. Raises ExportError for a module that was saved as a program."""
-    if not isinstance(saved, Saved):
-        raise ExportError("it holds a Python module as a program, which cannot become an ONNX file.")
-    graph = GraphWriter() if saved.int8 is None else Quantised(ranges=iter(saved.int8.ranges))
-    rows = _network(graph, saved, resized(graph, saved.form, "image"))
+def model(
+    saved: Saved | Classifier, metadata: Mapping[str, str], numbers: type[Expression] | type[Pair] = Expression
+) -> bytes:
+    """The bytes of the ONNX file. `numbers`: how to compute the weights of the resizing.
+
+    Raises ExportError if torch.onnx cannot export a module that was saved as a program.
+    """
+    int8 = saved.int8 if isinstance(saved, Saved) else None
+    graph = GraphWriter() if int8 is None else Quantised(ranges=iter(int8.ranges))
+    pixels = resized(graph, saved.form, "image", numbers)
+    if isinstance(saved, Saved):
+        rows = _network(graph, saved, pixels)
+        return graph.model(_INPUTS, _finished(graph, saved, rows), metadata)
+    x = as_onnx.standardised(graph, saved.standardise, pixels)
+    prepared = Value(x, "float32", (1, saved.form.channels, saved.form.height, saved.form.width))
+    tail, rows = GraphWriter(), Value("rows", "float32", (1, len(saved.classes)))
+    end = tail.model([rows], _finished(tail, saved, rows.name))
+    return own_module.joined(graph.model(_INPUTS, [prepared]), saved, end, metadata)
+
+
+def _finished(graph: GraphWriter, saved: Saved | Classifier, rows: str) -> list[Value]:
+    """The outputs of the whole model. `rows`: the network's outputs, float32 (1, classes)."""
     first = graph.integers(0)
     graph.add("Squeeze", [rows, first], LOGITS)
     scaled = graph.add("Div", [rows, graph.scalar(saved.temperature)])
     several = saved.thresholds is not None
     shares = graph.add("Sigmoid", [scaled]) if several else graph.add("Softmax", [scaled], axis=1)
     graph.add("Squeeze", [shares, first], PROBABILITIES)
-    classes = (len(saved.classes),)
-    return graph.model(
-        [Value("image", "uint8", ("height", "width", 3))],
-        [Value(PROBABILITIES, "float32", classes), Value(LOGITS, "float32", classes)],
-        metadata,
-    )
+    return [Value(name, "float32", (len(saved.classes),)) for name in OUTPUTS]
 
 
 def _network(graph: GraphWriter, saved: Saved, pixels: str) -> str:

@@ -1,19 +1,22 @@
-"""`Form.apply` as ONNX nodes: resize an image of any size to the network's input, with the same filter.
+"""`Form.apply` as arithmetic on any kind of numbers: resize an image of any size to the network's input.
 
 Pillow (src/libImaging/Resample.c) makes two passes, along the rows and along the columns. Each sums products with
-weights of 22 bits and rounds to 8 bits. The graph computes the weights from the image's size, as matrices, and splits
-each weight into its upper and its lower 11 bits. It multiplies by both halves in float32. The sums are exact if a
-window sees up to 32 numbers, and within 1e-6 of a byte's step if it sees more.
+weights of 22 bits and rounds to 8 bits. The weights follow from the image's size, as matrices, each weight split into
+its upper and its lower 11 bits. Both halves are multiplied in float32. The sums are exact if a window sees up to 32
+numbers, and within 1e-6 of a byte's step if it sees more.
+
+The numbers are nodes of an ONNX graph in float64 (expressions.py), nodes in pairs of float32 (pairs.py), or tensors
+(torch_numbers.py).
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import numpy as np
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from pellucid.exports.expressions import Expression
-from pellucid.network.onnx_graph import TYPES, Branch, GraphWriter
+from pellucid.exports.pairs import Pair
+from pellucid.network.onnx_graph import GraphWriter
 from pellucid.pictures.decode import PAD, Form
 from pellucid.pictures.interpolate import Filter
 
@@ -21,9 +24,14 @@ BITS, HALF = 22, 11  # bits of a weight in Pillow, and of its lower half
 CUBIC = -0.5  # the coefficient a of Pillow's bicubic filter (Keys 1981, eq. 4)
 LUMA = 19595, 38470, 7471  # shares of 65,536: Pillow's whole numbers for ITU-R BT.601
 
+Number = Any
+"""Expression in float64, Pair, or TorchNumber in float64: they have the same methods."""
+Single = Any
+"""Expression or TorchNumber in float32."""
+
 
 class _Along(NamedTuple):
-    """One axis of a resizing. All expressions are float64 scalars.
+    """One axis of a resizing. All numbers are scalars.
 
     * length: of the image
     * start, end: of the part of the image that is resized
@@ -31,43 +39,39 @@ class _Along(NamedTuple):
     * all: the number of outputs
     """
 
-    length: Expression
-    start: Expression
-    end: Expression
-    first: Expression
-    filled: Expression
+    length: Number
+    start: Number
+    end: Number
+    first: Number
+    filled: Number
     all: int
 
 
-def resized(graph: GraphWriter, form: Form, image: str) -> str:
-    """Nodes from uint8 (H, W, 3) to whole numbers in 0..255, float32 (1, C, height, width). Returns their name."""
-    shape = graph.add("Shape", [image])
-    rows, columns = (_item(graph, shape, axis) for axis in (0, 1))
+def resized(graph: GraphWriter, form: Form, image: str, numbers: type[Expression] | type[Pair] = Expression) -> str:
+    """Nodes from uint8 (H, W, 3) to whole numbers in 0..255, float32 (1, C, height, width). Returns their name.
+
+    `numbers`: how to compute the weights.
+    """
+    pixels = Expression(graph, image, "uint8")
+    return resize(form, pixels.cast("float32"), *map(numbers.exactly, numbers.sizes(pixels))).name
+
+
+def resize(form: Form, pixels: Single, rows: Number, columns: Number) -> Single:
+    """float32 (H, W, 3) -> whole numbers in 0..255, float32 (1, C, height, width). `rows`, `columns`: H and W."""
     down, across = _placed(form, rows, columns)
-    pixels = Expression(graph, graph.add("Cast", [image], to=TYPES["float32"]), "float32")
-    planes = pixels.apply("Transpose", perm=[2, 0, 1])
+    planes = pixels.turned(2, 0, 1)
     if form.filter == "plain":
         whole = _between(across, 2, _between(down, 1, planes)).rounded()
     else:
         whole = _twice_rounded(down, across, planes, form.filter)
     if form.fit == "pad":
-        inside = _filled(down).apply("Unsqueeze", graph.integers(1)) & _filled(across).apply(
-            "Unsqueeze", graph.integers(0)
-        )
-        whole = inside.where(whole, PAD)
+        whole = whole.where(_filled(down).column() & _filled(across).row(), PAD)
     if form.channels == 1:
-        shares = graph.constant("luma", np.array(LUMA, np.float32)[:, None, None])
-        sums = (whole * Expression(graph, shares, "float32")).apply("ReduceSum", graph.integers(0), keepdims=1)
-        whole = ((sums + 32768) / 65536).floor()
-    return whole.apply("Unsqueeze", graph.integers(0)).name
+        whole = ((whole.weighted(LUMA) + 32768) / 65536).floor()
+    return whole.row()
 
 
-def _item(graph: GraphWriter, shape: str, axis: int) -> Expression:
-    index = graph.constant("index", np.array(axis, np.int64))
-    return Expression(graph, graph.add("Gather", [shape, index]), "int64").cast("float64")
-
-
-def _placed(form: Form, rows: Expression, columns: Expression) -> tuple[_Along, _Along]:
+def _placed(form: Form, rows: Number, columns: Number) -> tuple[_Along, _Along]:
     """(down, across): which part of the image goes where, as in `pictures.decode.resize`."""
     zero = rows * 0
     if form.fit == "pad":
@@ -86,83 +90,75 @@ def _placed(form: Form, rows: Expression, columns: Expression) -> tuple[_Along, 
     return places[0], places[1]
 
 
-def _between(along: _Along, axis: int, planes: Expression) -> Expression:
+def _between(along: _Along, axis: int, planes: Single) -> Single:
     """Interpolate each output between two numbers along an axis, in float32 and as in `pictures.interpolate`."""
     output = _outputs(along) - along.first
     places = along.start + (output + 0.5) * ((along.end - along.start) / along.filled) - 0.5
     places = places.largest(0).least(along.length - 1)
     before = places.floor()
-    first, second = (each.cast("int64").name for each in (before, (before + 1).least(along.length - 1)))
-    one, other = (planes.apply("Gather", index, axis=axis) for index in (first, second))
+    first, second = (each.cast("int64") for each in (before, (before + 1).least(along.length - 1)))
+    one, other = (planes.taken(index, axis) for index in (first, second))
     share = (places - before).cast("float32")
-    return one + (other - one) * (share.apply("Unsqueeze", planes.graph.integers(1)) if axis == 1 else share)
+    return one + (other - one) * (share.column() if axis == 1 else share)
 
 
-def _matrices(along: _Along, kernel: Filter) -> tuple[Expression, Expression]:
+def _matrices(along: _Along, kernel: Filter) -> tuple[Single, Single]:
     """The weights of all outputs, times 2^22 and rounded: (upper half divided by 2^11, lower half).
 
     Both are whole numbers, float32 (outputs, length). The weights of an output that is not filled are 0.
     """
-    graph = along.length.graph
-    place, output = _counted(graph, along.length), _outputs(along) - along.first
-    start, end = (each.cast("float32") for each in (along.start, along.end))  # Pillow takes float32 here
-    scale = (end - start).cast("float64") / along.filled
-    centre = start.cast("float64") + (output + 0.5) * scale
-    distance = ((place - centre.apply("Unsqueeze", graph.integers(1)) + 0.5) * (1 / scale.largest(1))).absolute()
+    place, output = along.length.counted(), _outputs(along) - along.first
+    start, end = along.start.single(), along.end.single()  # Pillow takes float32 here
+    scale = (end - start).single() / along.filled
+    centre = start + (output + 0.5) * scale
+    distance = ((place - centre.column() + 0.5) * (1 / scale.largest(1))).absolute()
     weights = (1 - distance).largest(0) if kernel == "bilinear" else _cubic(distance)
-    share = weights / weights.apply("ReduceSum", graph.integers(1), keepdims=1)
-    filled = _filled(along).apply("Unsqueeze", graph.integers(1))
-    whole = filled.where((share * (1 << BITS)).rounded(), 0)
+    share = weights / weights.total()
+    whole = (share * (1 << BITS)).rounded().where(_filled(along).column(), 0)
     upper = (whole / (1 << HALF)).floor()
     return upper.cast("float32"), (whole - upper * (1 << HALF)).cast("float32")
 
 
-def _cubic(distance: Expression) -> Expression:
+def _cubic(distance: Number) -> Number:
     """Keys's cubic filter at distances of 0 or more."""
     near = ((distance * (CUBIC + 2) - (CUBIC + 3)) * distance * distance) + 1
     far = (((distance - 5) * distance + 8) * distance - 4) * CUBIC
-    return (distance < 1).where(near, (distance < 2).where(far, 0))
+    return near.where(distance < 1, far.where(distance < 2, 0))
 
 
-def _twice_rounded(down: _Along, across: _Along, planes: Expression, kernel: Filter) -> Expression:
+def _twice_rounded(down: _Along, across: _Along, planes: Single, kernel: Filter) -> Single:
     """Resize in two passes in Pillow's order, because each pass rounds. Columns come first if that saves more."""
-    graph = planes.graph
     left = _matrices(down, kernel)
-    right = [each.apply("Transpose", perm=[1, 0]) for each in _matrices(across, kernel)]
-    columns_first = (down.length - down.filled) > ((across.length - across.filled) * 2).largest(0)
-    branches = []
-    for begin in ("columns", "rows"):
-        inside = graph.branch()
-        (up, low), (up_right, low_right) = ([each.inside(inside) for each in part] for part in (left, right))
-        x = planes.inside(inside)
-        if begin == "columns":
-            x = _byte(up.matmul(x), low.matmul(x))
-            x = _byte(x.matmul(up_right), x.matmul(low_right))
-        else:
-            x = _byte(x.matmul(up_right), x.matmul(low_right))
-            x = _byte(up.matmul(x), low.matmul(x))
-        branches.append(Branch(inside, x.name))
-    name = graph.add("If", [columns_first.name], then_branch=branches[0], else_branch=branches[1])
-    return Expression(graph, name, "float32")
+    right = [each.turned(1, 0) for each in _matrices(across, kernel)]
+    exactly = type(down.length).exactly
+
+    def along_columns(x: Single, matrices: Sequence[Single]) -> Single:
+        return _byte(*(exactly(matrix.matmul(x)) for matrix in matrices))
+
+    def along_rows(x: Single, matrices: Sequence[Single]) -> Single:
+        return _byte(*(exactly(x.matmul(matrix)) for matrix in matrices))
+
+    def columns_first(x: Single, *matrices: Single) -> Single:
+        return along_rows(along_columns(x, matrices[:2]), matrices[2:])
+
+    def rows_first(x: Single, *matrices: Single) -> Single:
+        return along_columns(along_rows(x, matrices[2:]), matrices[:2])
+
+    condition = (down.length - down.filled) > ((across.length - across.filled) * 2).largest(0)
+    return condition.either(columns_first, rows_first, planes, *left, *right)
 
 
-def _byte(upper: Expression, lower: Expression) -> Expression:
-    sums = upper.cast("float64") * (1 << HALF) + lower.cast("float64")
-    return (sums / (1 << BITS) + 0.5).floor().largest(0).least(255).cast("float32")
+def _byte(upper: Number, lower: Number) -> Single:
+    sums = upper * (1 << HALF) + lower
+    return (sums / (1 << BITS) + 0.5).floor().cast("float32").largest(0).least(255)
 
 
-def _counted(graph: GraphWriter, length: Expression) -> Expression:
-    """float64 (length,): 0, 1, 2, ..."""
-    zero, one = (graph.constant("number", np.array(number, np.float64)) for number in (0, 1))
-    return Expression(graph, graph.add("Range", [zero, length.name, one]), "float64")
+def _outputs(along: _Along) -> Number:
+    """(outputs,): 0, 1, 2, ..."""
+    return along.length.numbered(along.all)
 
 
-def _outputs(along: _Along) -> Expression:
-    graph = along.length.graph
-    return Expression(graph, graph.constant("outputs", np.arange(along.all, dtype=np.float64)), "float64")
-
-
-def _filled(along: _Along) -> Expression:
+def _filled(along: _Along) -> Any:
     """bool (outputs,)"""
     output = _outputs(along) - along.first
     return (output >= 0) & (output < along.filled)

@@ -31,3 +31,9 @@ def silent() -> Iterator[None]:
                 yield
         finally:
             logging.disable(before)
+
+
+def first_line(error: Exception) -> str:
+    """The type of an error and the first line of its message, without a full stop."""
+    first = (str(error).strip().splitlines() or [""])[0].rstrip(".: ")
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__

@@ -18,7 +18,7 @@ def export(
     model: Model,
     out: Annotated[Positional[Path], arg(metavar="OUT")],
     /,
-    format: Annotated[Literal["onnx", "html"] | None, arg(help_behavior_hint="")] = None,
+    format: Annotated[Literal["onnx", "openvino", "torch", "html"] | None, arg(help_behavior_hint="")] = None,
     precision: Literal["float32", "int8"] = "float32",
     pictures: Place = None,
     trust: Switch = False,
@@ -32,7 +32,8 @@ def export(
     Args:
         model: Model folder.
         out: The file to write, such as model.onnx. An earlier export is replaced.
-        format: onnx (.onnx), for ONNX Runtime and other programs that read ONNX. Default: that of OUT's ending.
+        format: onnx (.onnx, read by many programs), openvino (.xml and .bin), torch (.pt2) or html (.html, a page that
+            classifies in a browser). Default: by OUT's ending.
         precision: int8 computes with 8-bit integers. It is refused if the accuracy on the validation pictures (with
             several labels the macro F1) falls by more than half a point.
         pictures: Pictures to compare on, at most 32. Default: those behind the model's reported accuracy. If the

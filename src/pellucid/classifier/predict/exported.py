@@ -1,14 +1,14 @@
 """Predict with an exported file as with a model folder.
 
 The file resizes and standardises images itself. This code decodes the pictures and calibrates the logits, as for any
-other model. `READERS` is the list of the kinds of files; only a .pt2 file needs torch.
+other model. exported_readers.py lists the kinds of files; only a .pt2 file needs torch.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.classifier.predict.backend import Logits, Stage
+from pellucid.classifier.predict.exported_readers import ABOUT, CARD, CLASSES, READERS
 from pellucid.classifier.predict.predictor import Predictor
-from pellucid.errors import ArtefactError, ExportError, PellucidError, RecipeError
+from pellucid.errors import ArtefactError, PellucidError, RecipeError
 from pellucid.pictures.decode import Form, Ranges
 from pellucid.runtime import sessions
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from pellucid.classifier.classifier import Classifier
     from pellucid.classifier.saved import Saved
 
-CLASSES, ABOUT, CARD = "classes", "pellucid", "card"  # keys of the metadata
-PROBABILITIES, LOGITS = OUTPUTS = ("probabilities", "logits")
 FORMAT = 1
 
 
@@ -121,20 +120,3 @@ def _predictor(texts: Mapping[str, str], run: sessions.Outputs) -> Predictor:
         raise ValueError("its temperature must be positive and finite, and it needs as many thresholds as classes")
     names, ranges = tuple(str(name) for name in classes), Ranges.from_json(about["ranges"])
     return Predictor(names, form, temperature, int(about["pixel_limit"]), ranges, thresholds, ExportedBackend(run))
-
-
-def _onnx(path: Path, trust: bool) -> tuple[sessions.Outputs, Mapping[str, str]]:
-    if not sessions.installed():
-        raise ArtefactError(f"{path} needs ONNX Runtime, which is not installed: pip install onnxruntime")
-    try:
-        return sessions.with_metadata(path.read_bytes(), OUTPUTS)
-    except OSError as error:
-        raise ArtefactError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except ExportError as error:
-        raise ArtefactError(f"{path} is damaged, or not an ONNX file: {error}") from error
-
-
-Reader = Callable[[Path, bool], tuple[sessions.Outputs, Mapping[str, str]]]
-"""(path, whether it may run code) -> (function from an image to OUTPUTS, metadata). Raises ArtefactError."""
-
-READERS: dict[str, Reader] = {".onnx": _onnx}

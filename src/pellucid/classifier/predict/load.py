@@ -31,9 +31,9 @@ def predictor(
     """
     path = Path(model)
     if path.is_file():
-        from pellucid.classifier.predict import exported
+        from pellucid.classifier.predict import exported, exported_readers
 
-        if path.suffix.lower() in exported.READERS:
+        if path.suffix.lower() in exported_readers.READERS:
             return exported.opened(path, trust, int8 is not None).predictor
     read = store.read(path, trust)
     if int8 is not None:

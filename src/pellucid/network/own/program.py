@@ -106,21 +106,25 @@ def in_plain_order(pictures: Tensor) -> Tensor:
 
 
 def _without_weights(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
-    """The program with each array of its state replaced by one repeated number, and without the example.
+    """The program with each array of its state replaced by one repeated number, and without traces."""
+    from torch import nn
 
-    It does not reveal where the module's code is on its author's machine either.
-    """
-    from torch import fx, nn
-
-    for part in program.graph_module.modules():
-        for node in part.graph.nodes if isinstance(part, fx.GraphModule) else ():
-            node.meta.pop("stack_trace", None)
+    without_traces(program)
     for name, tensor in list(program.state_dict.items()):
         repeated = tensor.new_zeros(()).expand(tensor.shape)
         is_parameter = isinstance(tensor, nn.Parameter)
         program.state_dict[name] = nn.Parameter(repeated, tensor.requires_grad) if is_parameter else repeated
-    program.example_inputs = None
     return program
+
+
+def without_traces(program: torch.export.ExportedProgram) -> None:
+    """Remove what the file need not reveal: the example, and where the code is on its author's machine."""
+    from torch import fx
+
+    for part in program.graph_module.modules():
+        for node in part.graph.nodes if isinstance(part, fx.GraphModule) else ():
+            node.meta.pop("stack_trace", None)
+    program.example_inputs = None
 
 
 def _shared(module: nn.Module) -> dict[str, str]:
@@ -241,5 +245,4 @@ def _reason(error: Exception) -> str:
         return "what it computes next depends on the numbers in an array (it is data-dependent)"
     if "onstraints violated" in text or "specialized" in text:
         return "it takes a fixed number of pictures; read their number from the input, x.shape[0]"
-    first = (text.splitlines() or [""])[0].rstrip(".: ")
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+    return quiet.first_line(error)
