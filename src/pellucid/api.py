@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pellucid.classifier.predict.pictures import Source
     from pellucid.classifier.predict.prediction import Prediction
     from pellucid.engine.probe import Probe
+    from pellucid.exports.browser_runtime import RuntimeInfo
     from pellucid.exports.exporting import Exported
     from pellucid.lessons.lesson import Lesson
     from pellucid.network.plan import Plan
@@ -244,28 +245,32 @@ def article(picture: Source | None = None, only: str | None = None) -> tuple[Les
     return walk.lessons(form.apply(decoded(path, PIXEL_LIMIT)), "the picture in grey", only)
 
 
-def cached(cache: str | Path | None = None) -> list[StoreInfo | FeaturesInfo | WeightsInfo]:
-    """List what the cache holds: decoded pictures (a store for each folder and size), their features, known weights.
+def cached(cache: str | Path | None = None) -> list[StoreInfo | FeaturesInfo | WeightsInfo | RuntimeInfo]:
+    """List what the cache holds: decoded pictures (a store for each folder and size), their features, known weights,
+    the runtime for exported pages.
 
     `cache`: a folder to use instead of the user's cache. Each entry has `bytes`. Raises StorageError if it is a file.
     """
+    from pellucid.exports import browser_runtime
     from pellucid.pictures import store
     from pellucid.pretrained import cache as weights
     from pellucid.training import features
 
     folder = _cache_there(cache)
-    return [*store.stores(folder), *features.stored(folder), *weights.weights(folder)]
+    some = store.stores(folder), features.stored(folder), weights.weights(folder), browser_runtime.stored(folder)
+    return [each for kind in some for each in kind]
 
 
 def clear_cache(cache: str | Path | None = None) -> int:
     """Remove everything from the cache; returns the bytes freed. The pictures themselves stay."""
     from pellucid.classifier.predict import graph
+    from pellucid.exports import browser_runtime
     from pellucid.pictures import store
     from pellucid.pretrained import cache as weights
     from pellucid.training import features
 
     folder = _cache_there(cache)
-    return store.clear(folder) + features.clear(folder) + weights.clear(folder) + graph.clear(folder)
+    return sum(kind.clear(folder) for kind in (store, features, weights, graph, browser_runtime))
 
 
 def _cache(folder: str | Path | None) -> Path:

@@ -1,6 +1,5 @@
 """The runtime for browsers, which tests share with the user's cache: it is 33 MB."""
 
-import platformdirs
 import pytest
 
 from pellucid.errors import ArtefactError
@@ -12,6 +11,6 @@ from pellucid.exports.browser_runtime import BrowserRuntime
 def runtime() -> BrowserRuntime:
     """Out of the user's cache, or else from npm's registry."""
     try:
-        return browser_runtime.read(platformdirs.user_cache_path("pellucid", appauthor=False) / "stores")
+        return browser_runtime.read(browser_runtime.default_cache())
     except ArtefactError as error:
         pytest.skip(f"NOT TESTED: an exported page, and Node.js. {error}")

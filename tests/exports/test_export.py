@@ -188,7 +188,7 @@ def test_places_that_are_refused(trained: Path, tmp_path: Path, out, content, ki
 
 
 def test_an_unknown_format_is_an_error(trained: Path, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"Format 'onx' is unknown\. Did you mean onnx\? Formats: onnx\."):
+    with pytest.raises(RecipeError, match=r"Format 'onx' is unknown\. Did you mean onnx\? Formats: onnx, html\."):
         pellucid.export(trained, tmp_path / "a.onnx", format="onx")
 
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
 from pellucid import __version__
@@ -49,7 +48,7 @@ def page(saved: Saved, card: str) -> bytes:
 
     Raises ArtefactError if the runtime is neither in the cache nor can be fetched.
     """
-    runtime = browser_runtime.read(platformdirs.user_cache_path("pellucid", appauthor=False) / "stores")
+    runtime = browser_runtime.read(browser_runtime.default_cache())
     elements = {
         "about": as_json(_about(saved, card)),
         "model": as_json(_packed(graph(saved))),
