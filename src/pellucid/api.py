@@ -176,14 +176,17 @@ def export(
 
     `format`: "onnx", for ONNX Runtime and other programs that read ONNX. The file's input is a picture's pixels, uint8
     (H, W, 3), RGB and upright; its outputs are probabilities and logits, float32 (classes,). It contains the weights,
-    the resizing, the standardising and the temperature. Its metadata holds the class names and the model card.
+    the resizing, the standardising and the temperature. Its metadata holds the class names and the model card. "html"
+    is a page that classifies pictures in a browser, without a connection. The first such export fetches ONNX Runtime
+    for browsers (33 MB) from npm's registry into the user's cache.
 
     `pictures`: the pictures to compare on, as for `predict`, at most 32. By default those behind the model's reported
     figure; if these are gone, the thumbnails of its card. `trust`: as for `load`.
 
     Raises ExportError if a probability differs too far from the model's, if the network cannot be exported, or if there
     is no usable picture; then nothing is written. Raises RecipeError for an unknown format or a wrong ending,
-    ArtefactError for a damaged model folder, StorageError if the file cannot be written.
+    ArtefactError for a damaged model folder or if that runtime cannot be fetched, StorageError if the file cannot be
+    written.
     """
     from pellucid.classifier.predict.expand import expand
     from pellucid.classifier.predict.pictures import is_one
