@@ -105,6 +105,7 @@ ALLOWED = {
         "whatif",
         "classifier",
         "engine.probe",
+        "exports.browser_runtime",
         "glassbox",
         "keras.importing",
         "lessons",

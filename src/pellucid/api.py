@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pellucid.classifier.predict.pictures import Source
     from pellucid.classifier.predict.prediction import Prediction
     from pellucid.engine.probe import Probe
+    from pellucid.exports.browser_runtime import RuntimeInfo
     from pellucid.exports.exporting import Exported
     from pellucid.lessons.lesson import Lesson
     from pellucid.network.plan import Plan
@@ -191,7 +192,9 @@ def export(
     `format`: by default that of `out`'s ending. "onnx" (.onnx) is for ONNX Runtime and other programs that read ONNX.
     The input is a picture's pixels, uint8 (H, W, 3), RGB and upright; the outputs are probabilities and logits, float32
     (classes,). The file contains the weights, the resizing, the standardising and the temperature. Its metadata holds
-    the class names and the model card.
+    the class names and the model card. "html"
+    is a page that classifies pictures in a browser, without a connection. The first such export fetches ONNX Runtime
+    for browsers (33 MB) from npm's registry into the user's cache.
 
     `pictures`: the pictures to compare on, as for `predict`, at most 32. By default those behind the model's reported
     figure; if these are gone, the thumbnails of its card. `trust`: as for `load`.
@@ -201,8 +204,9 @@ def export(
 
     Raises ExportError if a probability differs too far from the model's, if int8 lowers the accuracy too far, if the
     network cannot be exported, or if there is no usable picture; then nothing is written. Raises RecipeError for an
-    unknown format or precision or a wrong ending, ArtefactError for a damaged model folder, StorageError if the file
-    cannot be written.
+    unknown format or precision or a wrong ending, ArtefactError for a damaged model folder or if that runtime cannot be fetched, StorageError if the file
+    cannot be
+    written.
     """
     from pellucid.classifier.predict.expand import expand
     from pellucid.classifier.predict.pictures import is_one
@@ -266,28 +270,32 @@ def article(picture: Source | None = None, only: str | None = None) -> tuple[Les
     return walk.lessons(form.apply(decoded(path, PIXEL_LIMIT)), "the picture in grey", only)
 
 
-def cached(cache: str | Path | None = None) -> list[StoreInfo | FeaturesInfo | WeightsInfo]:
-    """List what the cache holds: decoded pictures (a store for each folder and size), their features, known weights.
+def cached(cache: str | Path | None = None) -> list[StoreInfo | FeaturesInfo | WeightsInfo | RuntimeInfo]:
+    """List what the cache holds: decoded pictures (a store for each folder and size), their features, known weights,
+    the runtime for exported pages.
 
     `cache`: a folder to use instead of the user's cache. Each entry has `bytes`. Raises StorageError if it is a file.
     """
+    from pellucid.exports import browser_runtime
     from pellucid.pictures import store
     from pellucid.pretrained import cache as weights
     from pellucid.training import features
 
     folder = _cache_there(cache)
-    return [*store.stores(folder), *features.stored(folder), *weights.weights(folder)]
+    some = store.stores(folder), features.stored(folder), weights.weights(folder), browser_runtime.stored(folder)
+    return [each for kind in some for each in kind]
 
 
 def clear_cache(cache: str | Path | None = None) -> int:
     """Remove everything from the cache; returns the bytes freed. The pictures themselves stay."""
     from pellucid.classifier.predict import graph
+    from pellucid.exports import browser_runtime
     from pellucid.pictures import store
     from pellucid.pretrained import cache as weights
     from pellucid.training import features
 
     folder = _cache_there(cache)
-    return store.clear(folder) + features.clear(folder) + weights.clear(folder) + graph.clear(folder)
+    return sum(kind.clear(folder) for kind in (store, features, weights, graph, browser_runtime))
 
 
 def _cache(folder: str | Path | None) -> Path:

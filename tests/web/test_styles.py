@@ -1,4 +1,4 @@
-"""The page's styles: one list in index.html, which the server's page and the offline file both follow."""
+"""The pages' styles: a list in each page's HTML file, which the server's page and the offline files follow."""
 
 import re
 
@@ -6,18 +6,22 @@ from pellucid.glassbox.page.offline import WEB, offline
 from pellucid.glassbox.trace.trace import Trace
 
 
-def linked() -> list[str]:
-    """The styles in the page's order."""
-    return re.findall(r'<link rel="stylesheet" href="\./([^"]+)">', (WEB / "index.html").read_text(encoding="utf-8"))
+def linked(page: str = "index.html") -> list[str]:
+    """The styles in a page's order."""
+    return re.findall(r'<link rel="stylesheet" href="\./([^"]+)">', (WEB / page).read_text(encoding="utf-8"))
 
 
-def test_the_page_lists_every_style_once() -> None:
-    there = sorted(path.relative_to(WEB).as_posix() for path in WEB.rglob("*.css"))
-    assert sorted(linked()) == there
+def test_a_page_lists_every_style_once() -> None:
+    there = {path.relative_to(WEB).as_posix() for path in WEB.rglob("*.css")}
+    other = linked("classify.html")
+    assert sorted(linked()) == sorted(there - {name for name in other if name.startswith("classify/")})
+    assert {*linked(), *other} == there
+    assert len(set(other)) == len(other)
 
 
 def test_the_base_comes_first_and_paper_last() -> None:
-    assert (linked()[0], linked()[-1]) == ("base.css", "print.css")
+    for page in ("index.html", "classify.html"):
+        assert (linked(page)[0], linked(page)[-1]) == ("base.css", "print.css")
 
 
 def test_the_offline_file_has_the_same_styles_in_the_same_order(walk: Trace) -> None:
@@ -29,7 +33,7 @@ def test_the_offline_file_has_the_same_styles_in_the_same_order(walk: Trace) -> 
 
 
 def test_a_style_stands_beside_the_view_that_it_styles() -> None:
-    for name in linked():
+    for name in {*linked(), *linked("classify.html")}:
         folder = (WEB / name).parent
         assert any(folder.glob("*.js")), f"{name} has no module beside it"
         assert len((WEB / name).read_text(encoding="utf-8").splitlines()) <= 400, name

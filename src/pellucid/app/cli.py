@@ -46,7 +46,7 @@ An image classifier you can see through.
   pellucid filters MODEL                  show what each filter responds to in your pictures
   pellucid article                        how a convolutional network works, in numbers small enough to follow
   pellucid plan NETWORK                   sizes, parameters, operations and memory, before any training
-  pellucid export MODEL model.onnx        for other programs (.onnx, .xml, .pt2): pixels to probabilities
+  pellucid export MODEL model.onnx        for other programs (.onnx, .xml, .pt2) or a browser (.html)
   pellucid import model.keras OUT         turn a Keras model into a model folder
   pellucid cache                          show or clear what is stored for the next training
   pellucid demo                           all of it on handwritten digits, in about a minute

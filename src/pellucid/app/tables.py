@@ -10,6 +10,7 @@ from rich.text import Text
 
 from pellucid.app.format import balanced, duration, few, many, operations, printable, share, size
 from pellucid.engine.probe import Probe
+from pellucid.exports.browser_runtime import RuntimeInfo
 from pellucid.network.plan import Plan, Row
 from pellucid.pictures.store import StoreInfo
 from pellucid.pretrained.cache import WeightsInfo
@@ -188,8 +189,8 @@ def _folded(parts: list[str], width: int) -> list[str]:
     return lines
 
 
-def cache(stored: list[StoreInfo | WeightsInfo]) -> None:
-    """A row per store, set of features, and file of weights."""
+def cache(stored: list[StoreInfo | WeightsInfo | RuntimeInfo]) -> None:
+    """A row per store, set of features, file of weights, and runtime."""
     console = Console(highlight=False)
     if not stored:
         console.print("The cache is empty.")
@@ -197,8 +198,9 @@ def cache(stored: list[StoreInfo | WeightsInfo]) -> None:
     table = _table("pictures of", "size", "fit", "pictures>", "MB>")
     for each in stored:
         megabytes = f"{each.bytes / 1e6:,.1f}"
-        if isinstance(each, WeightsInfo):
-            table.add_row(Text(f"weights: {printable(each.path.name)}"), "", "", "", megabytes)
+        if isinstance(each, WeightsInfo | RuntimeInfo):
+            what = "weights" if isinstance(each, WeightsInfo) else "runtime for pages"
+            table.add_row(Text(f"{what}: {printable(each.path.name)}"), "", "", "", megabytes)
             continue
         root, form = printable(each.root), f"{each.form.height}x{each.form.width}x{each.form.channels}"
         if isinstance(each, FeaturesInfo):

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import http.client
 import socket
-import ssl
 import sys
 import tarfile
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+import platformdirs
 
 from pellucid import files
 from pellucid.errors import ArtefactError, ExportError
@@ -29,6 +28,15 @@ TIMEOUT = 30  # seconds that the registry may be silent
 _PIECE = 1 << 18  # bytes read at once
 
 
+@dataclass(frozen=True)
+class RuntimeInfo:
+    """A package in the cache; `used` is its modification time, seconds since 1970."""
+
+    path: Path
+    bytes: int
+    used: float
+
+
 class BrowserRuntime(NamedTuple):
     """The two files of the package that a page needs."""
 
@@ -38,33 +46,46 @@ class BrowserRuntime(NamedTuple):
     """WebAssembly, for one thread here."""
 
 
+def default_cache() -> Path:
+    """The user's cache folder, which decoded pictures share."""
+    return platformdirs.user_cache_path("pellucid", appauthor=False) / "stores"
+
+
+def place(cache: Path) -> Path:
+    """The package's file in a cache folder. Whoever has no connection may put it there."""
+    return cache / FOLDER / FILE
+
+
 def read(cache: Path) -> BrowserRuntime:
     """The runtime, out of the package in the cache. Fetches the package if it is not there (33 MB).
 
     A bar on standard error shows the progress. Raises ArtefactError if the registry cannot be reached, or if its file
     is another one, and StorageError.
     """
-    place = cache / FOLDER / FILE
-    with files.storage_errors(place):
-        if not place.is_file() or files.sha256(place) != SHA256:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            files.remove_parts(place.parent)
-            with files.replacing(place) as temporary, temporary.open("wb") as file:
-                file.writelines(_fetched(place))
+    path = place(cache)
+    with files.storage_errors(path):
+        if not path.is_file() or files.sha256(path) != SHA256:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with files.replacing(path) as temporary, temporary.open("wb") as file:
+                file.writelines(_fetched(path))
     parts: dict[str, bytes] = {}
-    with tarfile.open(place, "r:gz") as package:
+    with tarfile.open(path, "r:gz") as package:
         for entry in package:
             if entry.name in (MODULE, PROGRAM):
                 content = package.extractfile(entry)
                 parts[entry.name] = content.read() if content is not None else b""
             if len(parts) == 2:
                 return BrowserRuntime(parts[MODULE], parts[PROGRAM])
-    raise ExportError(f"{place} holds no {PROGRAM}. Please report this version of {NAME}.")
+    raise ExportError(f"{path} holds no {PROGRAM}. Please report this version of {NAME}.")
 
 
-def _fetched(place: Path) -> Iterator[bytes]:
-    """The package in pieces. `place`: where it is going to be, for the error's text."""
-    instead = f"On a machine with a connection, fetch {ADDRESS}; copy it to {place} and run again."
+def _fetched(path: Path) -> Iterator[bytes]:
+    """The package in pieces. `path`: where it is going to be, for the error's text."""
+    import http.client
+    import urllib.error
+    import urllib.request
+
+    instead = f"On a machine with a connection, fetch {ADDRESS}; copy it to {path} and run again."
     digest, done = hashlib.sha256(), 0
     try:
         with urllib.request.urlopen(ADDRESS, timeout=TIMEOUT) as answer:
@@ -74,8 +95,6 @@ def _fetched(place: Path) -> Iterator[bytes]:
                 _show(done)
                 yield piece
     except (OSError, http.client.HTTPException) as error:
-        if getattr(error, "filename", None) is not None and not isinstance(error, urllib.error.HTTPError):
-            raise  # the disk's, not the network's
         missing = f"The page needs {NAME} {VERSION}, which could not be fetched: {_why(error)}."
         raise ArtefactError(f"{missing} {instead}") from error
     finally:
@@ -88,16 +107,21 @@ def _fetched(place: Path) -> Iterator[bytes]:
 
 
 def _why(error: Exception) -> str:
-    reason = getattr(error, "reason", None) or error
+    import ssl
+    import urllib.error
+
     if isinstance(error, urllib.error.HTTPError):
         return f"the registry answers with error {error.code}"
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(reason, socket.gaierror):
         return "there is no connection to registry.npmjs.org"
     if isinstance(reason, TimeoutError):
         return "registry.npmjs.org does not answer"
     if isinstance(reason, ssl.SSLError):
         return f"the connection is not safe ({reason.reason or reason})"
-    return str(getattr(reason, "strerror", None) or reason or type(reason).__name__)
+    if isinstance(reason, OSError):
+        return reason.strerror or str(reason)
+    return str(reason) or type(reason).__name__
 
 
 def _show(done: int | None) -> None:
@@ -110,20 +134,25 @@ def _show(done: int | None) -> None:
         sys.stderr.flush()
 
 
-def cached(cache: Path) -> list[Path]:
-    """The packages in the cache, and the remains of killed runs."""
-    folder = cache / FOLDER
-    there = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [path for path in there if path.suffix == ".tgz" or files.is_part(path)]
+def stored(cache: Path) -> list[RuntimeInfo]:
+    """The packages in the cache, by name."""
+    entries = ((path, path.stat()) for path in _paths(cache) if not files.is_part(path))
+    return [RuntimeInfo(path, status.st_size, status.st_mtime) for path, status in entries]
 
 
 def clear(cache: Path) -> int:
-    """Remove them. Returns the bytes freed. Raises StorageError."""
+    """Remove them, and the remains of killed runs. Returns the bytes freed. Raises StorageError."""
     freed = 0
     with files.storage_errors(cache / FOLDER):
-        for path in cached(cache):
+        for path in _paths(cache):
             freed += path.stat().st_size
             path.unlink()
         with suppress(OSError):  # not empty: it holds files of somebody else
             (cache / FOLDER).rmdir()
     return freed
+
+
+def _paths(cache: Path) -> list[Path]:
+    folder = cache / FOLDER
+    there = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path for path in there if path.suffix == ".tgz" or files.is_part(path)]

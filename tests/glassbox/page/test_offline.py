@@ -20,6 +20,7 @@ from pellucid.errors import TraceError
 from pellucid.glassbox.page import offline as pages
 from pellucid.glassbox.page import rebuild
 from pellucid.glassbox.page.document import Document
+from pellucid.glassbox.page.one_file import CUT
 from pellucid.glassbox.trace import recording
 from pellucid.glassbox.trace.trace import Trace
 from pellucid.network import text
@@ -271,7 +272,8 @@ def test_too_many_pictures_are_refused_with_advice(trace: Trace, web: Path) -> N
 
 
 def test_the_sentence_of_a_file_that_was_cut_off_is_the_same_everywhere() -> None:
-    assert f'const CUT = "{pages.CUT}";' in (pages.WEB / "host.js").read_text(encoding="utf-8")
+    for module in ("host.js", "classify/main.js"):
+        assert f'const CUT = "{CUT}";' in (pages.WEB / module).read_text(encoding="utf-8")
 
 
 def test_in_a_notebook_the_page_stands_in_a_frame(trace: Trace, web: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from pellucid.app.flags import Place, Switch, parse
 
 
 def cache(*, cache: Place = None, clear: Switch = False, json: Switch = False) -> int:
-    """Show or clear what is stored for the next training: decoded pictures, features, known weights.
+    """Show or clear what is stored for later: decoded pictures, features, known weights, the runtime for pages.
 
     Your pictures are not touched.
 

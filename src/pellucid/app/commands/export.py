@@ -24,18 +24,19 @@ def export(
     trust: Switch = False,
     json: Switch = False,
 ) -> int:
-    """Write a model as one file for other programs: pixels in, probabilities out.
+    """Write a model as one file for other programs, or as a page that classifies in a browser.
 
-    The file contains weights, resizing, standardising and temperature. Its metadata holds the class names and the model
-    card. The file appears only if its probabilities agree with the model's on real pictures.
+    The file contains weights, resizing, standardising and temperature, the class names and the model card. It appears
+    only if its probabilities agree with the model's on real pictures.
 
     Args:
         model: Model folder.
-        out: The file to write, such as model.onnx. An earlier export is replaced.
+        out: The file to write, such as model.onnx or model.html. An earlier export is replaced.
         format: onnx (.onnx, read by many programs), openvino (.xml and .bin), torch (.pt2) or html (.html, a page that
             classifies in a browser). Default: by OUT's ending.
         precision: int8 computes with 8-bit integers. It is refused if the accuracy on the validation pictures (with
-            several labels the macro F1) falls by more than half a point.
+            several labels the macro F1) falls by more than half a point. html, a page that needs no connection; the
+            first one fetches ONNX Runtime for browsers (33 MB) into the cache.
         pictures: Pictures to compare on, at most 32. Default: those behind the model's reported accuracy. If the
             validation pictures are gone, int8 needs a labelled folder here.
         trust: Open a saved Python module, which may run code. Use this only if you trust who made MODEL.

@@ -10,12 +10,12 @@ export function card(markdown) {
   const lines = markdown.replace(/^---\n[\s\S]*?\n---\n/, "").split("\n");
   /** @type {HTMLElement[]} */
   const parts = [];
+  let tables = 0;
   for (let at = 0; at < lines.length;) {
     const line = lines[at];
     const heading = /^(#+) (.*)/.exec(line);
     if (heading) {
-      // the page's own headings are the first two levels
-      parts.push(h(`h${Math.min(6, heading[1].length + 2)}`, {}, ...inline(heading[2])));
+      parts.push(h(`h${Math.min(6, heading[1].length + 1)}`, {}, ...inline(heading[2])));
       at += 1;
     } else if (line.startsWith("```")) {
       const end = lines.indexOf("```", at + 1);
@@ -24,7 +24,7 @@ export function card(markdown) {
       at = last + 1;
     } else if (line.startsWith("|")) {
       const rows = run(lines, at, (text) => text.startsWith("|"));
-      parts.push(table(rows));
+      parts.push(table(rows, ++tables));
       at += rows.length;
     } else if (/^[-*] /.test(line)) {
       const items = run(lines, at, (text) => /^[-*] /.test(text));
@@ -54,8 +54,11 @@ function run(lines, at, fits) {
   return lines.slice(at, end);
 }
 
-/** @param {string[]} lines */
-function table(lines) {
+/**
+ * @param {string[]} lines
+ * @param {number} number counted from 1
+ */
+function table(lines, number) {
   const rows = lines
     .filter((line) => !/^\|[\s|:-]+\|?$/.test(line) || /[^\s|:-]/.test(line))
     .map((line) =>
@@ -66,10 +69,10 @@ function table(lines) {
     );
   const [head, ...body] = rows;
   const cells = (/** @type {string[]} */ row, /** @type {string} */ tag) =>
-    row.map((text) => h(tag, {}, ...inline(text)));
+    row.map((text) => h(text ? tag : "td", {}, ...inline(text)));
   return h(
     "div",
-    { class: "scroll", tabindex: "0", role: "region", "aria-label": "table of the model card" },
+    { class: "scroll", tabindex: "0", role: "region", "aria-label": `table ${number} of the model card` },
     h(
       "table",
       {},
