@@ -61,14 +61,14 @@ def model(folded: Folded, ranges: Iterable[Range]) -> bytes:
 
     `ranges`: for each map, in the order of `measuring`. Raises ValueError if there are too few or too many.
     """
-    given = list(ranges)
-    writer = Quantised(ranges=iter(given))
+    every = list(ranges)
+    writer = Quantised(ranges=iter(every))
     try:
         logits = network(writer, folded, writer.add("Transpose", ["images"], perm=[0, 3, 1, 2]))
     except StopIteration:
-        raise ValueError(f"{len(given)} ranges are too few") from None
-    if len(writer.maps) != len(given):
-        raise ValueError(f"there are {len(given)} ranges for {len(writer.maps)} maps")
+        raise ValueError(f"{len(every)} ranges are too few") from None
+    if len(writer.maps) != len(every):
+        raise ValueError(f"there are {len(every)} ranges for {len(writer.maps)} maps")
     writer.add("Identity", [logits], "logits")
     return writer.model([_images(folded)], [Value("logits", "float32", ("n", *folded.steps[-1].output))])
 
