@@ -17,14 +17,14 @@ from pellucid.classifier.saved import Saved
 from pellucid.exports.resizing import resized
 from pellucid.network import as_int8, as_onnx
 from pellucid.network.onnx_graph import TYPES, GraphWriter, Value
-from pellucid.network.quantised import Quantised
+from pellucid.network.quantised import Int8Writer
 
 MARK = GraphWriter().model([], [])[:11]  # the format's version and the producer, "pellucid"
 
 
 def model(saved: Saved, card: str) -> bytes:
     """The bytes of the ONNX file. `card`: the model card in Markdown, for the metadata."""
-    graph = GraphWriter() if saved.int8 is None else Quantised(ranges=iter(saved.int8.ranges))
+    graph = GraphWriter() if saved.int8 is None else Int8Writer(ranges=iter(saved.int8.ranges))
     rows = _network(graph, saved, resized(graph, saved.form, "image"))
     first = graph.integers(0)
     graph.add("Squeeze", [rows, first], "logits")
@@ -42,7 +42,7 @@ def model(saved: Saved, card: str) -> bytes:
 
 def _network(graph: GraphWriter, saved: Saved, pixels: str) -> str:
     """Nodes from whole numbers, float32 (1, C, H, W), to the logits, float32 (1, classes), in the model's precision."""
-    if not isinstance(graph, Quantised):
+    if not isinstance(graph, Int8Writer):
         steps = saved.network.shapes(saved.input_shape, len(saved.classes))
         x = as_onnx.standardised(graph, saved.standardise, pixels)
         return as_onnx.network(graph, steps, saved.weights, x)

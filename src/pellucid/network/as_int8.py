@@ -10,7 +10,7 @@ import numpy as np
 from pellucid.network import as_onnx, fold
 from pellucid.network.learning import Conv
 from pellucid.network.onnx_graph import TYPES, GraphWriter, Value
-from pellucid.network.quantised import Quantised, Range
+from pellucid.network.quantised import Int8Writer, Range
 from pellucid.network.residual import PlacedLayer
 from pellucid.network.standardise import Standardise
 
@@ -46,7 +46,7 @@ def folded(steps: Sequence[PlacedLayer], weights: fold.Weights, standardise: Sta
     return Folded(rest, {**weights, weight: new[0], bias: new[1]}, standardise, zero)
 
 
-def network(writer: Quantised, folded: Folded, pixels: str) -> str:
+def network(writer: Int8Writer, folded: Folded, pixels: str) -> str:
     """Nodes from prepared images, uint8 (n, C, H, W), to the logits, float32 (n, classes). Returns their name."""
     if folded.zero is not None:
         writer.pixels(pixels, folded.zero)
@@ -62,7 +62,7 @@ def model(folded: Folded, ranges: Iterable[Range]) -> bytes:
     `ranges`: for each map, in the order of `measuring`. Raises ValueError if there are too few or too many.
     """
     every = list(ranges)
-    writer = Quantised(ranges=iter(every))
+    writer = Int8Writer(ranges=iter(every))
     try:
         logits = network(writer, folded, writer.add("Transpose", ["images"], perm=[0, 3, 1, 2]))
     except StopIteration:
@@ -79,7 +79,7 @@ def measuring(folded: Folded) -> tuple[bytes, int]:
     The output is float32 (n, 2 * maps): of each map the lowest number in a picture and the highest, in the order in
     which the maps become bytes.
     """
-    wanted = Quantised()
+    wanted = Int8Writer()
     network(wanted, folded, wanted.add("Transpose", ["images"], perm=[0, 3, 1, 2]))
     graph = GraphWriter()
     x = graph.add("Cast", [graph.add("Transpose", ["images"], perm=[0, 3, 1, 2])], to=TYPES["float32"])
