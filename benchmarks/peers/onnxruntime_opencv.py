@@ -32,8 +32,9 @@ def quantise(model: str, pictures: str, side: int, out: str) -> dict[str, int]:
             image = next(self.rest, None)
             return None if image is None else {"images": image[None]}
 
-    folded = out + ".folded.onnx"
-    quant_pre_process(onnx.load(model), folded, skip_symbolic_shape=True)
+    whole, folded = out + ".whole.onnx", out + ".folded.onnx"
+    onnx.save(onnx.load(model), whole)  # with the weights, which lie beside Pellucid's graph
+    quant_pre_process(whole, folded, skip_symbolic_shape=True)
     types = {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8}
     quantize_static(folded, out, Reader(), quant_format=QuantFormat.QDQ, per_channel=True, **types)
     return {"pictures": len(images)}

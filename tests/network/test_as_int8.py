@@ -10,7 +10,7 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from pellucid.network import as_int8, as_onnx, fold, quantised
+from pellucid.network import as_int8, as_onnx, fold, int8_writer
 from pellucid.network.as_int8 import Folded
 from pellucid.network.network import Network
 from pellucid.network.onnx_graph import GraphWriter, Value
@@ -133,7 +133,7 @@ def test_every_product_fits_older_processors() -> None:
     weights = [each for each in constants if each.dtype == np.int8 and each.ndim > 1]
     assert len(weights) == 4
     assert all(np.abs(each.reshape(len(each), -1).astype(int)).max(1).tolist() == [64] * len(each) for each in weights)
-    assert 2 * 255 * quantised.LIMIT < 2**15
+    assert 2 * 255 * int8_writer.LIMIT < 2**15
 
 
 def test_a_bias_that_is_large_for_its_filter() -> None:

@@ -16,8 +16,8 @@ from pellucid.classifier.predict.int8 import folded
 from pellucid.classifier.saved import Saved
 from pellucid.exports.resizing import resized
 from pellucid.network import as_int8, as_onnx
+from pellucid.network.int8_writer import Int8Writer
 from pellucid.network.onnx_graph import TYPES, GraphWriter, Value
-from pellucid.network.quantised import Int8Writer
 
 MARK = GraphWriter().model([], [])[:11]  # the format's version and the producer, "pellucid"
 

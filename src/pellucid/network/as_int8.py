@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pellucid.network import as_onnx, fold
+from pellucid.network.int8_writer import Int8Writer, Range
 from pellucid.network.learning import Conv
 from pellucid.network.onnx_graph import TYPES, GraphWriter, Value
-from pellucid.network.quantised import Int8Writer, Range
 from pellucid.network.residual import PlacedLayer
 from pellucid.network.standardise import Standardise
 
