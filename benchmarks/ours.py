@@ -39,7 +39,11 @@ def command(verb: str, inputs: dict[str, Any]) -> list[str]:
         return [sys.executable, __file__, verb, json.dumps(inputs)]
     pellucid = str(Path(sys.executable).with_name("pellucid"))
     if verb == "predict":
-        return [pellucid, "predict", inputs["model"], inputs["pictures"], "--format", "csv", "--out", inputs["out"]]
+        flags = ["--precision", inputs["precision"]] if "precision" in inputs else []
+        return [
+            *(pellucid, "predict", inputs["model"], inputs["pictures"]),
+            *("--format", "csv", "--out", inputs["out"], *flags),
+        ]
     settings: dict[str, Any] = {"cache": f"{inputs['out']}-cache"}
     if verb == "default":
         pass

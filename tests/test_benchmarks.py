@@ -92,9 +92,13 @@ def test_each_network_is_held_against_the_better_runtime(bench: ModuleType) -> N
         ("predicting a folder of files, compact", "1.2", "1.25"),
         ("one picture from a cold command, compact", "1.0", "1.25"),
     ]
+    in_int8 = [run(name, "a folder, compact, int8", took, pictures=100) for name, took in seconds.items()]
+    (*_, last) = bench.predicting.headlines(runs + in_int8)
+    assert (last.job, last.ratio) == ("predicting a folder of files in int8, compact", "1.25")
+    assert "| compact, int8 | OpenVINO, OpenCV | 40.0 | 1.25 |" in bench.predicting.report(runs + in_int8)
     report = bench.predicting.report(runs)
     assert "| compact | ONNX Runtime, OpenCV | 33.3 | 1.50 | 100 MB | 3.00 s | 1.50 |" in report
-    assert "100 pictures for `compact`:" in report
+    assert "100 pictures for `compact`. In int8" in report
 
 
 def test_a_page_has_a_section_for_each_job_that_was_run(bench: ModuleType) -> None:

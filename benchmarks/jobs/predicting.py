@@ -30,11 +30,19 @@ ABOUT = (
     "picture. One picture: the command's whole time, with nothing loaded before except the system's own cache of "
     "files. The runtimes get Pellucid's graph of the network and compute in float32, as Pellucid does."
 )
-BESIDE = "Other networks, beside the runtimes only, {counts}:"
+BESIDE = (
+    "Other networks, and all in int8, beside the runtimes only, {counts}. In int8, ONNX Runtime's own tool and NNCF "
+    "make the runtimes' networks, from {calibrated} pictures; Pellucid computes the article's network in float32, "
+    "which is faster here:"
+)
 FOLDER, ONE = "a folder", "one picture"
+INT8 = ", int8"
+CALIBRATED = 100  # pictures, for each of the runtimes and for Pellucid
 GROUP = 8  # pictures that a runtime takes at once
 # network -> side in pixels, pictures in the folder, and the goal for the folder's rate against the best peer
 RUN = {"compact": (128, 2000, "1.2"), "efficientnet_lite0": (224, 1000, "1.0"), "resnet18": (224, 500, "1.0")}
+
+ARTICLE = (NETWORKS["article"][0], 2000, "1.2")
 
 
 def cases(setting: Setting) -> Iterator[Case]:
@@ -53,11 +61,31 @@ def cases(setting: Setting) -> Iterator[Case]:
             inputs = {"side": side, "batch": GROUP, "model": str(Path(ours["model"]) / "graph.onnx")}
             several = [(OURS, ours), *((name, inputs) for name in setting.of(*RUNTIMES))]
             yield from _turns(setting, several, 16 if setting.quick else count, f", {network}")
+    for network, (side, count, _) in {"article": ARTICLE, **RUN}.items():
+        if OURS in setting.contenders and setting.of(*RUNTIMES):
+            yield from _in_int8(setting, network, side, 16 if setting.quick else count)
 
 
-def _trained(setting: Setting, few: Path, name: str, network: str, side: int) -> dict[str, Any]:
+def _in_int8(setting: Setting, network: str, side: int, count: int) -> Iterator[Case]:
+    """A folder in int8. What is made once, at the first use, does not count."""
+    more = samples.split(setting.pictures, setting.work / "in-int8", {"train": 0.5, "val": 0.5}, count=2 * CALIBRATED)
+    ours = {**_trained(setting, more, OURS, network, side, "-int8"), "precision": "int8"}
+    seen = samples.flat(setting.pictures, setting.work / "calibrated", CALIBRATED)
+    many = samples.flat(setting.pictures, setting.work / f"answered-{network}", count)
+    first = {**ours, "pictures": str(next(many.iterdir())), "out": str(setting.work / "first.csv")}
+    perform(OURS, "predict", first, setting.environments, setting.limit)
+    yield Case(f"{FOLDER}, {network}{INT8}", OURS, "predict", {**ours, "pictures": str(many)})
+    for name in setting.of(*RUNTIMES):
+        made = str(setting.work / f"{network}-{name}{'.xml' if name == 'openvino' else '.onnx'}")
+        inputs = {"model": str(Path(ours["model"]) / "graph.onnx"), "pictures": str(seen), "side": side, "out": made}
+        perform(name, "quantise", inputs, setting.environments, setting.limit)
+        settings = {"model": made, "pictures": str(many), "side": side, "batch": GROUP}
+        yield Case(f"{FOLDER}, {network}{INT8}", name, "predict", settings)
+
+
+def _trained(setting: Setting, few: Path, name: str, network: str, side: int, suffix: str = "") -> dict[str, Any]:
     """Train a contender's network for an epoch, and return the inputs of its `predict`."""
-    model = str(setting.work / f"model-{network}-{name}")
+    model = str(setting.work / f"model-{network}-{name}{suffix}")
     inputs = {"pictures": str(few), "network": network, "side": side, "batch": 16, "epochs": 1, "out": model}
     perform(name, "train", inputs, setting.environments, setting.limit)
     return {"network": network, "side": side, "batch": 8 if setting.quick else 64, "model": model}
@@ -104,7 +132,7 @@ def report(runs: list[Run]) -> str:
 def _beside(runs: list[Run]) -> list[str]:
     """The table of the networks that only runtimes and Pellucid compute; empty if there are no such runs."""
     rows, counts = [], []
-    for network in RUN:
+    for network in [*RUN, *(f"{network}{INT8}" for network in ("article", *RUN))]:
         folders, ones = grouped(runs, f"{FOLDER}, {network}"), grouped(runs, f"{ONE}, {network}")
         well = [run["answer"]["pictures"] for group in folders.values() for run in group if "failed" not in run]
         counts += [f"{well[0]:,} pictures for `{network}`"] if well else []
@@ -120,7 +148,7 @@ def _beside(runs: list[Run]) -> list[str]:
                 ]
             )
     headings = ["network", "", "pictures/s", "Pellucid against it", "peak memory", "one picture", "Pellucid against it"]
-    return [BESIDE.format(counts=", ".join(counts)), table(headings, rows)] if rows else []
+    return [BESIDE.format(counts=", ".join(counts), calibrated=CALIBRATED), table(headings, rows)] if rows else []
 
 
 def headlines(runs: list[Run]) -> list[Headline]:
@@ -129,6 +157,8 @@ def headlines(runs: list[Run]) -> list[Headline]:
     for network, (_, _, goal) in RUN.items():
         wanted.append((f"{FOLDER}, {network}", goal, f"predicting a folder of files, {network}"))
         wanted.append((f"{ONE}, {network}", "1.0", f"one picture from a cold command, {network}"))
+    for network in ("article", *RUN):
+        wanted.append((f"{FOLDER}, {network}{INT8}", "1.2", f"predicting a folder of files in int8, {network}"))
     for case, goal, headline in wanted:
         groups = grouped(runs, case)
         compared = against(groups, seconds, more=False)

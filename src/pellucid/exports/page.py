@@ -12,15 +12,17 @@ import json
 import re
 import zlib
 from base64 import b64decode, b64encode
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import __version__
-from pellucid.classifier.predict.exported import ExportedBackend
+from pellucid.classifier.predict.exported import AsItIs, ExportedBackend, ExportedFile
+from pellucid.classifier.predict.exported_readers import CARD, LOGITS, OUTPUTS, PROBABILITIES
 from pellucid.classifier.predict.predictor import Predictor
 from pellucid.classifier.saved import Saved
 from pellucid.errors import ArtefactError, ExportError
@@ -32,10 +34,12 @@ from pellucid.pictures import png
 from pellucid.pictures.decode import Form, Ranges
 from pellucid.runtime import sessions
 
+if TYPE_CHECKING:
+    from pellucid.classifier.classifier import Classifier
+
 ENDING = ".html"
 MARK = b"<!doctype html>\n<!-- A classifier, exported by Pellucid. -->\n"
 FORMAT = 1
-LOGITS, PROBABILITIES = "logits", "probabilities"
 PAGE, WORKER = "classify.html", "classify/worker.js"
 POLICY = {"script-src": "blob: 'wasm-unsafe-eval'", "worker-src": "blob:"}
 """The worker's modules are blobs that the page makes; WebAssembly has to be compiled. Nothing allows a connection."""
@@ -43,11 +47,17 @@ LEVEL = 6  # for gzip; at 9 the runtime is 0.4% smaller and takes twice as long
 _ELEMENT = r'<script type="application/json" id="{}">(.*?)</script>'
 
 
-def page(saved: Saved, card: str) -> bytes:
-    """The bytes of the page. `card`: the model card in Markdown.
+def write(model: Saved | Classifier, metadata: Mapping[str, str]) -> dict[str, bytes]:
+    """See Format.write. Raises ArtefactError if the runtime is neither in the cache nor can be fetched."""
+    if not isinstance(model, Saved):
+        raise ExportError("it holds a Python module as a program. A page takes networks in Pellucid's notation only.")
+    if model.int8 is not None:
+        raise ExportError("a page computes in float32. Leave out --precision int8.")
+    return {ENDING: page(model, metadata[CARD])}
 
-    Raises ArtefactError if the runtime is neither in the cache nor can be fetched.
-    """
+
+def page(saved: Saved, card: str) -> bytes:
+    """The bytes of the page. `card`: the model card in Markdown."""
     runtime = browser_runtime.read(browser_runtime.default_cache())
     elements = {
         "about": as_json(_about(saved, card)),
@@ -79,8 +89,8 @@ def graph(saved: Saved) -> bytes:
     return writer.model([Value("images", "uint8", ("n", *saved.form.shape))], outputs, {})
 
 
-def opened(path: Path) -> Predictor:
-    """The predictor of a page: Pellucid's decoding and resizing, and ONNX Runtime on the page's graph.
+def opened(path: Path) -> ExportedFile:
+    """A page, ready to predict: Pellucid's decoding and resizing, and ONNX Runtime on the page's graph.
 
     Raises ArtefactError if Pellucid did not export the page, or if it is damaged.
     """
@@ -90,15 +100,17 @@ def opened(path: Path) -> Predictor:
         form = Form(**about["form"])
         names, ranges = tuple(about["classes"]), Ranges.from_json(about["ranges"])
         thresholds = None if about["thresholds"] is None else tuple(about["thresholds"])
-        run, _ = sessions.with_metadata(gzip.decompress(b64decode(model)), LOGITS)
+        run, _ = sessions.with_metadata(gzip.decompress(b64decode(model)), OUTPUTS)
     except (ValueError, KeyError, TypeError, EOFError, OSError, ExportError, zlib.error) as error:
         raise ArtefactError(f"{path} is damaged, or not a page that Pellucid exported: {error}") from error
 
-    def logits(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return run(image[None])[0]
+    def answers(image: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        return [rows[0] for rows in run(form.apply(image)[None])]
 
-    backend = ExportedBackend(logits)
-    return Predictor(names, form, about["temperature"], about["pixel_limit"], ranges, thresholds, backend)
+    whole = AsItIs(form.height, form.width, form.channels, form.fit)
+    backend = ExportedBackend(answers)
+    predictor = Predictor(names, whole, about["temperature"], about["pixel_limit"], ranges, thresholds, backend)
+    return ExportedFile(predictor, answers)
 
 
 def _element(text: str, name: str) -> str:

@@ -20,8 +20,8 @@ from pellucid.exports.expressions import Expression
 from pellucid.exports.pairs import Pair
 from pellucid.exports.resizing import resized
 from pellucid.network import as_int8, as_onnx
+from pellucid.network.int8_writer import Int8Writer
 from pellucid.network.onnx_graph import TYPES, GraphWriter, Value
-from pellucid.network.quantised import Quantised
 
 if TYPE_CHECKING:
     from pellucid.classifier.classifier import Classifier
@@ -44,7 +44,7 @@ def model(
     Raises ExportError if torch.onnx cannot export a module that was saved as a program.
     """
     int8 = saved.int8 if isinstance(saved, Saved) else None
-    graph = GraphWriter() if int8 is None else Quantised(ranges=iter(int8.ranges))
+    graph = GraphWriter() if int8 is None else Int8Writer(ranges=iter(int8.ranges))
     pixels = resized(graph, saved.form, "image", numbers)
     if isinstance(saved, Saved):
         rows = _network(graph, saved, pixels)
@@ -69,7 +69,7 @@ def _finished(graph: GraphWriter, saved: Saved | Classifier, rows: str) -> list[
 
 def _network(graph: GraphWriter, saved: Saved, pixels: str) -> str:
     """Nodes from whole numbers, float32 (1, C, H, W), to the logits, float32 (1, classes), in the model's precision."""
-    if not isinstance(graph, Quantised):
+    if not isinstance(graph, Int8Writer):
         steps = saved.network.shapes(saved.input_shape, len(saved.classes))
         x = as_onnx.standardised(graph, saved.standardise, pixels)
         return as_onnx.network(graph, steps, saved.weights, x)

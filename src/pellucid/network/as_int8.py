@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pellucid.network import as_onnx, fold
+from pellucid.network.int8_writer import Int8Writer, Range
 from pellucid.network.learning import Conv
 from pellucid.network.onnx_graph import TYPES, GraphWriter, Value
-from pellucid.network.quantised import Quantised, Range
 from pellucid.network.residual import PlacedLayer
 from pellucid.network.standardise import Standardise
 
@@ -46,7 +46,7 @@ def folded(steps: Sequence[PlacedLayer], weights: fold.Weights, standardise: Sta
     return Folded(rest, {**weights, weight: new[0], bias: new[1]}, standardise, zero)
 
 
-def network(writer: Quantised, folded: Folded, pixels: str) -> str:
+def network(writer: Int8Writer, folded: Folded, pixels: str) -> str:
     """Nodes from prepared images, uint8 (n, C, H, W), to the logits, float32 (n, classes). Returns their name."""
     if folded.zero is not None:
         writer.pixels(pixels, folded.zero)
@@ -61,14 +61,14 @@ def model(folded: Folded, ranges: Iterable[Range]) -> bytes:
 
     `ranges`: for each map, in the order of `measuring`. Raises ValueError if there are too few or too many.
     """
-    given = list(ranges)
-    writer = Quantised(ranges=iter(given))
+    every = list(ranges)
+    writer = Int8Writer(ranges=iter(every))
     try:
         logits = network(writer, folded, writer.add("Transpose", ["images"], perm=[0, 3, 1, 2]))
     except StopIteration:
-        raise ValueError(f"{len(given)} ranges are too few") from None
-    if len(writer.maps) != len(given):
-        raise ValueError(f"there are {len(given)} ranges for {len(writer.maps)} maps")
+        raise ValueError(f"{len(every)} ranges are too few") from None
+    if len(writer.maps) != len(every):
+        raise ValueError(f"there are {len(every)} ranges for {len(writer.maps)} maps")
     writer.add("Identity", [logits], "logits")
     return writer.model([_images(folded)], [Value("logits", "float32", ("n", *folded.steps[-1].output))])
 
@@ -79,7 +79,7 @@ def measuring(folded: Folded) -> tuple[bytes, int]:
     The output is float32 (n, 2 * maps): of each map the lowest number in a picture and the highest, in the order in
     which the maps become bytes.
     """
-    wanted = Quantised()
+    wanted = Int8Writer()
     network(wanted, folded, wanted.add("Transpose", ["images"], perm=[0, 3, 1, 2]))
     graph = GraphWriter()
     x = graph.add("Cast", [graph.add("Transpose", ["images"], perm=[0, 3, 1, 2])], to=TYPES["float32"])

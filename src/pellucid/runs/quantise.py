@@ -6,7 +6,7 @@ pictures are never used, so they still say how good the result is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -97,8 +97,9 @@ def ready(saved: Saved | Classifier, labelled: Path | None = None, say: Say | No
     if int8 is None:
         int8 = _made(saved, saved.source.folder, labelled)
         eight.remember(saved, int8)
-        for line in int8.sentences() if say is not None else ():
-            say(line)
+        if say is not None:
+            for line in int8.sentences():
+                say(line)
     return replace(saved, int8=int8)
 
 
@@ -147,7 +148,7 @@ def _pictures(saved: Saved, folder: Path, labelled: Path | None) -> _Pictures:
     return _Pictures([path for path, _ in mixed[:first]], mixed[first:], str(labelled))
 
 
-def _spread(paths: Sequence[str], most: int) -> list[str]:
+def _spread(paths: list[str], most: int) -> list[str]:
     """At most so many of the paths, evenly spread over them."""
     return [paths[row] for row in np.unique(np.linspace(0, len(paths) - 1, most).round().astype(int))]
 

@@ -27,7 +27,7 @@ from pellucid.classifier.predict.predictor import MANY
 from pellucid.classifier.predict.with_onnxruntime import PIXELS
 from pellucid.errors import ArtefactError, ExportError, StorageError
 from pellucid.network import as_int8
-from pellucid.network.quantised import Range
+from pellucid.network.int8_writer import Range
 from pellucid.pictures.decode import expect_many
 from pellucid.runtime import sessions
 from pellucid.runtime.memory import keep_memory

@@ -1,6 +1,6 @@
 """Write a network as a graph of 8-bit numbers.
 
-`Quantised` is a GraphWriter. It adds the nodes that turn numbers into bytes and back (QuantizeLinear and
+`Int8Writer` is a GraphWriter. It adds the nodes that turn numbers into bytes and back (QuantizeLinear and
 DequantizeLinear of ONNX) around the nodes that a runtime can compute with bytes. A runtime merges each group into one
 integer operation: DequantizeLinear, Conv, Relu, QuantizeLinear become one convolution of bytes.
 
@@ -52,7 +52,7 @@ class _Bytes(NamedTuple):
 
 
 @dataclass
-class Quantised(GraphWriter):
+class Int8Writer(GraphWriter):
     """A GraphWriter for bytes.
 
     `ranges`: the Range of each map that becomes bytes, in the order in which they do. `maps`: the names of these maps.
