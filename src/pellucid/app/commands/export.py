@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from pellucid import api
-from pellucid.app import streams
+from pellucid.app import models, streams
 from pellucid.app.exits import Exit
 from pellucid.app.flags import Model, Place, Switch, parse
 from pellucid.app.format import printable
@@ -29,14 +29,14 @@ def export(
     card. The file appears only if its probabilities agree with the model's on real pictures.
 
     Args:
-        model: Model folder.
+        model: Model folder, or hf://OWNER/NAME on the hub.
         out: The file to write, such as model.onnx. An earlier export is replaced.
         format: onnx, for ONNX Runtime and other programs that read ONNX.
         pictures: Pictures to compare on, at most 32. Default: those behind the model's reported accuracy.
         trust: Open a saved Python module, which may run code. Use this only if you trust who made MODEL.
         json: Print as JSON.
     """
-    done = api.export(model, out, format=format, pictures=pictures, trust=trust)
+    done = api.export(models.local(model, trust), out, format=format, pictures=pictures, trust=trust)
     if json:
         streams.write_json(done.as_json(), indent=2)
         return Exit.OK
