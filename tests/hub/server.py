@@ -22,6 +22,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from huggingface_hub import constants
+from tests.hub import xet
 from tests.patience import PATIENCE
 
 REPOSITORY = "timm/mobilenetv2_100.ra_in1k"
@@ -72,6 +73,8 @@ class Hub:
     """The event that it waits for after half of a file."""
     halfway: threading.Event = field(default_factory=threading.Event)
     requests: list[str] = field(default_factory=list)
+    xet: bool = False
+    """Whether it has the newer storage, too."""
     unread: list[str] = field(default_factory=list)
     """What the card's metadata lack, as the hub would say."""
 
@@ -129,6 +132,8 @@ class Answering(BaseHTTPRequestHandler):
             path = unquote(urlsplit(self.path).path)
             if path.startswith("/cdn/"):  # whose address is the permission
                 return self.large(hub.objects[path.rpartition("/")[2]])
+            if path.startswith("/xet/"):
+                return self.newer(path.split("/")[3], body)
             if path.startswith("/lfs/"):
                 return self.take(path.rpartition("/")[2], body)
             if hub.token and self.headers.get("Authorization") != f"Bearer {hub.token}":
@@ -137,7 +142,17 @@ class Answering(BaseHTTPRequestHandler):
         except Refused as refused:
             return self.refuse(refused)
 
+    def newer(self, verb: str, body: bytes) -> None:
+        """The newer storage: chunks in a body; then the list of the files that they make up."""
+        if verb == "xorbs" and "/v1/" in self.path:
+            self.hub.objects |= {hashlib.sha256(chunk).hexdigest(): chunk for chunk in xet.chunks(body)}
+            return self.send({"was_inserted": True})
+        if verb == "shards" and "/v1/" in self.path:
+            return self.send({"result": 1})
+        raise Refused(404)
+
     def route(self, path: str, body: Any) -> None:
+        hub = self.hub
         if path == "/api/repos/create":
             return self.create(body)
         if path == "/api/validate-yaml":
@@ -150,7 +165,9 @@ class Answering(BaseHTTPRequestHandler):
             if verb == "branch":
                 repo.branches[rest] = repo.branches["main"]
                 return self.send({})
-            if verb == "xet-write-token" or verb == "xet-read-token":
+            if verb == "xet-write-token" and hub.xet:
+                return self.send({"casUrl": f"{hub.address}/xet", "accessToken": "xet", "exp": 9_999_999_999})
+            if verb.startswith("xet-"):
                 raise Refused(404)
             commit = self.commit_of(repo, rest)
             does = {"revision": self.info, "preupload": self.preupload, "commit": self.commit}[verb]

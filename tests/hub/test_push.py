@@ -2,6 +2,8 @@
 
 import csv
 import json
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -287,6 +289,14 @@ def test_without_a_token_or_a_connection(hub: Hub, trained: Path, monkeypatch: p
     assert hub.requests == []
 
 
+def test_without_the_client_the_error_says_what_to_install(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    end = "needs huggingface_hub, which is not installed: pip install 'pellucid[hub]'"
+    assert refused(trained) == f"anna/cats is on a hub. Pushing {end}"
+    with pytest.raises(ArtefactError, match=re.escape(f"anna/cats is on a hub. Reading it {end}")):
+        pellucid.load("hf://anna/cats")
+
+
 def test_a_damaged_folder_is_not_pushed(hub: Hub, model: Path) -> None:
     weights = model / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
@@ -309,6 +319,18 @@ def test_a_hub_without_the_newer_storage_says_how_to_send(hub: Hub, trained: Pat
     message = refused(trained)
     assert message.startswith("anna/cats was not pushed: the upload failed (")
     assert message.endswith("HF_HUB_DISABLE_XET=1 sends it the older way.")
+
+
+def test_the_newer_storage_takes_it_too(hub: Hub, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client's default wherever hf_xet is installed, which comes with it."""
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
+    hub.xet = True
+    pellucid.push(trained, "anna/cats")
+    there = hub.repositories["anna/cats"].head()
+    for name in ("model.safetensors", "optimizer.safetensors", "graph.onnx"):
+        assert there[name] == (trained / name).read_bytes()
+    assert [each for each in hub.requests if "objects/batch" in each] == []
+    assert any("/xet/v1/xorbs/" in each for each in hub.requests)
 
 
 def test_what_the_hub_says_about_the_card_is_passed_on(hub: Hub, trained: Path) -> None:

@@ -49,7 +49,7 @@ def _with_metadata(text: str, name: str, config: dict[str, Any], metrics: dict[s
     except (ValueError, TypeError, KeyError, YAMLError) as error:
         problem = " ".join(str(error).split())
         raise ArtefactError(f"The metadata at the start of README.md are damaged: {problem}. Correct them.") from error
-    data = card.data
+    data: Any = card.data
     data.library_name, data.pipeline_tag = "pellucid", "image-classification"
     data.tags = list(dict.fromkeys([*_listed(data.tags), *TAGS]))
     source = FROM_HUB.match(str((config.get("pretrained") or {}).get("source", "")))

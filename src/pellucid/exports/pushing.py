@@ -55,6 +55,7 @@ def push(
         raise ArtefactError(f"{model} is on a hub already. Push a model folder.")
     if message is not None and not message.strip():
         raise ArtefactError("The message is empty; say what this version of the model is.")
+    uploads.prepare(name)
     what = publication(Path(model), name, pictures)
     parcel = Parcel(what.contents, is_ours, store.CONFIG, is_model)
     done = uploads.upload(name, parcel, message or "Push a Pellucid model", branch, public)

@@ -71,21 +71,29 @@ def named(repository: str) -> str:
     return match["name"]
 
 
-def upload(name: str, parcel: Parcel, message: str, branch: str | None = None, public: bool = False) -> Uploaded:
-    """Make the repository `name` hold the parcel, in one commit. It is created, private unless `public`, if missing.
-
-    `branch`: by default the main one; a new one begins there. Shows the progress. Only files that are `ours` are
-    removed. Raises ArtefactError if the repository holds something else, if it is public and `public` is not set, or if
-    the hub refuses. The repository is then as it was; one that did not exist may be there, empty.
-    """
+def prepare(name: str) -> None:
+    """Raise ArtefactError if the client is not installed or the user has no token."""
     try:
-        from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
+        from huggingface_hub import get_token
     except ImportError as error:
         raise ArtefactError(
             f"{name} is on a hub. Pushing needs huggingface_hub, which is not installed: {INSTALL}"
         ) from error
     if get_token() is None:
         raise ArtefactError(f"Pushing needs a token with write access to {name}: {LOGIN}.")
+
+
+def upload(name: str, parcel: Parcel, message: str, branch: str | None = None, public: bool = False) -> Uploaded:
+    """Make the repository `name` hold the parcel, in one commit. It is created, private unless `public`, if missing.
+
+    Call `prepare` first.
+
+    `branch`: by default the main one; a new one begins there. Shows the progress. Only files that are `ours` are
+    removed. Raises ArtefactError if the repository holds something else, if it is public and `public` is not set, or if
+    the hub refuses. The repository is then as it was; one that did not exist may be there, empty.
+    """
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+
     api = HfApi(library_name="pellucid")
     with _refusals(name), _reporting(), warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always")
