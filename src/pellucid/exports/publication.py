@@ -62,8 +62,8 @@ def publication(folder: Path, name: str, pictures: bool = False) -> Publication:
     for each in stated:
         store.check_file(folder, each, config)
     further = [each for each in (GRAPH, *PLOTS) if (folder / each).is_file()]
-    kept = [each for each in stated if pictures or each not in PICTURES]
-    contents: dict[str, bytes | Path] = {each: folder / each for each in (*kept, *further)}
+    chosen = [each for each in stated if pictures or each not in PICTURES]
+    contents: dict[str, bytes | Path] = {each: folder / each for each in (*chosen, *further)}
     metrics = store.read_json(folder / store.METRICS) if store.METRICS in stated else None
     if metrics is not None and not pictures:
         contents[store.METRICS] = store.as_json({**metrics, "mistakes": []})

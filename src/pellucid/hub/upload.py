@@ -106,9 +106,9 @@ def upload(name: str, parcel: Parcel, message: str, branch: str | None = None, p
         done = api.create_commit(
             name, [*additions, *deletions], commit_message=message, revision=branch, parent_commit=info.sha
         )
-    said = tuple(" ".join(str(note.message).split()) for note in notes if note.category is UserWarning)
+    remarks = tuple(" ".join(str(note.message).split()) for note in notes if note.category is UserWarning)
     address = f"{api.endpoint}/{name}"
-    return Uploaded(address, done.oid, not info.private, done.oid != info.sha, removed, said)
+    return Uploaded(address, done.oid, not info.private, done.oid != info.sha, removed, remarks)
 
 
 def _repository(api: HfApi, name: str, branch: str | None, public: bool) -> ModelInfo:
