@@ -126,6 +126,26 @@ def test_what_the_user_wrote_into_the_card_stays(hub: Hub, model: Path) -> None:
     assert text.endswith("\nAsk Anna.\n")
 
 
+def test_metadata_that_somebody_added_on_the_hub_stay(pushed: Hub, model: Path) -> None:
+    repo = pushed.repositories["anna/cats"]
+    text = repo.head()["README.md"].decode()
+    text = text.replace("library_name: pellucid\n", "library_name: pellucid\nlicense: mit\nlanguage: de\n", 1)
+    repo.commits["3" * 40] = {**repo.head(), "README.md": text.replace("tags:\n", "tags:\n- birds\n", 1).encode()}
+    repo.branches["main"] = "3" * 40
+    pellucid.push(model, "anna/cats")
+    assert b"license: mit\nlanguage: de\n" in repo.head()["README.md"]
+    (model / "README.md").write_text("---\nlanguage: en\n---\n# Cats\n")
+    pellucid.push(model, "anna/cats")
+    text = repo.head()["README.md"].decode()
+    data = yaml.safe_load(text.split("---\n")[1])
+    assert (data["license"], data["language"]) == ("mit", "en")
+    assert set(data["tags"]) == {"birds", "pellucid", "convolutional-neural-network"}
+    assert text.endswith("\n# Cats\n")
+    repo.commits["4" * 40] = {**repo.head(), "README.md": b"---\ntags: [\n---\n# Theirs\n"}
+    repo.branches["main"] = "4" * 40
+    assert pellucid.push(model, "anna/cats").changed
+
+
 def test_a_figure_that_may_not_be_quoted_is_no_metadata(hub: Hub, model: Path) -> None:
     config, metrics = (json.loads((model / name).read_text()) for name in ("config.json", "metrics.json"))
     (model / "metrics.json").write_text(json.dumps({**metrics, "quotable": False}))

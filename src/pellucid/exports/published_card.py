@@ -31,6 +31,26 @@ def published(text: str, name: str, config: dict[str, Any], metrics: dict[str, A
     return _with_metadata(_renamed(text, str(config.get("name", "")), name), name, config, metrics)
 
 
+def merged(ours: bytes, theirs: bytes) -> bytes:
+    """Our card with the metadata that somebody has added to the one in the repository, such as a license.
+
+    Figures are ours alone. A card there whose metadata cannot be read adds nothing.
+    """
+    from huggingface_hub import ModelCard
+    from yaml import YAMLError
+
+    try:
+        data = ModelCard(theirs.decode(errors="replace")).data.to_dict()
+    except (ValueError, TypeError, KeyError, YAMLError):
+        return ours
+    card = ModelCard(ours.decode())
+    for key, value in data.items():
+        if key not in ("model-index", "tags") and card.data.get(key) is None:
+            card.data[key] = value
+    card.data["tags"] = list(dict.fromkeys([*_listed(card.data.get("tags")), *_listed(data.get("tags"))]))
+    return str(card).encode()
+
+
 def _renamed(text: str, old: str, name: str) -> str:
     """The card with the commands that name the folder naming the repository."""
     if not old:

@@ -8,7 +8,8 @@ from typing import Any
 
 from pellucid.classifier import store
 from pellucid.errors import ArtefactError
-from pellucid.exports.publication import is_model, is_ours, publication
+from pellucid.exports.publication import CARD, is_model, is_ours, publication
+from pellucid.exports.published_card import merged
 from pellucid.hub import upload as uploads
 from pellucid.hub.reference import is_reference
 from pellucid.hub.upload import Parcel
@@ -57,19 +58,15 @@ def push(
         raise ArtefactError("The message is empty; say what this version of the model is.")
     uploads.prepare(name)
     what = publication(Path(model), name, pictures)
-    parcel = Parcel(what.contents, is_ours, store.CONFIG, is_model)
+    parcel = Parcel(what.contents, is_ours, store.CONFIG, is_model, CARD, merged)
     done = uploads.upload(name, parcel, message or "Push a Pellucid model", branch, public)
-    sizes = {
-        each: content.stat().st_size if isinstance(content, Path) else len(content)
-        for each, content in sorted(what.contents.items())
-    }
     return Pushed(
         name,
         done.address,
         done.commit,
         done.public,
         done.changed,
-        sizes,
+        done.files,
         what.pictures,
         what.others,
         done.removed,

@@ -30,12 +30,15 @@ class Parcel:
     * contents: the bytes or the file, by name in the repository
     * ours: whether a file that the repository has now may be replaced or removed, by its name
     * mark: the file by which a model of ours is recognised, and `is_mark` whether a file is one
+    * card: the file that is the repository's page, and `merged` what becomes of ours and theirs, in this order
     """
 
     contents: Mapping[str, bytes | Path]
     ours: Callable[[str], bool]
     mark: str
     is_mark: Callable[[Path], bool]
+    card: str
+    merged: Callable[[bytes, bytes], bytes]
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class Uploaded:
     * address: of the repository's page
     * commit: 40 digits
     * public: whether anybody can read it
+    * files: the size of each file in bytes
     * changed: False if the repository held all of it already, so that there is no new commit
     * removed: files of an earlier push that no longer belong to it
     * notes: what the hub says about the card
@@ -53,6 +57,7 @@ class Uploaded:
     address: str
     commit: str
     public: bool
+    files: dict[str, int]
     changed: bool
     removed: tuple[str, ...]
     notes: tuple[str, ...]
@@ -101,14 +106,19 @@ def upload(name: str, parcel: Parcel, message: str, branch: str | None = None, p
         there = [each.rfilename for each in info.siblings or ()]
         _check_kind(api, name, info, there, parcel)
         removed = tuple(each for each in there if parcel.ours(each) and each not in parcel.contents)
-        additions = [CommitOperationAdd(each, content) for each, content in parcel.contents.items()]
+        contents = {**parcel.contents, **_card(api, name, info, there, parcel)}
+        additions = [CommitOperationAdd(each, content) for each, content in contents.items()]
         deletions = [CommitOperationDelete(each) for each in removed]
         done = api.create_commit(
             name, [*additions, *deletions], commit_message=message, revision=branch, parent_commit=info.sha
         )
     remarks = tuple(" ".join(str(note.message).split()) for note in notes if note.category is UserWarning)
+    sizes = {
+        each: content.stat().st_size if isinstance(content, Path) else len(content)
+        for each, content in sorted(contents.items())
+    }
     address = f"{api.endpoint}/{name}"
-    return Uploaded(address, done.oid, not info.private, done.oid != info.sha, removed, remarks)
+    return Uploaded(address, done.oid, not info.private, sizes, done.oid != info.sha, removed, remarks)
 
 
 def _repository(api: HfApi, name: str, branch: str | None, public: bool) -> ModelInfo:
@@ -142,6 +152,15 @@ def _check_kind(api: HfApi, name: str, info: ModelInfo, there: list[str], parcel
     elif not any(parcel.ours(each) and each != "README.md" for each in there):
         return
     raise ArtefactError(f"{name} holds a model of another kind, which would be replaced. Push to another name.")
+
+
+def _card(api: HfApi, name: str, info: ModelInfo, there: list[str], parcel: Parcel) -> dict[str, bytes]:
+    """The repository's page, if both sides have one."""
+    ours = parcel.contents.get(parcel.card)
+    if parcel.card not in there or not isinstance(ours, bytes):
+        return {}
+    theirs = Path(api.hf_hub_download(name, parcel.card, revision=info.sha)).read_bytes()
+    return {parcel.card: parcel.merged(ours, theirs)}
 
 
 @contextmanager

@@ -60,7 +60,8 @@ def find(name: str, cache: Path, model: str | None = None) -> Known:
 def _of_hub(reference: Reference) -> Known:
     snapshot = hub.fetch(str(reference).removeprefix("hf://"))
     if described.is_ours(snapshot.config):
-        folder = folder_of(f"hf://{snapshot.source}")  # with what it knows about the pictures that it has seen
+        # with what it knows about the pictures that it has seen; what is missing, the training says
+        folder = folder_of(f"hf://{snapshot.source}", say=lambda _: None)
         known = ours.load(folder)
         source, seen = (text.replace(folder.name, snapshot.source) for text in (known.source, known.seen))
         return replace(known, source=source, seen=seen)
