@@ -217,6 +217,7 @@ def test_every_command_on_a_page_is_one_that_there_is() -> None:
         "article",
         "plan",
         "export",
+        "push",
         "import",
         "cache",
         "demo",

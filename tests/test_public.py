@@ -29,6 +29,7 @@ NAMES = [
     "plan",
     "predict",
     "probe",
+    "push",
     "replay",
     "start",
     "train",

@@ -12,6 +12,7 @@ The map, from the ground up; each part knows only those above it in this list:
     texts           the user's text: its encoding, and names that mean the same
     runtime         this process on this machine: threads, memory, compiled loops, explicit vectors, warnings
     steps           work that yields its progress and returns its result
+    hub             repositories of files on a model hub: read with a cache, and written
     pictures        a folder or table -> upright images -> a store on disk; twins; a split without leaks
     network         a line of text -> layers that know their sizes, cost and torch module; the user's own module
     glassbox        every number of a picture's run: its terms, forward, backward and in the update
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
         plan,
         predict,
         probe,
+        push,
         start,
         train,
     )
@@ -82,6 +84,7 @@ __all__ = [
     "plan",
     "predict",
     "probe",
+    "push",
     "replay",
     "start",
     "train",

@@ -1,4 +1,4 @@
-"""The verbs: start, train, finish, load, predict, evaluate, export, plan, probe, article, cached, clear_cache.
+"""The verbs: start, train, finish, load, predict, evaluate, export, push, plan, probe, article, cached, clear_cache.
 
 The command line calls them, and so can you. Each verb imports what it needs when it is called: a cold command that
 predicts one picture must not wait for the imports of training. `explain`, `offline` and `import_keras` each need only
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pellucid.engine.probe import Probe
     from pellucid.exports.browser_runtime import RuntimeInfo
     from pellucid.exports.exporting import Exported
+    from pellucid.exports.pushing import Pushed
     from pellucid.lessons.lesson import Lesson
     from pellucid.network.plan import Plan
     from pellucid.pictures.store import StoreInfo
@@ -108,13 +109,19 @@ def finish(run: Run | CrossValidation) -> Report:
 def load(model: str | Path, device: str = "cpu", trust: bool = False) -> Classifier:
     """Load a classifier from its folder. Raises ArtefactError that says what is wrong.
 
+    `model` may also name a repository on a hub, here and wherever a model is taken: "hf://OWNER/NAME", with @ and a
+    branch, a tag or a commit unless the newest is meant. It is downloaded to the hub's cache. Without a connection the
+    cache answers, and a warning says so.
+
     `trust`: also load a folder that holds a user's module as a program. PyTorch may then run code from that folder, so
     you must trust whoever made it.
     """
     from pellucid.classifier import store
+    from pellucid.classifier.locate import folder_of
     from pellucid.runs.learning import with_learning
 
-    return with_learning(store.load(Path(model), device, trust), Path(model))
+    folder = folder_of(model, trust)
+    return with_learning(store.load(folder, device, trust), folder)
 
 
 def predict(
@@ -139,6 +146,7 @@ def predict(
     Raises ArtefactError, RecipeError if `batch` is below 1 or the precision unknown, and ExportError if int8 lowers the
     accuracy (with several labels the macro F1) by more than half a point.
     """
+    from pellucid.classifier.locate import folder_of
     from pellucid.classifier.predict.expand import expand
     from pellucid.classifier.predict.load import predictor
     from pellucid.classifier.predict.pictures import is_one
@@ -149,7 +157,7 @@ def predict(
 
         int8 = quantise.for_predictions(precision)
     several = [pictures] if is_one(pictures) else pictures
-    return predictor(model, several, trust, int8).stream(expand(several), batch)
+    return predictor(folder_of(model, trust, predicting=True), several, trust, int8).stream(expand(several), batch)
 
 
 def evaluate(
@@ -171,11 +179,13 @@ def evaluate(
     Raises ArtefactError if the model cannot be read, and CatalogError if there is nothing to evaluate or the model does
     not know a class.
     """
+    from pellucid.classifier.locate import folder_of
     from pellucid.pictures.tabular import Columns
     from pellucid.runs.evaluate import evaluating
     from pellucid.steps import result_of
 
-    return result_of(evaluating(model, directory, Columns(path_column, label_column, split_column), trust))
+    columns = Columns(path_column, label_column, split_column)
+    return result_of(evaluating(folder_of(model, trust), directory, columns, trust))
 
 
 def export(
@@ -208,12 +218,14 @@ def export(
     cannot be
     written.
     """
+    from pellucid.classifier.locate import folder_of
     from pellucid.classifier.predict.expand import expand
     from pellucid.classifier.predict.pictures import is_one
     from pellucid.errors import ArtefactError
     from pellucid.exports import exporting
     from pellucid.runs import made_from, quantise
 
+    model = folder_of(model, trust)
     if pictures is None:
         try:
             several = iter([str(path) for path, _ in made_from.remembered(model)][: exporting.CHECKED])
@@ -223,7 +235,32 @@ def export(
         several = expand([pictures] if is_one(pictures) else pictures)
     labelled = Path(pictures) if isinstance(pictures, str | Path) else None
     int8 = quantise.for_export(precision, labelled)
-    return exporting.export(Path(model), Path(out), format, several, pictures is not None, trust, int8)
+    return exporting.export(model, Path(out), format, several, pictures is not None, trust, int8)
+
+
+def push(
+    model: str | Path,
+    repository: str,
+    *,
+    public: bool = False,
+    branch: str | None = None,
+    message: str | None = None,
+    pictures: bool = False,
+) -> Pushed:
+    """Upload a model folder to a repository on a hub. `pellucid.load("hf://OWNER/NAME")` then opens it anywhere.
+
+    `repository`: OWNER/NAME. It is created if it does not exist: private, unless `public`. `branch`: by default the
+    main one. `message`: of the commit. The token is the one that `hf auth login` stored, or HF_TOKEN.
+
+    What is uploaded predicts exactly like the folder. Files that show your pictures or name them stay here, unless
+    `pictures`: thumbnails, the replay, the list of mistakes and the lists of files. Paths of this machine are removed.
+
+    Raises ArtefactError if the folder is damaged, if the hub refuses, or if the repository is public and `public` is
+    not set. The repository is then as it was; one that did not exist may be there, empty.
+    """
+    from pellucid.exports import pushing
+
+    return pushing.push(model, repository, public, branch, message, pictures)
 
 
 def plan(network: str, input: str | tuple[int, ...] | None = None, classes: int = 2, batch: int = 32) -> Plan:

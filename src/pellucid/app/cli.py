@@ -24,6 +24,7 @@ COMMANDS = {  # -> its file in commands/
     "article": "article",
     "plan": "plan",
     "export": "export",
+    "push": "push",
     "import": "import_keras",
     "cache": "cache",
     "demo": "demo",
@@ -47,6 +48,7 @@ An image classifier you can see through.
   pellucid article                        how a convolutional network works, in numbers small enough to follow
   pellucid plan NETWORK                   sizes, parameters, operations and memory, before any training
   pellucid export MODEL model.onnx        for other programs (.onnx, .xml, .pt2) or a browser (.html)
+  pellucid push MODEL OWNER/NAME          upload a model to a hub, where hf://OWNER/NAME opens it
   pellucid import model.keras OUT         turn a Keras model into a model folder
   pellucid cache                          show or clear what is stored for the next training
   pellucid demo                           all of it on handwritten digits, in about a minute

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 
-from pellucid.app import progress
+from pellucid.app import models, progress
 from pellucid.app.format import printable
 from pellucid.errors import PellucidError, RecipeError, StorageError
+from pellucid.hub.reference import is_reference, parse
 
 LARGEST_PORT = 65_535
 LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -60,7 +61,8 @@ def run(settings: Settings) -> int:
     )
     with listening(settings.host, settings.port) as listener:
         with progress.waiting("opening the models"):
-            loaded = [load(name, folder, limits, settings.trust) for name, folder in folders.items()]
+            places = {name: models.local(path, settings.trust) for name, path in folders.items()}
+            loaded = [load(name, folder, limits, settings.trust) for name, folder in places.items()]
         metrics = Metrics(list(folders), settings.workers)
         threads = max(1, cores() // settings.workers)
         host, port = settings.host, listener.getsockname()[1]
@@ -80,8 +82,9 @@ def named(models: tuple[str, ...]) -> dict[str, Path]:
     folders: dict[str, Path] = {}
     for model in models:
         name, equals, path = model.partition("=")
+        hosted = is_reference(model)
         if not equals or Path(model).exists():
-            name, path = Path(model).resolve().name, model
+            name, path = parse(model).name.split("/")[1] if hosted else Path(model).resolve().name, model
         if not path or not name or "/" in name or not name.isprintable():
             raise RecipeError(f"{model!r} names no model. Write NAME=FOLDER; NAME is printable text without a slash.")
         if name in folders:

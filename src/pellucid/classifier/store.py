@@ -148,12 +148,19 @@ def _program(folder: Path, config: dict[str, Any], trust: bool) -> Program:
     except (KeyError, TypeError, AttributeError) as error:
         raise ArtefactError(f"{folder / CONFIG} is damaged: its program is {config['program']!r}.") from error
     if not trust:
-        raise ArtefactError(
-            f"{folder} holds a network that somebody wrote in Python, {name}, as a program ({PROGRAM}). Opening it may "
-            "run code from this folder. If you trust its maker, add --trust, or trust=True in Python."
-        )
+        raise ArtefactError(untrusted(f"{folder}", config))
     check_file(folder, PROGRAM, config)
     return Program(name, (folder / PROGRAM).read_bytes(), plain, shared)
+
+
+def untrusted(where: str, config: dict[str, Any]) -> str:
+    """Why the program of a model is not opened. `where`: the folder or the repository."""
+    program = config["program"]
+    name = program.get("name") if isinstance(program, dict) else None
+    return (
+        f"{where} holds a network that somebody wrote in Python, {name}, as a program ({PROGRAM}). Opening it may run "
+        "code from there. If you trust its maker, add --trust, or trust=True in Python."
+    )
 
 
 def _opened(folder: Path, program: Program, *about: Any) -> Classifier:
@@ -212,6 +219,11 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def is_model(config: object) -> bool:
+    """Whether the contents of a config.json are those of a model folder; other programs have such files too."""
+    return isinstance(config, dict) and "format" in config and isinstance(config.get("files"), dict)
+
+
 def check_file(folder: Path, name: str, config: dict[str, Any]) -> None:
     """Check a file against the size and hash in config.json. Raises ArtefactError."""
     path = folder / name
@@ -250,8 +262,12 @@ def write_json(path: Path, content: Any) -> None:
 
     What fits on one line stays on one, and numbers always do: otherwise a matrix would be mostly spaces and line ends.
     """
-    text = _lines(content, "") + "\n"
-    files.write(path, text.encode("utf-8", "backslashreplace"))
+    files.write(path, as_json(content))
+
+
+def as_json(content: Any) -> bytes:
+    """What `write_json` writes."""
+    return (_lines(content, "") + "\n").encode("utf-8", "backslashreplace")
 
 
 def _lines(content: Any, margin: str) -> str:

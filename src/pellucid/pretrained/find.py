@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from pellucid import files
+from pellucid.classifier.locate import folder_of
 from pellucid.errors import ArtefactError, did_you_mean
+from pellucid.hub.reference import REPOSITORY, Reference, is_reference, parse
 from pellucid.network import published, zoo
 from pellucid.pretrained import checkpoint, described, hub, layouts, lite0, ours
 from pellucid.pretrained.known import Known
@@ -24,7 +27,8 @@ def find(name: str, cache: Path, model: str | None = None) -> Known:
     """The weights that `name` stands for.
 
     * `efficientnet_lite0` or `imagenet`: those in the package
-    * `timm/resnet18.a1_in1k`, with `@` and a revision unless it is the newest: a repository on the hub
+    * `timm/resnet18.a1_in1k`, with `@` and a revision unless it is the newest, and perhaps `hf://` before it: a
+      repository on the hub, of timm or with a Pellucid model
     * a model folder of ours, or a folder that holds the two files of such a repository, config.json and
       model.safetensors
     * a file of safetensors; config.json beside it names their network, else `model` does
@@ -34,15 +38,16 @@ def find(name: str, cache: Path, model: str | None = None) -> Known:
     """
     written = name.strip()
     path = Path(written).expanduser()
+    if is_reference(written):
+        return _of_hub(parse(written))
     if written in NAMES:
         return lite0.load(cache)
     if written and path.is_dir():
         return _of_folder(path)
     if path.is_file() or path.suffix == SUFFIX:
         return _of_file(path, model)
-    if hub.REPOSITORY.fullmatch(written) and path.suffix not in PICKLES and not written.startswith("."):
-        snapshot = hub.fetch(written)
-        return checkpoint.load(snapshot.weights, snapshot.config, snapshot.source)
+    if REPOSITORY.fullmatch(written) and path.suffix not in PICKLES and not written.startswith("."):
+        return _of_hub(parse(written))
     if written in zoo.NAMES:
         raise ArtefactError(
             f"{written} comes without weights. Of the networks by name, {lite0.NAME} has them; others are on a hub, "
@@ -50,6 +55,17 @@ def find(name: str, cache: Path, model: str | None = None) -> Known:
         )
     hint = did_you_mean(written.lower(), NAMES)
     raise ArtefactError(f"There are no known weights {written!r}.{hint} Write {FORMS}.")
+
+
+def _of_hub(reference: Reference) -> Known:
+    snapshot = hub.fetch(str(reference).removeprefix("hf://"))
+    if described.is_ours(snapshot.config):
+        # with what it knows about the pictures that it has seen; what is missing, the training says
+        folder = folder_of(f"hf://{snapshot.source}", say=lambda _: None)
+        known = ours.load(folder)
+        source, seen = (text.replace(folder.name, snapshot.source) for text in (known.source, known.seen))
+        return replace(known, source=source, seen=seen)
+    return checkpoint.load(snapshot.weights, snapshot.config, snapshot.source)
 
 
 def _of_folder(folder: Path) -> Known:

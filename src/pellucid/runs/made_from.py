@@ -203,6 +203,8 @@ def _split(model: Path, what: str, instead: str) -> tuple[Path, list[dict[str, s
     config = artefact.read_config(model)
     if "imported" in config:
         raise ArtefactError(f"{model} was imported, and the pictures that it was made from are not known; {instead}.")
+    if artefact.SPLIT not in config.get("files", {}):
+        raise ArtefactError(f"{model} does not list the pictures that it was made from; {instead}.")
     artefact.check_file(model, artefact.SPLIT, config)
     try:
         root = Path(config["data"]["root"])

@@ -31,7 +31,7 @@ class Recipe:
     takes an argument. A named network trains from scratch unless pretrained is set."""
     pretrained: str | None = None
     """Start from known weights: imagenet, a timm repository on the Hugging Face hub (timm/resnet18.a1_in1k), a folder
-    or file of such weights, or a Pellucid model folder. A new head is fitted first."""
+    or file of such weights, or a Pellucid model, as a folder or as hf://OWNER/NAME. A new head is fitted first."""
     from_scratch: bool = False
     """Train from random weights, whatever the pictures."""
     size: int | None = None

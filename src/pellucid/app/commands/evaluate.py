@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pellucid.app import progress, streams, tables
+from pellucid.app import models, progress, streams, tables
 from pellucid.app.exits import Exit
 from pellucid.app.flags import Column, Folder, Model, Switch, parse
 from pellucid.pictures.tabular import Columns
@@ -22,7 +22,7 @@ def evaluate(
     """Measure how good a model is.
 
     Args:
-        model: Model folder.
+        model: Model folder, or hf://OWNER/NAME on the hub.
         directory: A labelled folder or table. Default: the model's own test pictures.
         path_column: The table's column of paths. Default: as in training, else path or file_name.
         label_column: The table's column of labels. Default: as in training, else label.
@@ -30,8 +30,9 @@ def evaluate(
         json: Print everything as JSON.
         trust: Open a saved Python module, which may run code. Use this only if you trust who made MODEL.
     """
+    folder = models.local(model, trust)
     columns = Columns(path_column, label_column, split_column)
-    evaluation = progress.evaluated(evaluating(model, directory, columns, trust), "evaluating")
+    evaluation = progress.evaluated(evaluating(folder, directory, columns, trust), "evaluating")
     streams.write_json(evaluation.as_json(), indent=2) if json else tables.evaluation(evaluation)
     return Exit.UNUSABLE if evaluation.unusable else Exit.OK
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar
 from tyro.conf import Positional, UseAppendAction, arg
 
 from pellucid import api, files
-from pellucid.app import bars, explain_text, outputs, progress, streams
+from pellucid.app import bars, explain_text, models, outputs, progress, streams
 from pellucid.app.exits import Exit
 from pellucid.app.flags import Model, Place, Switch, parse
 from pellucid.app.format import printable
@@ -23,6 +23,7 @@ from pellucid.errors import PictureError, RecipeError
 from pellucid.glassbox.page.offline import paging
 from pellucid.glassbox.trace.trace import Trace
 from pellucid.glassbox.why.attribution import Method, overlay
+from pellucid.hub.reference import name_of
 from pellucid.pictures.png import encode as png
 from pellucid.steps import result_of
 
@@ -50,7 +51,7 @@ def explain(
     Without options: the classes, and every layer with its shape, range and strongest unit.
 
     Args:
-        model: Model folder.
+        model: Model folder, or hf://OWNER/NAME on the hub.
         pictures: One picture file or more. Unreadable pictures are reported; the rest continue (exit status 3).
         label: The class that the loss is measured against. Default: the predicted one. Repeat it for several labels.
         unit: The number to work out: LAYER[channel, row, column], counted from 0, such as "conv1[3, 10, 12]".
@@ -69,7 +70,7 @@ def explain(
         print("pellucid explain: PICTURE is missing. See `pellucid explain --help`.", file=sys.stderr)
         return Exit.USAGE
     request = Request(label, unit, backward, update, why_not, method, layer, out, html, json)
-    return _explain(model, pictures, request, trust)
+    return _explain(models.local(model, trust), pictures, request, trust)
 
 
 def run(args: list[str]) -> int:
@@ -124,7 +125,7 @@ def _explain(model: Path, pictures: tuple[Path, ...], request: Request, trust: b
         traces = bars.counted(traces, lambda: len(pictures), "pictures", rows)
     usable = (trace for trace in traces if trace is not None)
     if request.html is not None and (first := next(usable, None)) is not None:
-        steps = paging(chain([first], usable), model.resolve().name)
+        steps = paging(chain([first], usable), name_of(model))
         files.create(request.html, _timed(steps, "writing the page", several))
     for _ in usable:  # run those that no page has read
         pass

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from pellucid import api
-from pellucid.app import streams
+from pellucid.app import models, streams
 from pellucid.app.exits import Exit
 from pellucid.app.flags import Model, Place, Switch, parse
 from pellucid.app.format import printable
@@ -30,7 +30,7 @@ def export(
     only if its probabilities agree with the model's on real pictures.
 
     Args:
-        model: Model folder.
+        model: Model folder, or hf://OWNER/NAME on the hub.
         out: The file to write, such as model.onnx or model.html. An earlier export is replaced.
         format: onnx (.onnx, read by many programs), openvino (.xml and .bin), torch (.pt2) or html (.html, a page that
             classifies in a browser). Default: by OUT's ending.
@@ -42,7 +42,7 @@ def export(
         trust: Open a saved Python module, which may run code. Use this only if you trust who made MODEL.
         json: Print as JSON.
     """
-    done = api.export(model, out, format=format, pictures=pictures, trust=trust, precision=precision)
+    done = api.export(models.local(model, trust), out, format=format, pictures=pictures, trust=trust, precision=precision)
     if json:
         streams.write_json(done.as_json(), indent=2)
         return Exit.OK

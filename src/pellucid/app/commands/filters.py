@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from tyro.conf import Positional, UseAppendAction, arg
 
 from pellucid import api, files
-from pellucid.app import answers, outputs, progress, streams
+from pellucid.app import answers, models, outputs, progress, streams
 from pellucid.app.exits import Exit
 from pellucid.app.flags import Model, Place, Switch, parse
 from pellucid.app.format import many, printable
 from pellucid.classifier.classifier import Classifier
 from pellucid.errors import ArtefactError
 from pellucid.glassbox.why.sheet import sheet
+from pellucid.hub.reference import name_of
 from pellucid.pictures.png import encode as png
 from pellucid.runs.made_from import trained_on
 
@@ -42,7 +43,7 @@ def filters(
     Writes one picture per convolution, and filters.json.
 
     Args:
-        model: Model folder.
+        model: Model folder, or hf://OWNER/NAME on the hub.
         pictures: Files, folders, globs. Default: the training pictures.
         out: A new folder. Default: the name of MODEL with -filters, in the current folder.
         count: Patches per filter.
@@ -51,9 +52,10 @@ def filters(
         trust: Open a saved Python module, which may run code. Use this only if you trust who made MODEL.
     """
     answers.check(count=count)
-    place = out if out is not None else Path(f"{model.resolve().name}-filters")
+    folder = models.local(model, trust)
+    place = out if out is not None else Path(f"{name_of(folder)}-filters")
     with outputs.new_folder(place):
-        return _write(api.load(model, trust=trust), model, pictures, place, count, layer, json)
+        return _write(api.load(folder, trust=trust), folder, pictures, place, count, layer, json)
 
 
 def run(args: list[str]) -> int:

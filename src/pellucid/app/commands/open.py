@@ -7,6 +7,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from pellucid.app import models
 from pellucid.app.flags import Model, Switch, parse
 from pellucid.app.page import server
 
@@ -24,13 +25,13 @@ def open_page(
     Only this machine can reach the page. Ctrl-C ends it.
 
     Args:
-        model: Model folder.
+        model: Model folder, or hf://OWNER/NAME on the hub.
         picture: A picture file. Default: the first of the model's test pictures.
         port: The server's port; 0 for any free port.
         no_browser: Print the address and start no browser.
         trust: Open a saved Python module, which may run code. Use this only if you trust who made MODEL.
     """
-    return server.run(model, picture, port, not no_browser, trust)
+    return server.run(models.local(model, trust), picture, port, not no_browser, trust)
 
 
 def run(args: list[str]) -> int:

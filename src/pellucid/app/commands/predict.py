@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pellucid.app import answers
+from pellucid.app import answers, models
 from pellucid.app.exits import Exit
 
 TOP, FORMAT, BATCH, PRECISION = 3, "table", 32, "float32"  # defaults of the flags
@@ -29,6 +29,7 @@ def _run(
     precision: str = PRECISION,
 ) -> int:
     answers.check(top=top, batch=batch)
+    model = models.local(model, trust, predicting=True)
     with answers.sink(out) as stream:
         if features is None:
             unusable = answers.write(model, pictures, top, format, batch, stream, trust, precision)
@@ -60,7 +61,7 @@ def _parsed(args: list[str]) -> int:
         """Classify pictures. An unusable picture gets a row with the reason, and the exit status is 3.
 
         Args:
-            model: Model folder, or an ONNX file that `pellucid export` wrote.
+            model: Model folder, hf://OWNER/NAME, or an ONNX file that `pellucid export` wrote.
             pictures: Files, folders, globs, tables with a column path, or - for a picture or paths on standard input.
             top: Classes to name per picture.
             format: table for people, csv or jsonl for scripts.

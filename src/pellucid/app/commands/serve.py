@@ -34,7 +34,8 @@ def serve(
     checked. Needs pip install 'pellucid[serve]'.
 
     Args:
-        models: Model folders, each served under its folder's name. NAME=FOLDER serves it under NAME.
+        models: Model folders, or hf://OWNER/NAME on the hub, each served under its own name. NAME=FOLDER serves it
+            under NAME.
         host: Address to listen at. Any but this machine's own requires a token.
         port: 0 takes any free port.
         token: Clients must send Authorization: Bearer TEXT. Other users can see TEXT in the list of processes: prefer

@@ -20,6 +20,7 @@ from pellucid.classifier.classifier import Classifier
 from pellucid.classifier.predict.pictures import Prepared, Source
 from pellucid.errors import TraceError
 from pellucid.glassbox.page.document import Document
+from pellucid.hub.reference import name_of
 from pellucid.runs.made_from import remembers
 from pellucid.whatif import Change, Setting
 
@@ -165,7 +166,7 @@ class Glass:
         self, run: int, classifier: Classifier, picture: Source, called: str, label: str | Sequence[str] | None
     ) -> Shown:
         trace = replace(classifier.explain(picture, label), source=called)
-        document = Document(trace, self.model.resolve().name)
+        document = Document(trace, name_of(self.model))
         return Shown(run, picture, called, document, {"offers": self._offers}, classifier)
 
     def _with_changes(self, shown: Shown) -> Shown:

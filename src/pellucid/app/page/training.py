@@ -16,6 +16,7 @@ from pellucid.errors import ArtefactError
 from pellucid.files import finite
 from pellucid.glassbox.page import replies
 from pellucid.glassbox.page.replies import Query, Refused, Reply
+from pellucid.hub.reference import name_of
 from pellucid.training import replay as replays
 
 HISTORY = "history.csv"
@@ -38,7 +39,7 @@ def overview(model: Path, epochs: Sequence[Row] | None = None, live: Mapping[str
     """
     folder = model / replays.FOLDER
     content = {
-        "name": model.resolve().name,
+        "name": name_of(model),
         "epochs": _epochs(model) if epochs is None else [_finite(row) for row in epochs],
         "live": live,
         "replay": _replay(folder) if (folder / replays.INDEX).is_file() else None,

@@ -98,9 +98,10 @@ class Graph:
         return None
 
     def _remember(self, compared: Compared) -> None:
-        """Store beside the weights, or in the user's cache if that folder cannot be written, or not at all."""
+        """Store beside the weights, or in the user's cache if that folder cannot be written or holds links, or not."""
         content = self.content + described({KEY: json.dumps(asdict(compared))})
-        for path in self._paths():
+        linked = any((self.source.folder / place.file).is_symlink() for place in self.source.places.values())
+        for path in self._paths()[linked:]:  # links lead into a cache, such as a hub's, whose folders are not ours
             with suppress(StorageError, OSError):
                 if path.parent != self.source.folder:
                     path.parent.mkdir(parents=True, exist_ok=True)
