@@ -22,7 +22,7 @@ from pellucid.serving.entrance import Access
 from pellucid.serving.limits import Limits
 from pellucid.serving.metrics import Metrics
 from pellucid.serving.page import Pages
-from pellucid.serving.running import Server, Service, listening, server
+from pellucid.serving.running import Server, Service, listening, place_of, reserved, server
 from pellucid.serving.served import load
 
 SMALL = Limits(body=200_000, pixels=250_000, pictures=8, queue=64)
@@ -45,6 +45,8 @@ class Running:
 
     port: int
     server: Server
+    rpc: str | None = None
+    """Where gRPC answers."""
 
     @property
     def address(self) -> str:
@@ -73,17 +75,21 @@ def running(
     token: str | None = None,
     around: Callable[[Logits], Logits] = lambda logits: logits,
     pages: Pages | None = None,
+    rpc: bool = False,
 ) -> Iterator[Running]:
     """`around`: what computes instead of the network, with the network's own function in hand."""
     loaded = [load(name, folder, limits) for name, folder in models.items()]
+    started = threading.Event()
     loaded = [replace(each, logits=around(each.logits)) for each in loaded]
-    answering = server(Service(loaded, limits, Access(token), Metrics(list(models)), 2, pages))
-    with listening("127.0.0.1", 0) as listener:
+    with listening("127.0.0.1", 0) as listener, reserved("127.0.0.1", 0) as other:
+        place = place_of(other) if rpc else None
+        answering = server(Service(loaded, limits, Access(token), Metrics(list(models)), 2, pages, place), started.set)
         port = listener.getsockname()[1]
         thread = threading.Thread(target=lambda: asyncio.run(answering.serve([listener])))
         thread.start()
         try:
-            yield Running(port, answering)
+            assert started.wait(PATIENCE)
+            yield Running(port, answering, place)
         finally:
             answering.should_exit = True
             thread.join(PATIENCE)
@@ -92,8 +98,8 @@ def running(
 
 @pytest.fixture(scope="session")
 def served(trained: Path) -> Iterator[Running]:
-    """One model, called small."""
-    with running({"small": trained}) as found:
+    """One model, called small, over HTTP and gRPC."""
+    with running({"small": trained}, rpc=True) as found:
         yield found
 
 

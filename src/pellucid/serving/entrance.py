@@ -40,14 +40,18 @@ class Access:
         if self.token is None:
             self._check_local(headers)
         elif path not in HEALTH:
-            kind, _, stated = headers.get("authorization", "").partition(" ")
-            right = hmac.compare_digest(stated.strip().encode("latin-1"), self.token.encode())
-            if kind.lower() != "bearer" or not right:
-                raise Refusal(
-                    HTTPStatus.UNAUTHORIZED,
-                    "This server needs its token: send the header Authorization: Bearer TOKEN.",
-                    {"WWW-Authenticate": "Bearer", **CLOSE},
-                )
+            self.check_token(headers.get("authorization", ""))
+
+    def check_token(self, authorization: str) -> None:
+        """`authorization`: the header, Bearer TOKEN. Raises Refusal: 401."""
+        kind, _, stated = authorization.partition(" ")
+        right = hmac.compare_digest(stated.strip().encode("latin-1", "replace"), (self.token or "").encode())
+        if self.token is not None and (kind.lower() != "bearer" or not right):
+            raise Refusal(
+                HTTPStatus.UNAUTHORIZED,
+                "This server needs its token: send the header Authorization: Bearer TOKEN.",
+                {"WWW-Authenticate": "Bearer", **CLOSE},
+            )
 
     def _check_local(self, headers: Headers) -> None:
         host = headers.get("host", "")
