@@ -19,6 +19,7 @@ import pellucid
 from pellucid.classifier.classifier import Classifier
 from pellucid.classifier.predict.backend import Logits
 from pellucid.pictures.decode import decode
+from pellucid.serving import bodies
 from pellucid.serving.limits import Limits
 from pellucid.serving.messages import MESSAGES, SERVICE
 
@@ -161,6 +162,18 @@ def test_a_wrong_request_is_told_in_one_sentence(served: Running, message: Any, 
     error = refusal(served, "ModelInfer", message)
     assert error.code() == Code.INVALID_ARGUMENT
     assert says in error.details()
+
+
+def test_very_many_typed_values_are_refused_before_they_are_read(
+    served: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "VALUES", 11)
+    for datatype, contents in (("UINT8", "uint_contents"), ("FP32", "fp32_contents")):
+        error = refusal(
+            served, "ModelInfer", infer(datatype=datatype, shape=[1, 2, 2, 3], contents={contents: [0] * 12})
+        )
+        assert error.code() == Code.INVALID_ARGUMENT
+        assert "12 values. More than 11 go into raw_input_contents" in error.details()
 
 
 def test_a_message_over_the_limit_and_an_unknown_method_are_refused(served: Running) -> None:

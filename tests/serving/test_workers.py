@@ -1,5 +1,6 @@
 """The whole command, with several processes: what they share, what ends, what is replaced."""
 
+import gc
 import http.client
 import json
 import os
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from tests.forked import Command, run
@@ -23,6 +25,7 @@ from pellucid.app.commands.serve import run as serve_command
 from pellucid.app.exits import Exit
 from pellucid.app.serving import named
 from pellucid.errors import PellucidError, RecipeError
+from pellucid.serving import workers
 from pellucid.serving.served import version_of
 
 Png = Callable[[int], bytes]
@@ -173,3 +176,23 @@ def test_the_picture_of_a_wrong_request_is_not_in_the_log(trained: Path, png: Pn
         said = command.stderr.read()
     assert '"status": 400' in said
     assert secret[:50] not in said
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_collections_leave_what_was_loaded_alone(processes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full collection would write to each loaded object, which copies the memory that the processes share."""
+    frozen = []
+
+    class Crew:
+        def __init__(self, *_: object) -> None: ...
+
+        def lead(self, *_: object) -> int:
+            return frozen.append(gc.get_freeze_count()) or 0
+
+    monkeypatch.setattr(workers, "answer", Crew().lead)
+    monkeypatch.setattr(workers, "_Crew", Crew)
+    try:
+        workers.run(*[cast(Any, None)] * 2, processes, lambda: None)
+    finally:
+        gc.unfreeze()
+    assert frozen[0] > 10_000

@@ -9,6 +9,7 @@ import time
 import traceback
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import count
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -91,6 +92,7 @@ class Entrance:
 
     def __init__(self, inside: ASGIApp, access: Access, metrics: Metrics) -> None:
         self._inside, self._access, self._metrics = inside, access, metrics
+        self._process, self._numbers = secrets.token_hex(4), count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -98,7 +100,7 @@ class Entrance:
             return
         begin, headers = time.monotonic(), Headers(scope=scope)
         stated = headers.get("x-request-id", "")
-        number = stated if NAME.fullmatch(stated) else secrets.token_hex(8)
+        number = stated if NAME.fullmatch(stated) else f"{self._process}{next(self._numbers):08x}"
         status, length = 0, 0
 
         async def counted(message: Message) -> None:

@@ -207,6 +207,10 @@ def _tensor(described: Any, raw: bytes | None) -> Tensor:
     if datatype == "BYTES":
         return tensors.of_elements(name, shape, list(contents.bytes_contents))
     values = contents.uint_contents if datatype == "UINT8" else contents.fp32_contents
+    if len(values) > bodies.VALUES:
+        raise wrong(
+            f"The input {name!r} has {len(values):,} values. More than {bodies.VALUES:,} go into raw_input_contents."
+        )
     numbers = np.uint32 if datatype == "UINT8" else np.float32
     return tensors.of_numbers(name, datatype, shape, np.fromiter(values, numbers, len(values)))
 

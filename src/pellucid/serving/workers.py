@@ -6,6 +6,7 @@ they are there once. Python's own memory and what each computes are each process
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -28,6 +29,8 @@ def run(service: Service, listener: socket.socket, workers: int, announce: Calla
     `announce` is called when signals are heard; a second Ctrl-C ends all processes at once. A process that ends by
     itself is replaced. Raises RecipeError where the system cannot fork.
     """
+    gc.collect()
+    gc.freeze()  # a collection looks at what is new: it neither copies the memory that is shared nor holds up requests
     if workers == 1:
         answer(service, listener, announce)
         return 0
