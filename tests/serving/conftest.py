@@ -5,11 +5,13 @@ import base64
 import http.client
 import io
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from PIL import Image
 from tests.patience import PATIENCE
 
 from pellucid.classifier.predict.backend import Logits
+from pellucid.serving import logs
 from pellucid.serving.entrance import Access
 from pellucid.serving.limits import Limits
 from pellucid.serving.metrics import Metrics
@@ -25,6 +28,8 @@ from pellucid.serving.page import Pages
 from pellucid.serving.running import Server, Service, listening, place_of, reserved, server
 from pellucid.serving.served import load
 
+OPEN = threading.Event()
+"""Whether a test runs, whose output pytest keeps."""
 SMALL = Limits(body=200_000, pixels=250_000, pictures=8, queue=64)
 
 
@@ -94,6 +99,28 @@ def running(
             answering.should_exit = True
             thread.join(PATIENCE)
             assert not thread.is_alive(), "the server has not ended"
+
+
+@pytest.fixture(autouse=True)
+def _quiet_between_tests() -> Iterator[None]:
+    """A line that comes after its test has ended would stand between pytest's dots."""
+    OPEN.set()
+    yield
+    OPEN.clear()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _log_to_open_tests() -> Iterator[None]:
+    class Stream:
+        def write(self, text: str) -> None:
+            if OPEN.is_set():
+                sys.stderr.write(text)
+
+        def flush(self) -> None: ...
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logs, "sys", SimpleNamespace(stderr=Stream()))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -99,6 +99,7 @@ class Entrance:
             await self._inside(scope, receive, send)
             return
         begin, headers = time.monotonic(), Headers(scope=scope)
+        head = scope["method"] == "HEAD"  # GET's answer, of which the HTTP server leaves the body away
         stated = headers.get("x-request-id", "")
         number = stated if NAME.fullmatch(stated) else f"{self._process}{next(self._numbers):08x}"
         status, length = 0, 0
@@ -110,12 +111,12 @@ class Entrance:
                 MutableHeaders(scope=message)["X-Request-Id"] = number
                 MutableHeaders(scope=message)["X-Content-Type-Options"] = "nosniff"
             else:
-                length += len(message.get("body", b""))
+                length += 0 if head else len(message.get("body", b""))
             await send(message)
 
         try:
             self._access.check(scope["path"], headers)
-            await self._inside(scope, receive, counted)
+            await self._inside({**scope, "method": "GET"} if head else scope, receive, counted)
         except Refusal as refusal:
             await refused(str(refusal), refusal.status, refusal.headers)(scope, receive, counted)
         except Exception as error:  # a fault of ours
