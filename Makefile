@@ -1,5 +1,5 @@
 # Two commands do all the set-up on a machine that has only Python 3.11 or newer and make.
-.PHONY: demo test tests bench soak lint style types browser triton clean
+.PHONY: demo test tests bench soak lint style types browser triton kserve clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +10,7 @@ demo: $(VENV)/runs  ## train on 1,797 handwritten digits, report, classify, open
 
 DEMO ?= $(shell n=1; d=pellucid-demo; while [ -e "$$d" ]; do n=$$((n+1)); d=pellucid-demo-$$n; done; echo $$d)
 
-test: $(VENV)/installed style browser triton  ## everything: style, types, tests
+test: $(VENV)/installed style browser triton kserve  ## everything: style, types, tests
 	@$(MAKE) --no-print-directory --jobs 2 tests types
 
 # The types are checked beside the tests, whose two processes often wait; one after the other takes longer.
@@ -41,6 +41,13 @@ triton: $(VENV)/installed
 	@$(BIN)/python -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("triton") is None)' \
 	|| $(PIP) --retries 1 --no-deps --requirement requirements.gpu.lock \
 	|| echo "NOT TESTED: the kernels of a GPU; Triton could not be installed"
+
+# KServe's client is tested from a folder of its own, which no other program sees
+kserve: $(VENV)/installed
+	@cmp -s requirements.kserve.lock $(VENV)/kserve/installed || { rm -rf $(VENV)/kserve \
+	&& $(PIP) --retries 1 --no-deps --no-compile --target $(VENV)/kserve --requirement requirements.kserve.lock \
+	&& cp requirements.kserve.lock $(VENV)/kserve/installed; } \
+	|| echo "NOT TESTED: KServe's client; it could not be installed"
 
 lint: style types
 

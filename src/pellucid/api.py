@@ -202,7 +202,9 @@ def export(
     `format`: by default that of `out`'s ending. "onnx" (.onnx) is for ONNX Runtime and other programs that read ONNX.
     The input is a picture's pixels, uint8 (H, W, 3), RGB and upright; the outputs are probabilities and logits, float32
     (classes,). The file contains the weights, the resizing, the standardising and the temperature. Its metadata holds
-    the class names and the model card. "html"
+    the class names and the model card.
+
+    "openvino" (.xml, with a .bin file beside it) is for OpenVINO, "torch" (.pt2) for torch.export.load. "html" (.html)
     is a page that classifies pictures in a browser, without a connection. The first such export fetches ONNX Runtime
     for browsers (33 MB) from npm's registry into the user's cache.
 

@@ -5,11 +5,13 @@ import base64
 import http.client
 import io
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,13 +20,16 @@ from PIL import Image
 from tests.patience import PATIENCE
 
 from pellucid.classifier.predict.backend import Logits
+from pellucid.serving import logs
 from pellucid.serving.entrance import Access
 from pellucid.serving.limits import Limits
 from pellucid.serving.metrics import Metrics
 from pellucid.serving.page import Pages
-from pellucid.serving.running import Server, Service, listening, server
+from pellucid.serving.running import Server, Service, listening, place_of, reserved, server
 from pellucid.serving.served import load
 
+OPEN = threading.Event()
+"""Whether a test runs, whose output pytest keeps."""
 SMALL = Limits(body=200_000, pixels=250_000, pictures=8, queue=64)
 
 
@@ -45,6 +50,8 @@ class Running:
 
     port: int
     server: Server
+    rpc: str | None = None
+    """Where gRPC answers."""
 
     @property
     def address(self) -> str:
@@ -73,27 +80,53 @@ def running(
     token: str | None = None,
     around: Callable[[Logits], Logits] = lambda logits: logits,
     pages: Pages | None = None,
+    rpc: bool = False,
 ) -> Iterator[Running]:
     """`around`: what computes instead of the network, with the network's own function in hand."""
     loaded = [load(name, folder, limits) for name, folder in models.items()]
+    started = threading.Event()
     loaded = [replace(each, logits=around(each.logits)) for each in loaded]
-    answering = server(Service(loaded, limits, Access(token), Metrics(list(models)), 2, pages))
-    with listening("127.0.0.1", 0) as listener:
+    with listening("127.0.0.1", 0) as listener, reserved("127.0.0.1", 0) as other:
+        place = place_of(other) if rpc else None
+        answering = server(Service(loaded, limits, Access(token), Metrics(list(models)), 2, pages, place), started.set)
         port = listener.getsockname()[1]
         thread = threading.Thread(target=lambda: asyncio.run(answering.serve([listener])))
         thread.start()
         try:
-            yield Running(port, answering)
+            assert started.wait(PATIENCE)
+            yield Running(port, answering, place)
         finally:
             answering.should_exit = True
             thread.join(PATIENCE)
             assert not thread.is_alive(), "the server has not ended"
 
 
+@pytest.fixture(autouse=True)
+def _quiet_between_tests() -> Iterator[None]:
+    """A line that comes after its test has ended would stand between pytest's dots."""
+    OPEN.set()
+    yield
+    OPEN.clear()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _log_to_open_tests() -> Iterator[None]:
+    class Stream:
+        def write(self, text: str) -> None:
+            if OPEN.is_set():
+                sys.stderr.write(text)
+
+        def flush(self) -> None: ...
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logs, "sys", SimpleNamespace(stderr=Stream()))
+        yield
+
+
 @pytest.fixture(scope="session")
 def served(trained: Path) -> Iterator[Running]:
-    """One model, called small."""
-    with running({"small": trained}) as found:
+    """One model, called small, over HTTP and gRPC."""
+    with running({"small": trained}, rpc=True) as found:
         yield found
 
 

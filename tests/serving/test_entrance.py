@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from starlette.datastructures import Headers
 from tests.serving.conftest import Running, running
+from tests.serving.test_reload import wait_until
 
 from pellucid.classifier.predict.backend import Logits
 from pellucid.serving.entrance import Access
@@ -69,7 +70,14 @@ def test_the_log_has_a_line_a_request_and_nothing_of_the_picture(
     headers = {"X-Request-Id": "mine-1", "Content-Type": "image/secret"}
     answer = served.ask("POST", "/v1/predict?model=small&secret=1", png(0), headers)
     assert answer.headers["x-request-id"] == "mine-1"
-    (text,) = [line for line in capsys.readouterr().err.splitlines() if "mine-1" in line]
+    said: list[str] = []
+
+    def logged() -> bool:
+        said.append(capsys.readouterr().err)
+        return "mine-1" in "".join(said)
+
+    wait_until(logged)  # the answer is there before its line
+    (text,) = [line for line in "".join(said).splitlines() if "mine-1" in line]
     line = json.loads(text)
     assert (line["event"], line["status"], line["path"]) == ("request", 200, "/v1/predict")
     assert int(line["bytes_in"]) == len(png(0))
@@ -116,3 +124,16 @@ def test_a_fault_of_ours_is_a_sentence_outside_and_a_trace_in_the_log(
         assert b"Traceback" not in answer.content
         assert served.ask("GET", "/v2").status == 200
     assert "secret inner thing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/docs", "/metrics", "/v1/models", "/v2", "/v2/health/ready", "/v2/models/small", "/none"]
+)
+def test_head_answers_as_get_without_the_body(served: Running, path: str) -> None:
+    head, get = served.ask("HEAD", path), served.ask("GET", path)
+    assert head.status == get.status
+    assert head.content == b""
+    for name in ("content-type", "content-length"):
+        if path != "/metrics":  # the first request counts in the second's text
+            assert head.headers[name] == get.headers[name]
+    assert served.ask("HEAD", "/v1/predict").status == 405

@@ -159,3 +159,13 @@ def test_the_page_shows_itself_in_a_browser(paged: Running, browser: Browser, tm
         shown = page.get_by_role("img", name="The picture your picture")
         expect(shown.first).to_be_visible(timeout=1000 * PATIENCE)
     assert said == []
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_the_list_of_addresses_fits_a_phone(served: Running, browser: Browser, width: int) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 844})
+    page.goto(f"{served.address}/docs")
+    expect(page.locator("h3").first).to_be_visible()
+    assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+    assert "`" not in page.locator("body").inner_text()
+    page.close()

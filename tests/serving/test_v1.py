@@ -103,14 +103,15 @@ def test_what_is_wrong_is_said_in_one_sentence(served: Running, path: str, body:
 
 
 @pytest.mark.parametrize("path", ["/v1/predict", "/", "/v2/models/small/infer"])
-def test_json_of_very_many_lists_is_refused_before_it_takes_memory(
-    served: Running, path: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("many", [b"[]," * 1000, b"0," * 1000, b"[" * 1000])
+def test_json_of_very_many_values_is_refused_before_it_is_read(
+    served: Running, path: str, many: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bodies, "CONTAINERS", 1000)
-    content = b'{"inputs":[' + b"[]," * 1000 + b"0]}"
-    answer = served.ask("POST", path, content, {"Content-Type": "application/json"})
+    monkeypatch.setattr(bodies, "VALUES", 1000)
+    answer = served.ask("POST", path, b'{"inputs":[' + many, {"Content-Type": "application/json"})
     assert answer.status == 413
-    assert "1,000 lists and objects" in answer.json["error"]
+    assert "1,000 values" in answer.json["error"]
+    assert "binary extension" in answer.json["error"]
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,20 @@
 """The whole command, with several processes: what they share, what ends, what is replaced."""
 
+import gc
 import http.client
 import json
 import os
 import re
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
+import grpc
 import pytest
 from tests.forked import Command, run
 from tests.patience import PATIENCE
@@ -23,9 +27,14 @@ from pellucid.app.commands.serve import run as serve_command
 from pellucid.app.exits import Exit
 from pellucid.app.serving import named
 from pellucid.errors import PellucidError, RecipeError
+from pellucid.serving import workers
+from pellucid.serving.messages import MESSAGES, SERVICE
 from pellucid.serving.served import version_of
 
 Png = Callable[[int], bytes]
+
+
+FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="NOT TESTED: workers; this system cannot fork")
 
 
 @contextmanager
@@ -53,6 +62,14 @@ def ask(port: int, method: str, path: str, body: bytes | None = None) -> tuple[i
         connection.close()
 
 
+def alive(address: str) -> bool:
+    with grpc.insecure_channel(address) as channel:
+        ask = channel.unary_unary(
+            f"/{SERVICE}/ServerLive", response_deserializer=MESSAGES["ServerLiveResponse"].FromString
+        )
+        return ask(b"", wait_for_ready=True, timeout=PATIENCE).live
+
+
 def version(port: int, png: Png) -> str:
     return json.loads(ask(port, "POST", "/v1/predict", png(0))[1])["version"]
 
@@ -72,7 +89,12 @@ def children(process: int) -> set[int]:
     not Path("/proc/self/task").exists(), reason="NOT TESTED: the workers; there is no /proc to count them"
 )
 def test_several_processes_answer_share_counters_reload_and_are_replaced(model: Path, png: Png) -> None:
-    with serving(model, "--workers", 2) as (command, port):
+    with serving(model, "--workers", 2, "--grpc-port", 0) as (command, port):
+        address = re.fullmatch(r"gRPC at (127\.0\.0\.1:\d+)\n", command.stdout.readline())
+        assert address
+        assert command.stdout.readline().startswith("There is no page at / with several workers")
+        for _ in range(8):  # each on a connection of its own, which either process may take
+            assert alive(address[1])
         wait_until(lambda: len(children(command.pid)) == 2)
         before = version_of(model)
         for _ in range(20):
@@ -96,7 +118,7 @@ def test_several_processes_answer_share_counters_reload_and_are_replaced(model: 
     assert command.returncode == Exit.OK
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="NOT TESTED: workers; this system cannot fork")
+@FORKS
 def test_workers_do_not_outlive_the_one_that_leads_them(trained: Path, png: Png) -> None:
     with serving(trained, "--workers", 2) as (command, port):
         assert ask(port, "POST", "/v1/predict", png(0))[0] == 200
@@ -118,6 +140,27 @@ def test_ctrl_c_is_an_ordinary_end(trained: Path, png: Png) -> None:
         assert ask(port, "POST", "/v1/predict", png(0))[0] == 200
         command.send_signal(signal.SIGINT)
         assert command.wait() == Exit.OK
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=FORKS)])
+def test_it_ends_as_usual_right_after_it_has_said_where_it_listens(trained: Path, workers: int) -> None:
+    with serving(trained, "--workers", workers) as (command, _):
+        pass
+    assert command.returncode == Exit.OK
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=FORKS)])
+def test_a_second_ctrl_c_does_not_wait_for_the_requests_in_work(trained: Path, workers: int) -> None:
+    half_a_request = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nx"
+    with (
+        serving(trained, "--workers", workers) as (command, port),
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection,
+    ):
+        connection.sendall(half_a_request)
+        command.send_signal(signal.SIGINT)
+        assert '"event": "ending"' in command.stderr.readline()
+        command.send_signal(signal.SIGINT)
+        assert command.wait() == Exit.STOPPED
 
 
 @pytest.mark.parametrize(
@@ -173,3 +216,23 @@ def test_the_picture_of_a_wrong_request_is_not_in_the_log(trained: Path, png: Pn
         said = command.stderr.read()
     assert '"status": 400' in said
     assert secret[:50] not in said
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_collections_leave_what_was_loaded_alone(processes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full collection would write to each loaded object, which copies the memory that the processes share."""
+    frozen = []
+
+    class Crew:
+        def __init__(self, *_: object) -> None: ...
+
+        def lead(self, *_: object) -> int:
+            return frozen.append(gc.get_freeze_count()) or 0
+
+    monkeypatch.setattr(workers, "answer", Crew().lead)
+    monkeypatch.setattr(workers, "_Crew", Crew)
+    try:
+        workers.run(*[cast(Any, None)] * 2, processes, lambda: None)
+    finally:
+        gc.unfreeze()
+    assert frozen[0] > 10_000

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib.util import find_spec
 from math import isfinite
 from pathlib import Path
 
@@ -22,6 +24,7 @@ class Settings:
     models: tuple[str, ...]
     host: str
     port: int
+    grpc_port: int | None
     token: str | None
     token_file: Path | None
     workers: int
@@ -43,13 +46,15 @@ def run(settings: Settings) -> int:
         from pellucid.serving.entrance import Access
         from pellucid.serving.limits import Limits
         from pellucid.serving.metrics import Metrics
-        from pellucid.serving.running import Service, listening
+        from pellucid.serving.running import Service, listening, place_of, reserved
         from pellucid.serving.served import load
     except ImportError as error:
         package = (error.name or str(error)).split(".")[0]
         raise PellucidError(
             f"Serving needs the package {package}. Install it: pip install 'pellucid[serve]'"
         ) from error
+    if settings.grpc_port is not None and find_spec("grpc") is None:
+        raise PellucidError("--grpc-port needs the package grpcio. Install it: pip install 'pellucid[grpc]'")
     from pellucid.runtime.threads import cores
 
     limits = Limits(
@@ -59,7 +64,11 @@ def run(settings: Settings) -> int:
         queue=settings.queue,
         seconds=settings.timeout,
     )
-    with listening(settings.host, settings.port) as listener:
+    with ExitStack() as sockets:
+        listener = sockets.enter_context(listening(settings.host, settings.port))
+        rpc = None
+        if settings.grpc_port is not None:
+            rpc = place_of(sockets.enter_context(reserved(settings.host, settings.grpc_port)))
         with progress.waiting("opening the models"):
             places = {name: models.local(path, settings.trust) for name, path in folders.items()}
             loaded = [load(name, folder, limits, settings.trust) for name, folder in places.items()]
@@ -67,14 +76,18 @@ def run(settings: Settings) -> int:
         threads = max(1, cores() // settings.workers)
         host, port = settings.host, listener.getsockname()[1]
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        print(f"{printable(', '.join(folders))} served at {address} (Ctrl-C ends it). {address}/docs", flush=True)
         pages = None
         if settings.page and settings.workers == 1:  # a reader's run is in one process, and any may be asked
             from pellucid.app.page.readers import Readers
 
             pages = Readers()
-        service = Service(loaded, limits, Access(token), metrics, threads, pages)
-        return workers.run(service, listener, settings.workers)
+        lines = [f"{printable(', '.join(folders))} served at {address} (Ctrl-C ends it). {address}/docs"]
+        if rpc is not None:
+            lines.append(f"gRPC at {rpc}")
+        if settings.page and pages is None:
+            lines.append("There is no page at / with several workers: what a reader opens is in one of them.")
+        service = Service(loaded, limits, Access(token), metrics, threads, pages, rpc)
+        return workers.run(service, listener, settings.workers, lambda: print(*lines, sep="\n", flush=True))
 
 
 def named(models: tuple[str, ...]) -> dict[str, Path]:
@@ -113,8 +126,9 @@ def _check(settings: Settings, token: str | None) -> None:
             f"--host {settings.host} allows requests from other machines, which requires a token: "
             "--token-file FILE, with a long random text in FILE."
         )
-    if not 0 <= settings.port <= LARGEST_PORT:
-        raise RecipeError(f"--port is {settings.port}; it must be from 0 (any free port) to {LARGEST_PORT}.")
+    for flag, port in (("--port", settings.port), ("--grpc-port", settings.grpc_port)):
+        if port is not None and not 0 <= port <= LARGEST_PORT:
+            raise RecipeError(f"{flag} is {port}; it must be from 0 (any free port) to {LARGEST_PORT}.")
     for flag, value in (
         ("--max-mb", settings.max_mb),
         ("--max-megapixels", settings.max_megapixels),

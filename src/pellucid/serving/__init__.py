@@ -11,6 +11,7 @@ handler         turns pictures into predictions, within the limits; all dialects
 bodies, forms   a request's body, within the limits: its JSON, its base64, its files
 wire            answers as JSON
 v1, open_inference, tensors, hugging_face      the dialects
+rpc, messages   Open Inference over gRPC
 openapi, index  what OpenAPI says of bodies; the page at /docs
 entrance        checks access, logs and counts each request
 metrics         counters that all workers share, for Prometheus

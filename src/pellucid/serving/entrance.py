@@ -9,6 +9,7 @@ import time
 import traceback
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import count
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -40,14 +41,18 @@ class Access:
         if self.token is None:
             self._check_local(headers)
         elif path not in HEALTH:
-            kind, _, stated = headers.get("authorization", "").partition(" ")
-            right = hmac.compare_digest(stated.strip().encode("latin-1"), self.token.encode())
-            if kind.lower() != "bearer" or not right:
-                raise Refusal(
-                    HTTPStatus.UNAUTHORIZED,
-                    "This server needs its token: send the header Authorization: Bearer TOKEN.",
-                    {"WWW-Authenticate": "Bearer", **CLOSE},
-                )
+            self.check_token(headers.get("authorization", ""))
+
+    def check_token(self, authorization: str) -> None:
+        """`authorization`: the header, Bearer TOKEN. Raises Refusal: 401."""
+        kind, _, stated = authorization.partition(" ")
+        right = hmac.compare_digest(stated.strip().encode("latin-1", "replace"), (self.token or "").encode())
+        if self.token is not None and (kind.lower() != "bearer" or not right):
+            raise Refusal(
+                HTTPStatus.UNAUTHORIZED,
+                "This server needs its token: send the header Authorization: Bearer TOKEN.",
+                {"WWW-Authenticate": "Bearer", **CLOSE},
+            )
 
     def _check_local(self, headers: Headers) -> None:
         host = headers.get("host", "")
@@ -87,14 +92,16 @@ class Entrance:
 
     def __init__(self, inside: ASGIApp, access: Access, metrics: Metrics) -> None:
         self._inside, self._access, self._metrics = inside, access, metrics
+        self._process, self._numbers = secrets.token_hex(4), count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._inside(scope, receive, send)
             return
         begin, headers = time.monotonic(), Headers(scope=scope)
+        head = scope["method"] == "HEAD"  # GET's answer, of which the HTTP server leaves the body away
         stated = headers.get("x-request-id", "")
-        number = stated if NAME.fullmatch(stated) else secrets.token_hex(8)
+        number = stated if NAME.fullmatch(stated) else f"{self._process}{next(self._numbers):08x}"
         status, length = 0, 0
 
         async def counted(message: Message) -> None:
@@ -104,12 +111,12 @@ class Entrance:
                 MutableHeaders(scope=message)["X-Request-Id"] = number
                 MutableHeaders(scope=message)["X-Content-Type-Options"] = "nosniff"
             else:
-                length += len(message.get("body", b""))
+                length += 0 if head else len(message.get("body", b""))
             await send(message)
 
         try:
             self._access.check(scope["path"], headers)
-            await self._inside(scope, receive, counted)
+            await self._inside({**scope, "method": "GET"} if head else scope, receive, counted)
         except Refusal as refusal:
             await refused(str(refusal), refusal.status, refusal.headers)(scope, receive, counted)
         except Exception as error:  # a fault of ours

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from html import escape
 from typing import Any
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;"
-    "color:#222;background:#fff}"
+    "color:#222;background:#fff;overflow-wrap:anywhere}"
     "h2{margin-top:2.5rem}h3{margin:1.5rem 0 .2rem;font:600 1rem ui-monospace,monospace}p,ul{margin:.2rem 0}"
-    "code{font:.9em ui-monospace,monospace}h3,code{overflow-wrap:anywhere}"
+    "code{font:.9em ui-monospace,monospace}"
     "@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}a{color:#8bf}}"
 )
 
@@ -35,13 +36,18 @@ def page(described: Mapping[str, Any]) -> str:
 
 def _operation(path: str, method: str, operation: Mapping[str, Any]) -> str:
     words = [operation.get("summary", ""), operation.get("description", "")]
-    lines = [f"<p>{escape(text)}</p>" for text in words if text]
+    lines = [f"<p>{_marked(text)}</p>" for text in words if text]
     if bodies := operation.get("requestBody", {}).get("content", {}):
         lines.append(f"<p>Body: {', '.join(f'<code>{escape(kind)}</code>' for kind in bodies)}</p>")
     parameters = [_parameter(each) for each in operation.get("parameters", ())]
     if parameters:
         lines.append(f"<ul>{''.join(parameters)}</ul>")
     return f"<section><h3>{method.upper()} {escape(path)}</h3>{''.join(lines)}</section>"
+
+
+def _marked(text: str) -> str:
+    """HTML of a text with `code`."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _parameter(parameter: Mapping[str, Any]) -> str:

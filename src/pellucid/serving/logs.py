@@ -27,7 +27,7 @@ class Lines(logging.Handler):
 
 
 def take_over() -> None:
-    """uvicorn's own log goes through here; asyncio's too, which reports callbacks that failed."""
-    for name in ("uvicorn", "uvicorn.error", "asyncio"):
+    """uvicorn's and gRPC's own logs go through here; asyncio's too, which reports callbacks that failed."""
+    for name in ("uvicorn", "uvicorn.error", "asyncio", "grpc"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [Lines(logging.WARNING)], False

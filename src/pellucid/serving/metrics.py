@@ -18,7 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-DIALECTS = ("predict", "open_inference", "hugging_face", "explain", "other")
+DIALECTS = ("predict", "open_inference", "open_inference_grpc", "hugging_face", "explain", "other")
 CODES = ("200", "400", "401", "403", "404", "405", "408", "409", "411", "413", "415", "422", "429", "500", "503", "504")
 REST = "other"  # of a code
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)

@@ -66,13 +66,8 @@ def router(handler: Handler) -> APIRouter:
         with models.using(name, version) as served:
             async with bodies.body(request, handler.limits, handler.gate) as content:
                 inference, pictures = await bodies.aside(content, partial(_read, request, content))
-                outputs = _outputs(inference)
-                predictions = await handler.predict(served, pictures)
-                for number, prediction in enumerate(predictions):
-                    if prediction.error is not None:
-                        raise wrong(f"Picture {number} cannot be used: {prediction.error}.")
-                made = [(_output(served, predictions, output), _binary(inference, output)) for output in outputs]
-                return _answer(served, inference, made)
+                made = await inferred(handler, served, inference, pictures)
+                return _answer(served, inference, [(tensor, _binary(inference, output)) for tensor, output in made])
 
     @routes.post("/v2/models/{name}/explain", summary="Follow a picture", openapi_extra=openapi.INFER)
     @routes.post(
@@ -94,6 +89,21 @@ def router(handler: Handler) -> APIRouter:
     return routes
 
 
+async def inferred(
+    handler: Handler, served: Served, inference: dict[str, Any], pictures: Sequence[Picture]
+) -> list[tuple[Tensor, dict[str, Any]]]:
+    """The outputs that a request names, in order, each with how the request names it; all where it names none.
+
+    `inference`: the request as in JSON, of which `outputs` and their parameters count. Raises Refusal.
+    """
+    outputs = _outputs(inference)
+    predictions = await handler.predict(served, pictures)
+    for number, prediction in enumerate(predictions):
+        if prediction.error is not None:
+            raise wrong(f"Picture {number} cannot be used: {prediction.error}.")
+    return [(_output(served, predictions, output), output) for output in outputs]
+
+
 def metadata(served: Served) -> dict[str, Any]:
     """A model as the protocol describes it. -1 is any number of pictures."""
     classes = len(served.predictor.classes)
@@ -105,6 +115,13 @@ def metadata(served: Served) -> dict[str, Any]:
         "inputs": [{"name": INPUT, "datatype": "BYTES", "shape": [-1]}],
         "outputs": [{"name": name, "datatype": kind, "shape": shape} for name, (kind, shape) in shapes.items()],
     }
+
+
+def pictures_of(inputs: Sequence[Tensor]) -> list[Picture]:
+    """The pictures of a request, which has one input tensor. Raises Refusal."""
+    if len(inputs) != 1:
+        raise wrong(f"There are {len(inputs)} inputs; a model takes one, with all pictures.")
+    return images(inputs[0])
 
 
 def images(tensor: Tensor) -> list[Picture]:
@@ -141,10 +158,7 @@ def _whole(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _read(request: Request, content: bytes) -> tuple[dict[str, Any], list[Picture]]:
     text, binary = tensors.split(content, request.headers.get(HEADER))
     inference = bodies.parsed(text)
-    inputs = tensors.read(inference.get("inputs"), binary)
-    if len(inputs) != 1:
-        raise wrong(f"There are {len(inputs)} inputs; a model takes one, with all pictures.")
-    return inference, images(inputs[0])
+    return inference, pictures_of(tensors.read(inference.get("inputs"), binary))
 
 
 def _outputs(inference: dict[str, Any]) -> list[dict[str, Any]]:

@@ -122,6 +122,7 @@ class _Lingering:
     def __init__(self, transport: asyncio.Transport, protocol: Patient) -> None:
         self._transport, self._protocol = transport, protocol
         self._closing = False
+        self._parts: list[bytes] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -129,7 +130,19 @@ class _Lingering:
     def is_closing(self) -> bool:
         return self._closing or self._transport.is_closing()
 
+    def write(self, data: bytes) -> None:
+        """Together with all that is written before the event loop goes on: a head and its body leave at once."""
+        if not self._parts:
+            self._protocol.loop.call_soon(self._flush)
+        self._parts.append(data)
+
+    def _flush(self) -> None:
+        parts, self._parts = self._parts, []
+        if parts and not self._closing:
+            self._transport.write(b"".join(parts))
+
     def close(self) -> None:
+        self._flush()
         if self._closing or not self._protocol.half_read() or not self._transport.can_write_eof():
             self._transport.close()
             return

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
+import sys
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import uvicorn
 
@@ -22,7 +25,12 @@ from pellucid.serving.page import Pages
 from pellucid.serving.protocol import patient
 from pellucid.serving.served import Loaded
 
+if TYPE_CHECKING:
+    from pellucid.serving.rpc import Rpc
+
 BACKLOG = 2048  # connections that the operating system holds until they are taken
+INTERRUPTED = 130  # exit status after a second Ctrl-C
+TURN = 0.0005  # seconds that a thread computes in Python while the event loop waits; Python's own are ten times as many
 IDLE = 75  # seconds that an idle connection stays open: longer than proxies keep theirs
 
 
@@ -37,6 +45,8 @@ class Service:
     threads: int
     pages: Pages | None = None
     """What answers the page; None without it."""
+    grpc: str | None = None
+    """Host and port of gRPC; None without it."""
 
 
 class Listener(socket.socket):
@@ -68,18 +78,46 @@ def listening(host: str, port: int) -> socket.socket:
     return listener
 
 
-def answer(service: Service, listener: socket.socket) -> None:
-    """Answer until SIGTERM or Ctrl-C; SIGHUP reloads the models. Requests in work are answered before it returns."""
+def reserved(host: str, port: int) -> socket.socket:
+    """A socket that keeps an address for processes that will listen there, all at once; port 0 is any that is free.
+
+    Raises StorageError where another program has the address.
+    """
+    with listening(host, port) as probe:  # the next socket would share the address with another program
+        family, address = probe.family, probe.getsockname()
+    holding = socket.socket(family, socket.SOCK_STREAM)
+    holding.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    holding.bind(address)
+    return holding
+
+
+def place_of(listener: socket.socket) -> str:
+    """Host and port as in an address."""
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def answer(service: Service, listener: socket.socket, announce: Callable[[], None] = lambda: None) -> None:
+    """Answer until SIGTERM or Ctrl-C; SIGHUP reloads the models. Requests in work are answered before it returns.
+
+    A second Ctrl-C ends the process at once. `announce` is called when signals are heard and requests are answered.
+    """
     logs.take_over()
-    asyncio.run(server(service).serve([listener]))
+    sys.setswitchinterval(TURN)
+    asyncio.run(server(service, announce).serve([listener]))
 
 
-def server(service: Service) -> Server:
+def server(service: Service, announce: Callable[[], None] = lambda: None) -> Server:
     """What answers once `serve` is awaited."""
     application = Application(
         service.loaded, service.limits, service.access, service.metrics, service.threads, service.pages
     )
-    patience = max(service.limits.seconds, service.limits.explaining_seconds)
+    patience = int(max(service.limits.seconds, service.limits.explaining_seconds)) + 1
+    rpc = None
+    if service.grpc is not None:
+        from pellucid.serving.rpc import Rpc
+
+        rpc = Rpc(application.handler, service.access, service.grpc)
     config = uvicorn.Config(
         application.asgi,
         backlog=1,  # how many are taken at once; see Listener
@@ -90,10 +128,10 @@ def server(service: Service) -> Server:
         lifespan="on",
         server_header=False,
         timeout_keep_alive=IDLE,
-        timeout_graceful_shutdown=int(patience) + 1,
+        timeout_graceful_shutdown=patience,
         proxy_headers=False,
     )
-    return Server(config, application)
+    return Server(config, application, rpc, announce)
 
 
 class Server(uvicorn.Server):
@@ -102,15 +140,32 @@ class Server(uvicorn.Server):
     On another thread than the first it hears no signals, and `should_exit` ends it.
     """
 
-    def __init__(self, config: uvicorn.Config, application: Application) -> None:
+    def __init__(
+        self, config: uvicorn.Config, application: Application, rpc: Rpc | None, announce: Callable[[], None]
+    ) -> None:
         super().__init__(config)
-        self.application = application
+        self.application, self._rpc, self._announce = application, rpc, announce
+        self._interrupted = False
         self._tasks: set[asyncio.Task[None]] = set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._rpc is not None and self.started:
+            await self._rpc.start()
+        self._announce()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """The requests of both are answered before the application ends its threads."""
+        if self._rpc is not None:
+            for each in self.servers:  # HTTP must not take more while gRPC's requests are answered
+                each.close()
+            await self._rpc.end(self.config.timeout_graceful_shutdown or 0)
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         loop, first = asyncio.get_running_loop(), threading.current_thread() is threading.main_thread()
-        handlers = {"SIGINT": self._end, "SIGTERM": self._end, "SIGHUP": self._reload}
+        handlers = {"SIGINT": self._interrupt, "SIGTERM": self._end, "SIGHUP": self._reload}
         present = {getattr(signal, name): what for name, what in handlers.items() if first and hasattr(signal, name)}
         for number, what in present.items():
             loop.add_signal_handler(number, what)
@@ -123,6 +178,13 @@ class Server(uvicorn.Server):
     def _end(self) -> None:
         logs.line("ending")
         self.should_exit = True
+
+    def _interrupt(self) -> None:
+        if self._interrupted:  # not an exception: it would wait for threads that still compute
+            logs.line("ended at once", "warning")
+            os._exit(INTERRUPTED)
+        self._interrupted = True
+        self._end()
 
     def _reload(self) -> None:
         task = asyncio.get_running_loop().create_task(self.application.handler.models.reload_all())

@@ -56,9 +56,7 @@ def read(inputs: Any, binary: memoryview) -> list[Tensor]:
     for each in inputs:
         if not isinstance(each, dict) or not isinstance(each.get("name"), str):
             raise wrong("An input is not an object with a name, a shape and a datatype.")
-        name, datatype, shape = each["name"][:80], each.get("datatype"), _shape(each.get("shape"), each["name"][:80])
-        if datatype not in (*NUMBERS, "BYTES"):
-            raise wrong(f"The input {name!r} has the datatype {short(datatype)}; it must be BYTES, UINT8 or FP32.")
+        name, datatype, shape = stated(each["name"], each.get("datatype"), each.get("shape"))
         parameters = each.get("parameters") or {}
         size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
         if size is None:
@@ -69,11 +67,19 @@ def read(inputs: Any, binary: memoryview) -> list[Tensor]:
                 f"The input {name!r} states a binary_data_size of {short(size)}, and {len(binary) - place} bytes "
                 "are left."
             )
-        tensors.append(_of_bytes(name, datatype, shape, binary[place : place + size]))
+        tensors.append(of_bytes(name, datatype, shape, binary[place : place + size]))
         place += size
     if place != len(binary):
         raise wrong(f"{len(binary) - place} bytes of binary data belong to no input.")
     return tensors
+
+
+def stated(name: str, datatype: Any, shape: Any) -> tuple[str, str, tuple[int, ...]]:
+    """What a request says of an input, checked; a long name is cut for sentences. Raises Refusal."""
+    name = name[:80]
+    if datatype not in (*NUMBERS, "BYTES"):
+        raise wrong(f"The input {name!r} has the datatype {short(datatype)}; it must be BYTES, UINT8 or FP32.")
+    return name, datatype, _shape(shape, name)
 
 
 def as_json(tensor: Tensor) -> dict[str, Any]:
@@ -87,12 +93,16 @@ def as_binary(tensor: Tensor) -> tuple[dict[str, Any], bytes]:
     """A tensor of an answer for the binary extension: what the JSON says of it, and its bytes."""
     values = tensor.values
     if isinstance(values, list):
-        parts = [each.encode("utf-8", "surrogateescape") if isinstance(each, str) else each for each in values]
-        data = b"".join(LENGTH.pack(len(part)) + part for part in parts)
+        data = b"".join(LENGTH.pack(len(part)) + part for part in elements(values))
     else:
         data = np.ascontiguousarray(values, NUMBERS[tensor.datatype]).tobytes()
     stated = {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.shape)}
     return {**stated, "parameters": {"binary_data_size": len(data)}}, data
+
+
+def elements(values: list[bytes] | list[str]) -> list[bytes]:
+    """The elements of a tensor of BYTES, text in UTF-8; a byte of a name that is no UTF-8 stays itself."""
+    return [each.encode("utf-8", "surrogateescape") if isinstance(each, str) else each for each in values]
 
 
 def _of_json(name: str, datatype: str, shape: tuple[int, ...], data: Any) -> Tensor:
@@ -102,14 +112,24 @@ def _of_json(name: str, datatype: str, shape: tuple[int, ...], data: Any) -> Ten
         texts = _flat(data)
         if not all(isinstance(each, str) for each in texts):
             raise wrong(f"The input {name!r} is BYTES, and its data holds something else than strings.")
-        _fits(name, shape, len(texts))
-        return Tensor(name, datatype, shape, texts)
+        return of_elements(name, shape, texts)
     try:
         values = np.asarray(data)
     except ValueError as error:  # rows of unequal lengths
         raise wrong(f"The data of the input {name!r} is not a tensor of numbers.") from error
     if values.dtype.kind not in "iuf":  # NumPy would read text and null as numbers
         raise wrong(f"The data of the input {name!r} is not a tensor of numbers.")
+    return of_numbers(name, datatype, shape, values)
+
+
+def of_elements(name: str, shape: tuple[int, ...], values: list[bytes] | list[str]) -> Tensor:
+    """A tensor of BYTES. Raises Refusal where its shape takes another number of elements."""
+    _fits(name, shape, len(values))
+    return Tensor(name, "BYTES", shape, values)
+
+
+def of_numbers(name: str, datatype: str, shape: tuple[int, ...], values: NDArray[Any]) -> Tensor:
+    """A tensor of UINT8 or FP32 from numbers of any type and form. Raises Refusal where they are not what it states."""
     _fits(name, shape, values.size)
     if datatype == "UINT8":
         if not ((values >= 0) & (values <= 255) & (values == np.rint(values))).all():
@@ -119,7 +139,8 @@ def _of_json(name: str, datatype: str, shape: tuple[int, ...], data: Any) -> Ten
         return Tensor(name, datatype, shape, values.astype(np.float32).reshape(shape))
 
 
-def _of_bytes(name: str, datatype: str, shape: tuple[int, ...], data: memoryview) -> Tensor:
+def of_bytes(name: str, datatype: str, shape: tuple[int, ...], data: memoryview | bytes) -> Tensor:
+    """A tensor as the binary extension has it. Raises Refusal where the bytes are not what it states."""
     if datatype != "BYTES":
         numbers = np.dtype(NUMBERS[datatype])
         if len(data) != prod(shape) * numbers.itemsize:
@@ -128,16 +149,15 @@ def _of_bytes(name: str, datatype: str, shape: tuple[int, ...], data: memoryview
                 f"{prod(shape) * numbers.itemsize}."
             )
         return Tensor(name, datatype, shape, np.frombuffer(data, numbers).reshape(shape))
-    elements, place = [], 0
+    parts, place = [], 0
     while place < len(data):
         end = place + LENGTH.size
         length = LENGTH.unpack(data[place:end])[0] if end <= len(data) else len(data)
         if end + length > len(data):
-            raise wrong(f"The input {name!r} is cut: element {len(elements)} states more bytes than there are.")
-        elements.append(bytes(data[end : end + length]))
+            raise wrong(f"The input {name!r} is cut: element {len(parts)} states more bytes than there are.")
+        parts.append(bytes(data[end : end + length]))
         place = end + length
-    _fits(name, shape, len(elements))
-    return Tensor(name, datatype, shape, elements)
+    return of_elements(name, shape, parts)
 
 
 def _shape(shape: Any, name: str) -> tuple[int, ...]:

@@ -22,10 +22,12 @@ def encoded(content: Any) -> bytes:
 
 def fault(error: Exception) -> Response:
     """500: a fault of ours. The caller gets a sentence; the trace is in the log alone."""
-    sentence = (
-        f"Pellucid has a fault here ({type(error).__name__}). Please report it, with its line in the server's log."
-    )
-    return refused(sentence, 500)
+    return refused(fault_sentence(error), 500)
+
+
+def fault_sentence(error: Exception) -> str:
+    """What the caller reads of a fault of ours."""
+    return f"Pellucid has a fault here ({type(error).__name__}). Please report it, with its line in the server's log."
 
 
 def refused(sentence: str, status: int, headers: Mapping[str, str] | None = None) -> Response:

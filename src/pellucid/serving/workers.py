@@ -6,32 +6,37 @@ they are there once. Python's own memory and what each computes are each process
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 
 from pellucid.errors import RecipeError
 from pellucid.serving import logs
-from pellucid.serving.running import Service, answer
+from pellucid.serving.running import INTERRUPTED, Service, answer
 
 SOON = 1.0  # seconds: a process that ends sooner than this after its start would only end again
 CRASHED = 70  # exit status of a process with a fault
 
 
-def run(service: Service, listener: socket.socket, workers: int) -> int:
+def run(service: Service, listener: socket.socket, workers: int, announce: Callable[[], None]) -> int:
     """Answer with so many processes until SIGTERM or Ctrl-C; SIGHUP reloads the models. Returns the exit status.
 
-    A process that ends by itself is replaced. Raises RecipeError where the system cannot fork.
+    `announce` is called when signals are heard; a second Ctrl-C ends all processes at once. A process that ends by
+    itself is replaced. Raises RecipeError where the system cannot fork.
     """
+    gc.collect()
+    gc.freeze()  # a collection looks at what is new: it neither copies the memory that is shared nor holds up requests
     if workers == 1:
-        answer(service, listener)
+        answer(service, listener, announce)
         return 0
     if not hasattr(os, "fork"):
         raise RecipeError(f"--workers is {workers}; this system cannot fork, so it must be 1.")
-    return _Crew(service, listener).lead(workers)
+    return _Crew(service, listener).lead(workers, announce)
 
 
 class _Crew:
@@ -39,18 +44,19 @@ class _Crew:
 
     def __init__(self, service: Service, listener: socket.socket) -> None:
         self._service, self._listener = service, listener
-        self._ending = False
+        self._ending = self._interrupted = self._killed = False
         self._alive = os.pipe()
         """Held open by the leader alone: a worker that reads its end has lost it."""
         self._numbers: dict[int, tuple[int, float]] = {}
         """A process -> which worker it is, and when it began."""
 
-    def lead(self, workers: int) -> int:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._end)
+    def lead(self, workers: int, announce: Callable[[], None]) -> int:
+        signal.signal(signal.SIGINT, self._interrupt)
+        signal.signal(signal.SIGTERM, self._end)
         signal.signal(signal.SIGHUP, self._pass_on)
         for worker in range(workers):
             self._start(worker)
+        announce()
         status = 0
         while self._numbers:
             try:
@@ -67,7 +73,7 @@ class _Crew:
                 self._tell(signal.SIGTERM)
             else:
                 self._start(worker)
-        return status
+        return status or (INTERRUPTED if self._killed else 0)
 
     def _start(self, worker: int) -> None:
         signals = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
@@ -110,6 +116,14 @@ class _Crew:
     def _end(self, _number: int, _frame: FrameType | None) -> None:
         self._ending = True
         self._tell(signal.SIGTERM)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        """A terminal sends Ctrl-C to the workers too. So the first must not count twice there: see Server."""
+        if self._interrupted:
+            self._killed = True
+            self._tell(signal.SIGKILL)
+        self._interrupted = True
+        self._end(number, frame)
 
     def _pass_on(self, number: int, _frame: FrameType | None) -> None:
         self._tell(number)

@@ -16,6 +16,7 @@ def serve(
     /,
     host: str = "127.0.0.1",
     port: int = 8000,
+    grpc_port: Annotated[int | None, arg(metavar="INT", help_behavior_hint="")] = None,
     token: Annotated[str | None, arg(metavar="TEXT", help_behavior_hint="")] = None,
     token_file: Place = None,
     workers: int = 1,
@@ -38,6 +39,8 @@ def serve(
             under NAME.
         host: Address to listen at. Any but this machine's own requires a token.
         port: 0 takes any free port.
+        grpc_port: Answer Open Inference Protocol v2 over gRPC too, at this port; 0 takes any free port. Needs
+            pip install 'pellucid[grpc]'.
         token: Clients must send Authorization: Bearer TEXT. Other users can see TEXT in the list of processes: prefer
             --token-file.
         token_file: Read the token from this file.
@@ -59,6 +62,7 @@ def serve(
         models,
         host,
         port,
+        grpc_port,
         token,
         token_file,
         workers,
