@@ -7,10 +7,10 @@ from itertools import islice
 from pathlib import Path
 
 from pellucid.classifier import store
+from pellucid.classifier.predict import one
 from pellucid.classifier.predict.expand import expand
 from pellucid.classifier.predict.pictures import Source
 from pellucid.classifier.predict.predictor import MANY, Predictor
-from pellucid.classifier.saved import Saved
 
 
 def predictor(model: str | Path, pictures: Iterable[Source], trust: bool = False) -> Predictor:
@@ -24,11 +24,14 @@ def predictor(model: str | Path, pictures: Iterable[Source], trust: bool = False
         from pellucid.classifier.predict import exported
 
         return exported.opened(path)
-    read = store.read(path, trust)
-    if not isinstance(read, Saved):
-        return read.predictor
     several = expand(pictures) if isinstance(pictures, Sequence) else iter(())
-    return read.predictor(expected=sum(1 for _ in islice(several, MANY)))
+    expected = sum(1 for _ in islice(several, MANY))
+    if expected == 1 and (soon := one.opened(path)) is not None:
+        return soon
+    from pellucid.classifier.saved import Saved
+
+    read = store.read(path, trust)
+    return read.predictor(expected) if isinstance(read, Saved) else read.predictor
 
 
 def lasting(model: str | Path, trust: bool = False) -> Predictor:
@@ -36,5 +39,7 @@ def lasting(model: str | Path, trust: bool = False) -> Predictor:
 
     Raises ArtefactError.
     """
+    from pellucid.classifier.saved import Saved
+
     read = store.read(Path(model), trust)
     return read.predictor(expected=MANY) if isinstance(read, Saved) else read.predictor

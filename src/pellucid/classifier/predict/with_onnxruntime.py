@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 PIXELS = 65_536  # of a run, such as 4 pictures of 128x128; more are hardly faster and take memory
 WORTH_KERNELS = 256  # pictures on which our first block saves the time that loading its kernel takes
+PLAIN = 4  # pictures of a comparison that the graph computes without optimisation too
 LOG = logging.getLogger("pellucid")
 
 
@@ -75,7 +76,8 @@ class RuntimeBackend:
         `images`: uint8 (n, H, W, C). `logits`: float32 (n, classes). Raises ExportError if ONNX Runtime does not accept
         the graph.
         """
-        return self.graph.compare(logits, self._parted(self.graph.opened(), images))
+        ours = self._parted(self.graph.opened(), images)
+        return self.graph.compare(logits, ours, self._parted(self.graph.opened(optimised=False), images[:PLAIN]))
 
     @cached_property
     def graph(self) -> Graph:
@@ -136,7 +138,8 @@ class _Checked:
                 self._chosen = self._by(compared)
 
     def _compared(self, images: NDArray[np.uint8]) -> Logits:
-        return self._by(self._graph.compare(self._torch().alone(fuse=False)(images), self._run(images)))
+        plain = self._graph.opened(optimised=False)(images[:PLAIN])
+        return self._by(self._graph.compare(self._torch().alone(fuse=False)(images), self._run(images), plain))
 
     def _by(self, compared: Compared) -> Logits:
         if compared.agrees:
