@@ -50,9 +50,9 @@ def opened(folder: Path) -> Predictor | None:
     Raises ArtefactError if config.json cannot be read.
     """
     config = store.read_config(folder)
-    if not sessions.installed() or (found := ready(folder, store.digest(config))) is None:
+    if not sessions.installed() or (stored := ready(folder, store.digest(config))) is None:
         return None
-    graph, compared = found
+    graph, compared = stored
     try:
         weights = (folder / store.WEIGHTS).read_bytes()
         if hashlib.sha256(weights).hexdigest() != compared.weights:
