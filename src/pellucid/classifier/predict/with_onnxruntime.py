@@ -24,7 +24,7 @@ from pellucid.errors import ExportError
 from pellucid.network.as_onnx import Weights as Numbers
 from pellucid.network.residual import PlacedLayer
 from pellucid.network.standardise import Standardise
-from pellucid.pictures.decode import expect_many
+from pellucid.pictures.decode import expect_many, expect_several
 from pellucid.runtime.memory import keep_memory
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ class RuntimeBackend:
                 expect_many()  # before any thread is busy
             return self._fused()
 
+        if known != 1:
+            expect_several()
         if known < WORTH_KERNELS:  # small groups: otherwise one core would compute all of a few pictures
             yield Stage(WORTH_KERNELS, min(batch, self._group), self._ready, self._ready)
         yield Stage(None, min(batch, GROUP), load, load)
