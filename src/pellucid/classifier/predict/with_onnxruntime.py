@@ -30,7 +30,7 @@ from pellucid.runtime.memory import keep_memory
 if TYPE_CHECKING:
     from pellucid.classifier.predict.with_torch import TorchBackend
 
-PIXELS = 65_536  # of a run, such as 4 pictures of 128x128; more are hardly faster and take memory
+PIXELS = 131_072  # of a run, such as 8 pictures of 128x128; more are not faster and take memory
 WORTH_KERNELS = 256  # pictures on which our first block saves the time that loading its kernel takes
 PLAIN = 4  # pictures of a comparison that the graph computes without optimisation too
 LOG = logging.getLogger("pellucid")
