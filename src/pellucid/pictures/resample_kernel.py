@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import carray, cfunc, njit, types
+from numba import carray, njit
 
 from pellucid.pictures.interpolate import BITS, ROWS
+from pellucid.runtime import machine_code
 from pellucid.runtime.team import voidptr
 from pellucid.runtime.vectors import LANES, turn_square
 
@@ -126,5 +127,5 @@ def _resample(address: Any) -> None:
 
 
 def compiled() -> Any:
-    """The function, compiled by `cfunc`."""
-    return cfunc(types.void(types.voidptr), error_model="numpy")(_resample)
+    """The function, compiled."""
+    return machine_code.compiled(_resample)

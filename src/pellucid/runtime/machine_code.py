@@ -31,6 +31,20 @@ FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 _HASH = 32  # bytes of a SHA-256, before the code
 
 
+def compiled(function: Callable[[Any], None]) -> Any:
+    """Compile a function of one address by Numba. The result has an `address`; see `store`.
+
+    If its code can be stored, Numba does not cache it, because its cache misses changes of other files.
+    """
+    if _processor() is None:
+        from pellucid.runtime.compiled import for_team
+
+        return for_team(function)
+    from numba import cfunc, types
+
+    return cfunc(types.void(types.voidptr), error_model="numpy")(function)
+
+
 def stored(folders: Iterable[Path], key: str) -> Function | None:
     """The function with this key from the first of the folders that holds it undamaged; None if there is none."""
     if _processor() is None:
