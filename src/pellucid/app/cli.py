@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import atexit
 import gc
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
 
 from pellucid.app import streams
@@ -58,11 +60,32 @@ An image classifier you can see through.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of `pellucid`. Returns the exit status; without `arguments`, those of the process."""
+    """Entry point of `pellucid`. Returns the exit status; without `arguments`, those of the process.
+
+    Then `predict` ends the process itself.
+    """
     if arguments is None:
         # Python's final garbage collections walk over all of PyTorch's objects; frozen ones are skipped
         atexit.register(gc.freeze)
-        arguments = sys.argv[1:]
+        status = _main(sys.argv[1:])
+        if sys.argv[1:2] == ["predict"]:
+            _end(status)
+        return status
+    return _main(arguments)
+
+
+def _end(status: int) -> None:
+    """End the process without taking its libraries apart, which takes 10 ms of a cold prediction's processor time.
+
+    All files are closed by now. If standard output or error cannot be flushed, Python's own end reports that.
+    """
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _main(arguments: Sequence[str]) -> int:
     streams.open_all()
     try:
         words = list(arguments)
@@ -109,7 +132,21 @@ def _run(args: list[str]) -> int:
     import logging
 
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns if it has no folder for its cache
-    return import_module(f"pellucid.app.commands.{COMMANDS[args[0]]}").run(args[1:])
+    with _no_collections():
+        command = import_module(f"pellucid.app.commands.{COMMANDS[args[0]]}")
+    return command.run(args[1:])
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Suspend Python's collector: imports make many objects and hardly any garbage. A cold prediction saves 10 ms."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ and loading checks the files that it reads. You may edit the model card and the 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import platform
@@ -19,20 +20,17 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from pellucid import files
-from pellucid.classifier import weights as tensors
 from pellucid.classifier.migrate import FORMAT, migrated
-from pellucid.classifier.predict.graph import Weights
-from pellucid.classifier.saved import Saved
 from pellucid.errors import ArtefactError, NetworkError, PellucidError
-from pellucid.network import residual, text
-from pellucid.network.own.program import Program, opened
-from pellucid.network.standardise import Standardise
 from pellucid.pictures.decode import PIXEL_LIMIT, Form, Ranges
 
 if TYPE_CHECKING:
     import torch
 
     from pellucid.classifier.classifier import Classifier
+    from pellucid.classifier.saved import Saved
+    from pellucid.network.own.program import Program
+    from pellucid.network.scores import Thresholds
 
 CONFIG, WEIGHTS, METRICS, HISTORY = "config.json", "model.safetensors", "metrics.json", "history.csv"
 OPTIMIZER, PROGRAM = "optimizer.safetensors", "program.pt2"
@@ -64,6 +62,8 @@ def save(folder: Path, classifier: Classifier, about: dict[str, Any]) -> None:
 
     `about` is saved unchanged under its own keys: recipe, data, training, optimizer.
     """
+    from pellucid.network import text
+
     with files.storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     program = classifier.program
@@ -100,33 +100,31 @@ def load(folder: Path, device: str = "cpu", trust: bool = False) -> Classifier:
 
     `trust`: also open program.pt2, if there is one. PyTorch's loader may then run code from the folder.
     """
+    from pellucid.classifier.saved import Saved
+
     contents = read(folder, trust)
     return contents.classifier(device) if isinstance(contents, Saved) else contents.on(device)
 
 
 def read(folder: Path, trust: bool = False) -> Saved | Classifier:
     """Like `load`, but without importing torch unless the folder holds a program. Raises ArtefactError."""
+    from pellucid.classifier import weights as tensors
+    from pellucid.classifier.predict.graph import Weights
+    from pellucid.classifier.saved import Saved
+    from pellucid.network import residual, text
+    from pellucid.network.standardise import Standardise
+
     config = read_config(folder)
     program = _program(folder, config, trust) if config.get("program") is not None else None
     check_file(folder, WEIGHTS, config)
     try:
         network = text.parse(config["network"]) if program is None else None
         channels, height, width = _sizes(config["input"])
-        prepared = config["preprocessing"]
-        rest = prepared.get("crop", 1.0), prepared.get("filter", "bilinear")  # missing in older folders
-        form = Form(height, width, channels, prepared["fit"], *rest)
-        classes = _classes(config["classes"])
         standardise = Standardise(
             _numbers(config["preprocessing"]["mean"], channels, positive=False),
             _numbers(config["preprocessing"]["deviation"], channels),
         )
-        ranges = Ranges.from_json(config["preprocessing"]["ranges"])
-        (temperature,) = _numbers([config["temperature"]], 1)
-        stated = config.get("thresholds")  # with several labels a picture
-        thresholds = _numbers(stated, len(classes)) if stated is not None else None
-        if thresholds is not None and max(thresholds) >= 1:
-            raise ValueError(f"{max(thresholds)} is in it in place of a threshold below 1.")
-        pixel_limit = int(config.get("recipe", {}).get("megapixels", PIXEL_LIMIT / 1e6) * 1e6)
+        classes, form, *about = described(config)
         expected = residual.state(network.shapes((channels, height, width), len(classes))) if network else {}
     except KeyError as error:
         raise ArtefactError(f"{folder / CONFIG} is damaged: it has no {error}.") from error
@@ -134,10 +132,37 @@ def read(folder: Path, trust: bool = False) -> Saved | Classifier:
         raise ArtefactError(f"{folder / CONFIG} is damaged: {error}") from error
     if network is None:
         assert program is not None
-        return _opened(folder, program, classes, form, standardise, temperature, pixel_limit, ranges, thresholds)
+        return _opened(folder, program, classes, form, standardise, *about)
     weights, places = tensors.read(folder / WEIGHTS, expected, CONFIG)
-    source = Weights(folder, config["files"][WEIGHTS]["sha256"], places)
-    return Saved(network, weights, classes, form, standardise, temperature, pixel_limit, ranges, thresholds, source)
+    source = Weights(folder, config["files"][WEIGHTS]["sha256"], places, digest(config))
+    return Saved(network, weights, classes, form, standardise, *about, source)
+
+
+def described(
+    config: dict[str, Any],
+) -> tuple[tuple[str, ...], Form, float, int, Ranges, Thresholds]:
+    """What a predictor takes from a config: classes, form, temperature, pixel limit, ranges and thresholds.
+
+    Raises KeyError, AttributeError, TypeError, ValueError, OverflowError or PellucidError if the config is damaged.
+    """
+    channels, height, width = _sizes(config["input"])
+    prepared = config["preprocessing"]
+    rest = prepared.get("crop", 1.0), prepared.get("filter", "bilinear")  # missing in older folders
+    form = Form(height, width, channels, prepared["fit"], *rest)
+    classes = _classes(config["classes"])
+    ranges = Ranges.from_json(prepared["ranges"])
+    (temperature,) = _numbers([config["temperature"]], 1)
+    stated = config.get("thresholds")  # with several labels a picture
+    thresholds = _numbers(stated, len(classes)) if stated is not None else None
+    if thresholds is not None and max(thresholds) >= 1:
+        raise ValueError(f"{max(thresholds)} is in it in place of a threshold below 1.")
+    pixel_limit = int(config.get("recipe", {}).get("megapixels", PIXEL_LIMIT / 1e6) * 1e6)
+    return classes, form, temperature, pixel_limit, ranges, thresholds
+
+
+def digest(config: dict[str, Any]) -> str:
+    """The hexadecimal SHA-256 of what `read_config` returns."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
 def _program(folder: Path, config: dict[str, Any], trust: bool) -> Program:
@@ -150,6 +175,8 @@ def _program(folder: Path, config: dict[str, Any], trust: bool) -> Program:
     if not trust:
         raise ArtefactError(untrusted(f"{folder}", config))
     check_file(folder, PROGRAM, config)
+    from pellucid.network.own.program import Program
+
     return Program(name, (folder / PROGRAM).read_bytes(), plain, shared)
 
 
@@ -166,6 +193,7 @@ def untrusted(where: str, config: dict[str, Any]) -> str:
 def _opened(folder: Path, program: Program, *about: Any) -> Classifier:
     """The classifier of a program. `about`: a Classifier's fields after network and module, in order."""
     from pellucid.classifier.classifier import Classifier
+    from pellucid.network.own.program import opened
 
     try:
         module = opened(program, _tensors(folder / WEIGHTS))

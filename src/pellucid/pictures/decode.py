@@ -212,10 +212,23 @@ _COMPILED_SIDE = 8192  # beyond this, an output has so many weights that their r
 _compiled_resampling: ModuleType | None = None
 
 
-def expect_many() -> None:
-    """Resize with a kernel from now on, in all threads: the same bits, faster, for many hundred pictures.
+def expect_several() -> None:
+    """Resize with a kernel from now on, in all threads: the same bits, faster. If its code is not stored yet, nothing
+    changes.
 
-    Loading takes about as long as 400 pictures. If the kernel differs from the installed Pillow, nothing changes.
+    Loading takes about as long as two pictures.
+    """
+    global _compiled_resampling
+    from pellucid.pictures import resample
+
+    if resample.is_ready():
+        _compiled_resampling = resample
+
+
+def expect_many() -> None:
+    """The same, but a kernel that is not stored yet is compiled, which takes as long as several thousand pictures.
+
+    If the kernel differs from the installed Pillow, nothing changes.
     """
     global _compiled_resampling
     from pellucid.pictures import resample

@@ -12,6 +12,8 @@ Filter = Literal["bilinear", "bicubic", "plain"]
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom of the part to resize, in pixels."""
 
+BITS = 22  # of a whole number that stands for a weight in Pillow's antialiased resizing
+ROWS = 32  # that the compiled resizing transposes at a time
 GAP = 3.0  # least size after averaging whole blocks, times the target size, before `shrunk` resizes
 
 _FILTERS: dict[Filter, Image.Resampling] = {

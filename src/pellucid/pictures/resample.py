@@ -1,35 +1,83 @@
 """Pillow's resizing, antialiased bilinear and by whole blocks, compiled for many pictures: the same bits, faster.
 
 Pillow's arithmetic (src/libImaging/Resample.c): each output is a sum of inputs under a triangle, weighted by 22-bit
-integers, along the rows and along the columns, rounded to 8 bits after each. This module multiplies a whole row at
+integers, along the rows and along the columns, rounded to 8 bits after each. The kernel multiplies a whole row at
 once; for sums along the rows it transposes the picture, some rows at a time. Whole blocks are averaged as in Pillow's
-Reduce.c. Importing Numba takes as long as resizing some hundred pictures, so only large jobs use it (decode.py).
+Reduce.c. Numba compiles the kernel, once on a machine. This takes as long as resizing some thousand pictures, so only
+large jobs do it (decode.py). Its machine code is then stored, and loads in milliseconds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache, lru_cache
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 
 from pellucid.pictures import interpolate
-from pellucid.pictures.interpolate import GAP, Box
-from pellucid.runtime.compiled import compiled
-from pellucid.runtime.vectors import LANES, turn_square
+from pellucid.pictures.interpolate import BITS, GAP, ROWS, Box
+from pellucid.runtime import machine_code
 
-BITS = 22  # of a weight
-ROWS = 32  # transposed at a time
+_SUMS, _ALONG, _AVERAGE = range(3)  # the kernel's loops
+_HERE = Path(__file__).parent
+_SOURCES = (
+    Path(__file__),
+    _HERE / "resample_kernel.py",
+    _HERE / "interpolate.py",
+    _HERE.parent / "runtime" / "vectors.py",
+    _HERE.parent / "runtime" / "team.py",
+)
 
 _Weights = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]
 
 
+_kernel: machine_code.Function | None = None
+
+
+def is_ready() -> bool:
+    """Whether the kernel is loaded, or its code is stored on this machine after a comparison with this Pillow."""
+    global _kernel
+    if _kernel is None:
+        with suppress(OSError):
+            _kernel = machine_code.stored(machine_code.folders(_SOURCES[0]), _key())
+    return _kernel is not None
+
+
 @cache
 def agrees() -> bool:
-    """Whether the results equal the installed Pillow's on pictures of all proportions; also compiles the kernels."""
+    """Whether the results equal the installed Pillow's on pictures of all proportions; compiles the kernel if needed.
+
+    If they do, the kernel's code is stored.
+    """
+    global _kernel
+    if is_ready():
+        return True
+    from pellucid.pictures import resample_kernel
+
+    function = resample_kernel.compiled()
+    _kernel = machine_code.FUNCTION(function.address)
+    _compiled.append(function)
+    if not _equals_pillow():
+        return False
+    with suppress(OSError):
+        machine_code.store(machine_code.folders(_SOURCES[0]), _key(), function)
+    return True
+
+
+_compiled: list[Any] = []  # Numba frees the code of a function that nothing refers to
+
+
+def _key() -> str:
+    return machine_code.key(_SOURCES, f"Pillow {PIL.__version__}")
+
+
+def _equals_pillow() -> bool:
     numbers = np.random.default_rng(0)
     for high, wide in product((5, 97), repeat=2):
         image = numbers.integers(0, 256, (high, wide, 3), np.uint8)
@@ -50,7 +98,7 @@ def shrunk(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     down, across = (int(size / side / GAP) or 1 for size in (high, wide))
     if down * across > 1:
         source, image = np.ascontiguousarray(image), np.empty((-(-high // down), -(-wide // across), 3), np.uint8)
-        _average(source.reshape(high, -1), down, across, image.reshape(len(image), -1))
+        _run(_AVERAGE, source, image, down, across, 0, 0, np.empty(source.shape[1] * 3, np.uint32))
     return resized(image, side, side, (0, 0, wide / across, high / down))
 
 
@@ -70,7 +118,7 @@ def resized(image: NDArray[np.uint8], height: int, width: int, box: Box) -> NDAr
 
 def _down(image: NDArray[np.uint8], first: Any, count: Any, weights: Any) -> NDArray[np.uint8]:
     result = np.empty((len(first), *image.shape[1:]), np.uint8)
-    _sums(image.reshape(len(image), -1), first, count, weights, result.reshape(len(result), -1))
+    _weighted(_SUMS, image, (first, count, weights), result, np.empty(image.shape[1] * 3, np.int32))
     return result
 
 
@@ -82,10 +130,35 @@ def _rows(wide: int, left: float, right: float, width: int) -> Callable[[NDArray
         if high < ROWS:
             image = np.concatenate([image, np.zeros((ROWS - high, *image.shape[1:]), np.uint8)])
         result = np.empty((len(image), width, 3), np.uint8)
-        _along_rows(image.reshape(len(image), -1), *weights, result.reshape(len(image), -1))
+        _weighted(_ALONG, image, weights, result, np.empty((12 + 3 * wide + 3 * width) * ROWS, np.uint8))
         return result[:high]
 
     return along_rows
+
+
+def _weighted(
+    which: int, image: NDArray[np.uint8], weights: _Weights, result: NDArray[np.uint8], space: NDArray[Any]
+) -> None:
+    first, count, numbers = (each.ctypes.data for each in weights)
+    _run(which, image, result, first, count, numbers, weights[2].shape[1], space)
+
+
+def _run(
+    which: int,
+    image: NDArray[np.uint8],
+    result: NDArray[np.uint8],
+    one: int,
+    two: int,
+    three: int,
+    taps: int,
+    space: NDArray[Any],
+) -> None:
+    """Run a loop of the kernel. All arrays are contiguous and stay alive meanwhile."""
+    (high, wide, _), (height, width, _) = image.shape, result.shape
+    places = image.ctypes.data, result.ctypes.data, one, two, three, space.ctypes.data
+    numbers = np.array([which, high, 3 * wide, height, 3 * width, *places, taps], np.int64)
+    assert _kernel is not None, "the kernel is not loaded"
+    _kernel(numbers.ctypes.data)
 
 
 @lru_cache(256)
@@ -103,87 +176,3 @@ def _weights(size: int, start: float, end: float, wanted: int) -> _Weights:
     for column in weights.T:  # in Pillow's order
         total += column
     return first, count, (0.5 + weights / total[:, None] * (1 << BITS)).astype(np.int32)
-
-
-@compiled
-def _sums(image: Any, first: Any, count: Any, weights: Any, result: Any) -> None:
-    """Rows of uint8 (H, numbers) -> weighted sums of them, uint8 (height, numbers)."""
-    line = image.shape[1]
-    sums = np.empty(line, np.int32)
-    for y in range(len(first)):
-        for x in range(line):
-            sums[x] = 1 << (BITS - 1)
-        for tap in range(count[y]):
-            row, weight = image[first[y] + tap], weights[y, tap]
-            for x in range(line):
-                sums[x] += np.int32(np.int32(row[x]) * weight)
-        rounded = result[y]
-        for x in range(line):
-            rounded[x] = sums[x] >> BITS
-
-
-@compiled
-def _turn(image: Any, top: int, turned: Any) -> None:
-    """ROWS rows of uint8 (H, numbers) from `top` -> columns, uint8 (numbers, ROWS)."""
-    line = image.shape[1]
-    if line < LANES:
-        turned[:] = image[top : top + ROWS].T
-        return
-    for row in range(0, ROWS, LANES):
-        for part in range(-(-line // LANES)):
-            x = min(part * LANES, line - LANES)
-            turn_square(image, (top + row) * line + x, line, turned, x * ROWS + row, ROWS, 8)
-
-
-@compiled
-def _turn_back(turned: Any, result: Any, top: int) -> None:
-    line = result.shape[1]
-    if line < LANES:
-        result[top : top + ROWS] = turned.T
-        return
-    for row in range(0, ROWS, LANES):
-        for part in range(-(-line // LANES)):
-            x = min(part * LANES, line - LANES)
-            turn_square(turned, x * ROWS + row, ROWS, result, (top + row) * line + x, line, 8)
-
-
-@compiled
-def _along_rows(image: Any, first: Any, count: Any, weights: Any, result: Any) -> None:
-    """uint8 (H, W * 3) -> uint8 (H, width * 3), H at least ROWS; where they do not divide it, some rows twice."""
-    high, line = image.shape
-    turned, done = np.empty((line, ROWS), np.uint8), np.empty((result.shape[1], ROWS), np.uint8)
-    columns, sums = turned.reshape(line // 3, 3 * ROWS), done.reshape(len(first), 3 * ROWS)
-    for start in range(0, high, ROWS):
-        top = min(start, high - ROWS)
-        _turn(image, top, turned)
-        _sums(columns, first, count, weights, sums)
-        _turn_back(done, result, top)
-
-
-@compiled
-def _average(image: Any, down: int, across: int, result: Any) -> None:
-    """Means of blocks of uint8 (H, W * 3), those at the right and at the bottom as far as the picture goes."""
-    high, line = image.shape
-    wide = line // 3
-    sums = np.empty(line, np.uint32)
-    for y in range(len(result)):
-        rows = min(down, high - y * down)
-        sums[:] = 0
-        for k in range(rows):
-            row = image[y * down + k]
-            for x in range(line):
-                sums[x] += row[x]
-        means, at, whole = result[y], 0, np.uint32(rows * across)
-        share = np.uint32(1 << 24) // whole
-        for x in range(len(means) // 3):
-            columns, count = min(across, wide - x * across), whole
-            if columns < across:
-                count = np.uint32(rows * columns)
-                share = np.uint32(1 << 24) // count
-            red = green = blue = count >> np.uint32(1)
-            for _ in range(columns):
-                red, green, blue = red + sums[at], green + sums[at + 1], blue + sums[at + 2]
-                at += 3
-            means[3 * x] = red * share >> np.uint32(24)
-            means[3 * x + 1] = green * share >> np.uint32(24)
-            means[3 * x + 2] = blue * share >> np.uint32(24)

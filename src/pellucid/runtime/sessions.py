@@ -34,13 +34,27 @@ def version() -> str:
     return str(onnxruntime.__version__)
 
 
-def opened(model: bytes, weights: Mapping[str, NDArray[Any]] | None = None) -> Run:
+def opened(model: bytes, weights: Mapping[str, NDArray[Any]] | None = None, optimised: bool = True) -> Run:
     """A function from the only input of a graph to its first output. Several threads may call it at once.
 
     `model`: the graph's bytes. `weights`: the constants that these bytes do not hold, by name; their memory is used,
-    not copied. Raises ExportError if ONNX Runtime does not accept the graph.
+    not copied. `optimised`: False opens the graph as it is, which takes less time than a few pictures would save.
+    Raises ExportError if ONNX Runtime does not accept the graph.
     """
-    return _run(_session(model, weights or {}), 0)
+    options = _options(optimised)
+    if weights:
+        import onnxruntime
+
+        values = [onnxruntime.OrtValue.ortvalue_from_numpy(numbers) for numbers in weights.values()]
+        options.add_external_initializers(list(weights), values)
+    return _run(_session(model, options), 0)
+
+
+def opened_beside(model: bytes, file: str, content: bytes) -> Run:
+    """The same, not optimised, for a graph whose constants are in one file. `content`: the bytes of `file`."""
+    options = _options(optimised=False)
+    options.add_external_initializers_from_files_in_memory([file], [content], [len(content)])
+    return _run(_session(model, options), 0)
 
 
 def with_metadata(model: bytes, outputs: Sequence[str]) -> tuple[Outputs, dict[str, str]]:
@@ -49,7 +63,7 @@ def with_metadata(model: bytes, outputs: Sequence[str]) -> tuple[Outputs, dict[s
     Several threads may call the function at once. Raises ExportError if ONNX Runtime does not accept the graph, or if
     the graph lacks an output.
     """
-    session = _session(model, {})
+    session = _session(model, _options())
     missing = [name for name in outputs if name not in [each.name for each in session.get_outputs()]]
     if missing:
         raise ExportError(f"it has no output {missing[0]!r}")
@@ -61,16 +75,21 @@ def with_metadata(model: bytes, outputs: Sequence[str]) -> tuple[Outputs, dict[s
     return run, session.get_modelmeta().custom_metadata_map
 
 
-def _session(model: bytes, weights: Mapping[str, NDArray[Any]]) -> Any:
+def _options(optimised: bool = True) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # fatal only: errors are raised as well
+    if not optimised:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return options
+
+
+def _session(model: bytes, options: Any) -> Any:
+    import onnxruntime
+
     try:
-        if weights:
-            values = [onnxruntime.OrtValue.ortvalue_from_numpy(numbers) for numbers in weights.values()]
-            options.add_external_initializers(list(weights), values)
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime's errors have no other common base
         raise ExportError(f"ONNX Runtime {version()} does not accept the graph: {error}") from error

@@ -1,12 +1,17 @@
 """Networks like the article's without torch: equal numbers, and networks for which it does not apply."""
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from pellucid.engine import blocks
+from pellucid.engine.blocks import alone, alone_cpu
 from pellucid.network.standardise import Standardise, to_unit
 from pellucid.network.text import parse
+from pellucid.runtime import machine_code, vectors
 
 SCALE = Standardise((0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
 
@@ -54,3 +59,27 @@ def test_the_numbers_equal_the_modules(text: str, shape: tuple[int, int, int]) -
 def test_it_does_not_apply(text: str) -> None:
     steps = parse(text).shapes((3, 64, 64), 2)
     assert not blocks.runs_without_torch(steps)
+
+
+def test_the_kernel_comes_from_stored_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The code of a first call, loaded by a second, gives the same numbers, also on two threads at once."""
+    monkeypatch.setattr(machine_code, "folders", lambda source: iter([tmp_path]))
+    if not blocks.runs_without_torch(parse("conv(5, 3) relu maxpool(2) flatten dense").shapes((3, 40, 45), 2)):
+        pytest.skip("this processor has no kernel")
+    numbers = np.random.default_rng(0)
+    weight, bias = numbers.normal(size=(5, 3, 3, 3)).astype(np.float32), numbers.normal(size=5).astype(np.float32)
+    images = numbers.integers(0, 256, (8, 40, 45, 3), np.uint8)
+    results = []
+    for _ in range(2):
+        alone._kernel.cache_clear()
+        run = alone.forward(weight, bias, SCALE.table(), (0, 0), (5, 19, 21))
+        with ThreadPoolExecutor(2) as pool:
+            results.append(np.concatenate(list(pool.map(run, images))))
+        monkeypatch.setattr(alone_cpu, "compiled", lambda *sizes: pytest.fail("it was stored"))
+    alone._kernel.cache_clear()
+    assert np.array_equal(results[0], results[1])
+    assert results[0].std() > 0.1
+
+
+def test_vectors_have_as_many_lanes_as_it_says() -> None:
+    assert alone.LANES == vectors.LANES

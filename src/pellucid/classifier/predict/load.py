@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pellucid.classifier import store
+from pellucid.classifier.predict import one
 from pellucid.classifier.predict.expand import expand
 from pellucid.classifier.predict.pictures import Source
 from pellucid.classifier.predict.predictor import MANY, Predictor
-from pellucid.classifier.saved import Saved
 
 if TYPE_CHECKING:
     from pellucid.classifier.classifier import Classifier
+    from pellucid.classifier.saved import Saved
 
 
 def predictor(
@@ -35,13 +36,16 @@ def predictor(
 
         if path.suffix.lower() in exported_readers.READERS:
             return exported.opened(path, trust, int8 is not None).predictor
+    several = expand(pictures) if isinstance(pictures, Sequence) else iter(())
+    expected = sum(1 for _ in islice(several, MANY))
+    if expected == 1 and int8 is None and (soon := one.opened(path)) is not None:
+        return soon
+    from pellucid.classifier.saved import Saved
+
     read = store.read(path, trust)
     if int8 is not None:
         read = int8(read)
-    if not isinstance(read, Saved):
-        return read.predictor
-    several = expand(pictures) if isinstance(pictures, Sequence) else iter(())
-    return read.predictor(expected=sum(1 for _ in islice(several, MANY)))
+    return read.predictor(expected) if isinstance(read, Saved) else read.predictor
 
 
 def lasting(model: str | Path, trust: bool = False) -> Predictor:
@@ -49,5 +53,7 @@ def lasting(model: str | Path, trust: bool = False) -> Predictor:
 
     Raises ArtefactError.
     """
+    from pellucid.classifier.saved import Saved
+
     read = store.read(Path(model), trust)
     return read.predictor(expected=MANY) if isinstance(read, Saved) else read.predictor

@@ -24,14 +24,15 @@ from pellucid.errors import ExportError
 from pellucid.network.as_onnx import Weights as Numbers
 from pellucid.network.residual import PlacedLayer
 from pellucid.network.standardise import Standardise
-from pellucid.pictures.decode import expect_many
+from pellucid.pictures.decode import expect_many, expect_several
 from pellucid.runtime.memory import keep_memory
 
 if TYPE_CHECKING:
     from pellucid.classifier.predict.with_torch import TorchBackend
 
-PIXELS = 65_536  # of a run, such as 4 pictures of 128x128; more are hardly faster and take memory
+PIXELS = 131_072  # of a run, such as 8 pictures of 128x128; more are not faster and take memory
 WORTH_KERNELS = 256  # pictures on which our first block saves the time that loading its kernel takes
+PLAIN = 4  # pictures of a comparison that the graph computes without optimisation too
 LOG = logging.getLogger("pellucid")
 
 
@@ -65,6 +66,8 @@ class RuntimeBackend:
                 expect_many()  # before any thread is busy
             return self._fused()
 
+        if known != 1:
+            expect_several()
         if known < WORTH_KERNELS:  # small groups: otherwise one core would compute all of a few pictures
             yield Stage(WORTH_KERNELS, min(batch, self._group), self._ready, self._ready)
         yield Stage(None, min(batch, GROUP), load, load)
@@ -75,7 +78,8 @@ class RuntimeBackend:
         `images`: uint8 (n, H, W, C). `logits`: float32 (n, classes). Raises ExportError if ONNX Runtime does not accept
         the graph.
         """
-        return self.graph.compare(logits, self._parted(self.graph.opened(), images))
+        ours = self._parted(self.graph.opened(), images)
+        return self.graph.compare(logits, ours, self._parted(self.graph.opened(optimised=False), images[:PLAIN]))
 
     @cached_property
     def graph(self) -> Graph:
@@ -136,7 +140,8 @@ class _Checked:
                 self._chosen = self._by(compared)
 
     def _compared(self, images: NDArray[np.uint8]) -> Logits:
-        return self._by(self._graph.compare(self._torch().alone(fuse=False)(images), self._run(images)))
+        plain = self._graph.opened(optimised=False)(images[:PLAIN])
+        return self._by(self._graph.compare(self._torch().alone(fuse=False)(images), self._run(images), plain))
 
     def _by(self, compared: Compared) -> Logits:
         if compared.agrees:

@@ -7,6 +7,7 @@ the cost of maintenance, and how to remove it. Behind the door:
     trial        choose: both ways raced
     chain        run: a network whose blocks are fused
     first_block  run without torch: a network that is one block and little else
+    alone        its block, one picture after the other, from stored code; alone_cpu compiles it
     cpu          a block on the CPU, in parts of a batch; by way_direct (in registers) or way_onednn
     gpu          a block on a GPU
 

@@ -1,6 +1,6 @@
 """Predict many pictures without torch, for networks that are little more than one convolution, ReLU and pooling.
 
-The article's network is an example. The kernel of direct_cpu.py computes the first block, and ONNX Runtime the rest.
+The article's network is an example. The kernel of alone.py computes the first block, and ONNX Runtime the rest.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.engine.blocks import alone
 from pellucid.network import as_onnx
 from pellucid.network.activations import Relu
 from pellucid.network.learning import Conv
@@ -28,11 +29,7 @@ Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 def applies(steps: Sequence[PlacedLayer]) -> bool:
     """Whether `logits` accepts these layers on this processor."""
-    if not fits(steps):
-        return False
-    from pellucid.runtime.vectors import LANES
-
-    return steps[2].output[2] >= LANES
+    return fits(steps) and steps[2].output[2] >= alone.LANES
 
 
 def fits(steps: Sequence[PlacedLayer]) -> bool:
@@ -56,26 +53,16 @@ def logits(steps: Sequence[PlacedLayer], weights: Mapping[str, NDArray[Any]], st
 
     Call it only if `applies` is true. It loads the kernels, or compiles them the first time, before it returns.
     """
-    from pellucid.engine.blocks import direct_cpu
-
-    conv, (channels, height, width), pooled_shape = steps[0].layer, steps[0].input, steps[2].output
+    conv, (channels, height, width) = steps[0].layer, steps[0].input
     assert isinstance(conv, Conv)
-    filters, name = conv.filters, steps[0].name
-    group = direct_cpu.together(filters, 4)
-    kernel = direct_cpu.forward(channels, conv.size[1], group, 32, False)
-    taps = direct_cpu.taps(np.asarray(weights[f"{name}.weight"], np.float32), 32)
-    offset = np.asarray(weights[f"{name}.bias"] if conv.bias else np.zeros(filters), np.float32)
-    table = standardise.table().view(np.uint32)
+    weight = np.asarray(weights[f"{steps[0].name}.weight"], np.float32)
+    offset = np.asarray(weights[f"{steps[0].name}.bias"] if conv.bias else np.zeros(conv.filters), np.float32)
+    pooled = alone.forward(weight, offset, standardise.table(), conv.zeros, steps[2].output)
     rest = _rest(steps[3:], weights)
 
     def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         # one picture after the other, to stay in the cache
-        pooled = np.empty((1, *pooled_shape), np.float32)
-        winners, outputs = np.empty(pooled.shape, np.uint8), []
-        for image in np.ascontiguousarray(images):
-            kernel(image[None], table, conv.zeros, taps, offset, pooled.view(np.int32), winners)
-            outputs.append(rest(pooled))
-        return np.concatenate(outputs)
+        return np.concatenate([rest(pooled(image)) for image in images])
 
     run(np.zeros((1, height, width, channels), np.uint8))
     return run
