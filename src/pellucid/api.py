@@ -216,9 +216,8 @@ def export(
 
     Raises ExportError if a probability differs too far from the model's, if int8 lowers the accuracy too far, if the
     network cannot be exported, or if there is no usable picture; then nothing is written. Raises RecipeError for an
-    unknown format or precision or a wrong ending, ArtefactError for a damaged model folder or if that runtime cannot be fetched, StorageError if the file
-    cannot be
-    written.
+    unknown format or precision or a wrong ending, ArtefactError for a damaged model folder or if the runtime for
+    browsers cannot be fetched, and StorageError if the file cannot be written.
     """
     from pellucid.classifier.locate import folder_of
     from pellucid.classifier.predict.expand import expand

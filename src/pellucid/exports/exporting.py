@@ -19,6 +19,7 @@ from pellucid.classifier.predict.exported import ExportedFile
 from pellucid.classifier.predict.int8 import Int8
 from pellucid.classifier.predict.pictures import Source
 from pellucid.classifier.predict.prediction import Prediction
+from pellucid.classifier.predict.predictor import Predictor
 from pellucid.classifier.saved import Saved
 from pellucid.errors import ArtefactError, ExportError, RecipeError, StorageError, did_you_mean
 from pellucid.exports.formats import FORMATS, Format
@@ -150,7 +151,7 @@ def _compare(
     return len(theirs), worst
 
 
-def _answered(classifier: Classifier, pictures: Iterable[Source]) -> list[tuple[Source, Prediction]]:
+def _answered(classifier: Classifier | Predictor, pictures: Iterable[Source]) -> list[tuple[Source, Prediction]]:
     """The usable pictures with the model's answers."""
     every = list(pictures)
     return [pair for pair in zip(every, classifier.predict(every), strict=True) if pair[1].error is None]

@@ -42,7 +42,8 @@ def export(
         trust: Open a saved Python module, which may run code. Use this only if you trust who made MODEL.
         json: Print as JSON.
     """
-    done = api.export(models.local(model, trust), out, format=format, pictures=pictures, trust=trust, precision=precision)
+    folder = models.local(model, trust)
+    done = api.export(folder, out, format=format, pictures=pictures, trust=trust, precision=precision)
     if json:
         streams.write_json(done.as_json(), indent=2)
         return Exit.OK

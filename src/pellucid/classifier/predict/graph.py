@@ -162,7 +162,7 @@ def ready(folder: Path, config: str) -> tuple[bytes, Compared] | None:
         graph = content[: written.size]
         wanted = Written(config, _code(), len(graph), hashlib.sha256(graph).hexdigest())
         usable = (
-            written == wanted and compared.runtime == _runtime() and max(compared.difference, compared.plain) <= BOUND
+            written == wanted and compared.runtime == runtime() and max(compared.difference, compared.plain) <= BOUND
         )
         return (graph, compared) if usable else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
