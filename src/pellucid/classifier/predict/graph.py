@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,7 +137,7 @@ class Graph:
         record = {**asdict(compared), _WRITTEN: asdict(self._written)}
         content = self.content + described({KEY: json.dumps(record)})
         linked = any((self.source.folder / place.file).is_symlink() for place in self.source.places.values())
-        for path in self._paths()[linked:]:  # links lead into a cache, such as a hub's, whose folders are not ours
+        for path in islice(self._paths(), linked, None):  # links lead into a cache, such as a hub's, whose folders are not ours
             with suppress(StorageError, OSError):
                 if path.parent != self.source.folder:
                     path.parent.mkdir(parents=True, exist_ok=True)
