@@ -53,6 +53,14 @@ def _paint(seed: int, channel: int) -> np.ndarray:
 def pytest_addoption(parser: pytest.Parser) -> None:
     ways = ("chosen", "fused", "plain")
     parser.addoption("--blocks", choices=ways, default="chosen", help="train on one path, where both can be taken")
+    parser.addoption("--every", type=int, default=10, help="of the real photographs take each Nth; 1 takes all")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    every = config.getoption("--every")
+    if every == 1:
+        return "real pictures, tests/real/test_agreement.py: ALL"
+    return f"real pictures, tests/real/test_agreement.py: only 1 in {every} of the photographs; --every 1 takes all"
 
 
 @pytest.fixture(scope="session", autouse=True)

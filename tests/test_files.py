@@ -116,6 +116,28 @@ def test_parts_of_killed_writes_are_removed_and_nothing_else(tmp_path: Path) -> 
     files.remove_parts(tmp_path / "absent")
 
 
+@pytest.mark.parametrize("error", [None, OSError(errno.ENOSPC, "x"), KeyboardInterrupt()])
+def test_files_that_belong_together_are_replaced_together(tmp_path: Path, error: BaseException | None) -> None:
+    places = {"m.bin": tmp_path / "a.bin", "m.xml": tmp_path / "a.xml"}
+    places["m.xml"].write_text("old")
+
+    def replace() -> None:
+        with files.replacing_together(places) as folder:
+            (folder / "m.bin").write_text("new")
+            (folder / "m.xml").write_text("new")
+            if error is not None:
+                raise error
+
+    if error is None:
+        replace()
+        assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a.bin": "new", "a.xml": "new"}
+        assert stat.S_IMODE(places["m.xml"].stat().st_mode) & 0o044 == 0o044 & ~files._umask()
+    else:
+        with pytest.raises(type(error)):
+            replace()
+        assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a.xml": "old"}
+
+
 def test_sha256(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")  # FIPS 180-2, appendix B.1
     assert files.sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -48,7 +48,7 @@ class Exponential(nn.Module):
 
 @pytest.fixture(scope="module")
 def own(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder with a Mixed, like `trained` otherwise. torch.export follows its filter soonest."""
+    """A model folder with a Mixed, like `trained` otherwise. torch.export follows this filter sooner."""
     torch.manual_seed(0)
     ready = Own("module:Mixed", Mixed()).ready((3, 12, 12), 2)
     assert ready.program is not None

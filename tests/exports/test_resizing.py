@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pellucid.exports.expressions import Expression
+from pellucid.exports.pairs import Pair
 from pellucid.exports.resizing import resized
 from pellucid.network.onnx_graph import GraphWriter, Value
 from pellucid.pictures.decode import Form
@@ -16,9 +18,9 @@ from pellucid.runtime import sessions
 SIZES = ((1, 1), (3, 300), (300, 3), (40, 64), (97, 150), (150, 97), (400, 33), (1, 50), (5, 7))
 
 
-def graph(form: Form) -> bytes:
+def graph(form: Form, numbers: type[Expression] | type[Pair] = Expression) -> bytes:
     writer = GraphWriter()
-    writer.add("Identity", [resized(writer, form, "image")], "y")
+    writer.add("Identity", [resized(writer, form, "image", numbers)], "y")
     shape = (1, form.channels, form.height, form.width)
     return writer.model([Value("image", "uint8", ("height", "width", 3))], [Value("y", "float32", shape)])
 
@@ -48,6 +50,17 @@ def test_the_same_bytes(form: Form) -> None:
         assert np.array_equal(by_graph(run, image), expected), size
         sharp = np.where(image > 127, 255, 0).astype(np.uint8)  # makes overshoots, and sums that end in a half
         assert np.array_equal(by_graph(run, sharp), form.apply(sharp)), size
+
+
+@pytest.mark.parametrize(
+    "form", [Form(40, 64, 3, "pad"), Form(32, 30, 1, "crop", 0.875, "bicubic"), Form(9, 10, 3, "stretch", 1.0, "plain")]
+)
+def test_pairs_of_float32_give_the_same_bytes(form: Form) -> None:
+    """They are for OpenVINO, but ONNX Runtime computes them too."""
+    run, numbers = sessions.opened(graph(form, Pair)), np.random.default_rng(0)
+    for size in (*SIZES, (36, 45), (45, 36), (1000, 750)):  # among them sides that are a half of a pixel after scaling
+        image = numbers.integers(0, 256, (*size, 3), np.uint8)
+        assert np.array_equal(by_graph(run, image), form.apply(image)), size
 
 
 @given(

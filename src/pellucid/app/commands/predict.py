@@ -61,14 +61,14 @@ def _parsed(args: list[str]) -> int:
         """Classify pictures. An unusable picture gets a row with the reason, and the exit status is 3.
 
         Args:
-            model: Model folder, hf://OWNER/NAME, or an ONNX file that `pellucid export` wrote.
+            model: Model folder, hf://OWNER/NAME, or a file that `pellucid export` wrote.
             pictures: Files, folders, globs, tables with a column path, or - for a picture or paths on standard input.
             top: Classes to name per picture.
             format: table for people, csv or jsonl for scripts.
             out: Write to this file instead of standard output. An existing text file is replaced.
             batch: Pictures classified at once.
             features: Write features to this Parquet file, replacing an older one. Needs pip install 'pellucid[tables]'.
-            trust: Open a saved Python module, which may run code. Use this only if you trust who made MODEL.
+            trust: Open a saved Python module or .pt2 file, which may run code. Use it only if you trust who made MODEL.
             precision: int8 computes with 8-bit integers. The first use measures the accuracy on the validation pictures
                 and stores the result in MODEL; a fall by more than half a point is refused.
         """

@@ -137,7 +137,8 @@ class Graph:
         record = {**asdict(compared), _WRITTEN: asdict(self._written)}
         content = self.content + described({KEY: json.dumps(record)})
         linked = any((self.source.folder / place.file).is_symlink() for place in self.source.places.values())
-        for path in islice(self._paths(), linked, None):  # links lead into a cache, such as a hub's, whose folders are not ours
+        # links lead into a cache, such as a hub's, whose folders are not ours
+        for path in islice(self._paths(), linked, None):
             with suppress(StorageError, OSError):
                 if path.parent != self.source.folder:
                     path.parent.mkdir(parents=True, exist_ok=True)
