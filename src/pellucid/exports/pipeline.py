@@ -69,8 +69,8 @@ def _finished(graph: GraphWriter, saved: Saved | Classifier, rows: str) -> list[
 
 def _network(graph: GraphWriter, saved: Saved, pixels: str) -> str:
     """Nodes from whole numbers, float32 (1, C, H, W), to the logits, float32 (1, classes), in the model's precision."""
-    if not isinstance(graph, Int8Writer):
+    if saved.int8 is None or not isinstance(graph, Int8Writer):
         steps = saved.network.shapes(saved.input_shape, len(saved.classes))
         x = as_onnx.standardised(graph, saved.standardise, pixels)
         return as_onnx.network(graph, steps, saved.weights, x)
-    return as_int8.network(graph, folded(saved), graph.add("Cast", [pixels], to=TYPES["uint8"]))
+    return as_int8.network(graph, folded(saved), graph.add("Cast", [pixels], to=TYPES["uint8"]), saved.int8.shift)

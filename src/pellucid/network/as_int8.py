@@ -46,25 +46,30 @@ def folded(steps: Sequence[PlacedLayer], weights: fold.Weights, standardise: Sta
     return Folded(rest, {**weights, weight: new[0], bias: new[1]}, standardise, zero)
 
 
-def network(writer: Int8Writer, folded: Folded, pixels: str) -> str:
-    """Nodes from prepared images, uint8 (n, C, H, W), to the logits, float32 (n, classes). Returns their name."""
+def network(writer: Int8Writer, folded: Folded, pixels: str, shift: Sequence[float] = ()) -> str:
+    """Nodes from prepared images, uint8 (n, C, H, W), to the logits, float32 (n, classes). Returns their name.
+
+    `shift`: added to the logits, (classes,), or nothing.
+    """
     if folded.zero is not None:
         writer.pixels(pixels, folded.zero)
         x = pixels
     else:
         x = as_onnx.standardised(writer, folded.standardise, writer.add("Cast", [pixels], to=TYPES["float32"]))
-    return writer.number(as_onnx.network(writer, folded.steps, folded.weights, x, folded=True))
+    logits = writer.number(as_onnx.network(writer, folded.steps, folded.weights, x, folded=True))
+    return writer.add("Add", [logits, writer.constant("shift", np.array(shift, np.float32))]) if shift else logits
 
 
-def model(folded: Folded, ranges: Iterable[Range]) -> bytes:
+def model(folded: Folded, ranges: Iterable[Range], shift: Sequence[float] = ()) -> bytes:
     """The graph from prepared images, uint8 (n, H, W, C), to logits, float32 (n, classes).
 
-    `ranges`: for each map, in the order of `measuring`. Raises ValueError if there are too few or too many.
+    `ranges`: for each map, in the order of `measuring`. `shift`: see `network`. Raises ValueError if there are too few
+    ranges or too many.
     """
     every = list(ranges)
     writer = Int8Writer(ranges=iter(every))
     try:
-        logits = network(writer, folded, writer.add("Transpose", ["images"], perm=[0, 3, 1, 2]))
+        logits = network(writer, folded, writer.add("Transpose", ["images"], perm=[0, 3, 1, 2]), shift)
     except StopIteration:
         raise ValueError(f"{len(every)} ranges are too few") from None
     if len(writer.maps) != len(every):

@@ -107,10 +107,11 @@ def _made(saved: Saved, folder: Path, labelled: Path | None) -> Int8:
     assert saved.source is not None
     pictures = _pictures(saved, folder, labelled)
     ranges, calibrated = _ranges(saved, pictures.ranges)
-    unmeasured = Int8(
-        eight.key(saved, saved.source), ranges, calibrated, 0, pictures.name, "", 0, 0, 0, graph.runtime()
-    )
-    int8 = _measured(saved, unmeasured, pictures)
+    key = eight.key(saved, saved.source)
+    unmeasured = Int8(key, ranges, (), calibrated, 0, pictures.name, "", 0, 0, 0, graph.runtime())
+    _, before, after = _logits(saved, unmeasured, pictures.ranges)
+    shift = (before.astype(np.float64) - after).mean(axis=0).tolist()
+    int8 = _measured(saved, replace(unmeasured, shift=tuple(shift)), pictures)
     if not int8.allowed:
         raise ExportError(
             f"int8 is refused for {folder}: its {int8.figure} on {int8.measured:,} {int8.side} pictures falls from "
@@ -184,25 +185,32 @@ def _ranges(saved: Saved, paths: list[str]) -> tuple[tuple[tuple[float, float], 
     return tuple(zip(lows, highs, strict=True)), len(ends)
 
 
+def _logits(saved: Saved, int8: Int8, paths: list[str]) -> tuple[list[int], NDArray[np.float32], NDArray[np.float32]]:
+    """(rows of the usable pictures, their logits in float32 and in int8, both float32 (n, classes))."""
+    before, after = saved.predictor().backend, replace(saved, int8=int8).predictor().backend
+    used: list[int] = []
+    empty = np.empty((0, len(saved.classes)), np.float32)
+    outputs: tuple[list[Any], list[Any]] = ([empty], [empty])
+    for rows, images in _images(saved, paths):
+        used += rows
+        outputs[0].append(before.logits(images))
+        outputs[1].append(after.logits(images))
+    return used, np.concatenate(outputs[0]), np.concatenate(outputs[1])
+
+
 def _measured(saved: Saved, int8: Int8, pictures: _Pictures) -> Int8:
     """The record with the figure before and after."""
     from pellucid.network import scores
     from pellucid.training import targets
 
-    before, after = saved.predictor().backend, replace(saved, int8=int8).predictor().backend
-    outputs: tuple[list[Any], list[Any]] = ([], [])
-    used: list[int] = []
-    for rows, images in _images(saved, [path for path, _ in pictures.figure]):
-        used += rows
-        outputs[0].append(before.logits(images))
-        outputs[1].append(after.logits(images))
+    used, *outputs = _logits(saved, int8, [path for path, _ in pictures.figure])
     if not used:
         raise ArtefactError(f"None of {len(pictures.figure):,} {pictures.name} pictures can be used to measure int8.")
     several = saved.thresholds is not None
     labels = np.array([targets.read(pictures.figure[row][1], saved.classes, several) for row in used])
     fitted = targets.Fitted(saved.temperature, saved.thresholds)
     figures, called = [], []
-    for logits in (np.concatenate(each) for each in outputs):
+    for logits in outputs:
         metrics = targets.measure(pictures.name, logits, labels, saved.classes, fitted)
         figures.append(metrics.macro_f1 if several else metrics.accuracy)
         called.append(scores.called(scores.probabilities(logits, saved.temperature, several), saved.thresholds))

@@ -46,7 +46,8 @@ class Int8:
 
     * network: SHA-256 of the float32 graph and of the weights' hash: what the ranges belong to
     * ranges: of each map that becomes bytes
-    * calibrated: the number of pictures that the ranges were measured on
+    * shift: added to the logits; without it, those of the pictures that gave the ranges are off by this on average
+    * calibrated: the number of pictures that ranges and shift were measured on
     * measured: the number of other pictures that the figure was measured on
     * side: which pictures these were: "validation", or the name of a folder or table
     * figure: "accuracy", or "macro F1" with several labels
@@ -57,6 +58,7 @@ class Int8:
 
     network: str
     ranges: tuple[Range, ...]
+    shift: tuple[float, ...]
     calibrated: int
     measured: int
     side: str
@@ -78,7 +80,7 @@ class Int8:
 
     def as_json(self) -> dict[str, Any]:
         """What was measured, without the ranges, as plain values for JSON."""
-        return {name: value for name, value in asdict(self).items() if name not in ("network", "ranges")}
+        return {name: value for name, value in asdict(self).items() if name not in ("network", "ranges", "shift")}
 
     def sentences(self) -> list[str]:
         """What was measured, as lines for people."""
@@ -111,7 +113,8 @@ def stored(saved: Saved) -> Int8 | None:
             content = json.loads(path.read_text(encoding="utf-8"))
             stated = content.pop("sha256")
             if stated == _digest(content) and content["network"] == network:
-                return Int8(**content | {"ranges": tuple((low, high) for low, high in content["ranges"])})
+                ranges = tuple((low, high) for low, high in content["ranges"])
+                return Int8(**content | {"ranges": ranges, "shift": tuple(content["shift"])})
     return None
 
 
@@ -166,7 +169,7 @@ class Int8Backend:
     @cached_property
     def _run(self) -> sessions.Run:
         try:
-            return sessions.opened(as_int8.model(folded(self.saved), self.int8.ranges))
+            return sessions.opened(as_int8.model(folded(self.saved), self.int8.ranges, self.int8.shift))
         except ExportError as error:
             raise ArtefactError(f"The model does not run in int8: {error} Leave out --precision int8.") from error
 
