@@ -282,7 +282,8 @@ def test_the_model_card_is_shown_and_runs_nothing(modules: Page) -> None:
     }"""
     markdown = (
         "---\nlibrary_name: pellucid\n---\n\n# a <b>: x\n\n**1%** of `y` ([file](f.csv))\n\n![plot](plot.png)\n\n"
-        "| | n |\n|---|---|\n| ![](1.jpg) | 2 \\| 3 |\n\n<details><summary>More</summary>\n\n- one\n- two\n\n</details>\n\n"
+        "| | n |\n|---|---|\n| ![](1.jpg) | 2 \\| 3 |\n\n"
+        "<details><summary>More</summary>\n\n- one\n- two\n\n</details>\n\n"
         "```bash\nrun <me>\n```\n<script>alert(1)</script>"
     )
     made = modules.evaluate(code, markdown)
