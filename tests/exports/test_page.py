@@ -16,7 +16,7 @@ from tests.patience import PATIENCE
 
 import pellucid
 from pellucid.classifier import store
-from pellucid.errors import ArtefactError
+from pellucid.errors import ArtefactError, ExportError
 from pellucid.exports import browser_runtime, page
 from pellucid.exports.browser_runtime import BrowserRuntime
 
@@ -260,3 +260,13 @@ def test_a_page_is_opened_for_the_comparison_or_refused(
     (tmp_path / "diary.html").write_text("<!doctype html>mine")
     with pytest.raises(ArtefactError, match="not a page that Pellucid exported"):
         page.opened(tmp_path / "diary.html")
+
+
+def test_a_network_that_is_too_large_for_a_browser_is_refused(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(browser_runtime, "read", lambda cache: BrowserRuntime(b"", b""))
+    monkeypatch.setattr(page, "LARGEST", 100)
+    with pytest.raises(ExportError, match=r"The packed weights take 0 MB, more than the 0 MB that a browser reads\."):
+        pellucid.export(trained, tmp_path / "page.html", format="html")
+    assert list(tmp_path.iterdir()) == []

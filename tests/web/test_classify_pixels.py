@@ -273,3 +273,22 @@ def test_the_readers_answers_have_the_columns_of_predict(modules: Page) -> None:
     csv, rows = modules.evaluate(code, [results[:1], several])
     assert csv.splitlines()[0].startswith("picture,labels,label_1")
     assert rows[0]["labels"] == ["cat"]
+
+
+def test_the_model_card_is_shown_and_runs_nothing(modules: Page) -> None:
+    code = """async (markdown) => {
+      const { card } = await import("./classify/card.js");
+      return card(markdown).map((part) => part.outerHTML).join("");
+    }"""
+    markdown = (
+        "---\nlibrary_name: pellucid\n---\n\n# a <b>: x\n\n**1%** of `y` ([file](f.csv))\n\n![plot](plot.png)\n\n"
+        "| | n |\n|---|---|\n| ![](1.jpg) | 2 \\| 3 |\n\n"
+        "<details><summary>More</summary>\n\n- one\n- two\n\n</details>\n\n"
+        "```bash\nrun <me>\n```\n<script>alert(1)</script>"
+    )
+    made = modules.evaluate(code, markdown)
+    assert made.startswith("<h2>a &lt;b&gt;: x</h2><p><b>1%</b> of <code>y</code> (file)</p><div")
+    assert "<thead><tr><td></td><th>n</th></tr></thead><tbody><tr><td></td><td>2 | 3</td></tr></tbody>" in made
+    assert "<details><summary>More</summary><ul><li>one</li><li>two</li></ul></details><pre" in made
+    assert made.endswith("<code>run &lt;me&gt;</code></pre><p>&lt;script&gt;alert(1)&lt;/script&gt;</p>")
+    assert "img" not in made

@@ -44,6 +44,7 @@ PAGE, WORKER = "classify.html", "classify/worker.js"
 POLICY = {"script-src": "blob: 'wasm-unsafe-eval'", "worker-src": "blob:"}
 """The worker's modules are blobs that the page makes; WebAssembly has to be compiled. Nothing allows a connection."""
 LEVEL = 6  # for gzip; at 9 the runtime is 0.4% smaller and takes twice as long
+LARGEST = 500_000_000  # letters of an element; Chromium's longest text has 2^29 - 24
 _ELEMENT = r'<script type="application/json" id="{}">(.*?)</script>'
 
 
@@ -57,7 +58,11 @@ def write(model: Saved | Classifier, metadata: Mapping[str, str]) -> dict[str, b
 
 
 def page(saved: Saved, card: str) -> bytes:
-    """The bytes of the page. `card`: the model card in Markdown."""
+    """The bytes of the page. `card`: the model card in Markdown.
+
+    Raises ArtefactError if the runtime is neither in the cache nor can be fetched, and ExportError for a network too
+    large for a browser.
+    """
     runtime = browser_runtime.read(browser_runtime.default_cache())
     elements = {
         "about": as_json(_about(saved, card)),
@@ -66,6 +71,9 @@ def page(saved: Saved, card: str) -> bytes:
         "program": as_json(_packed(runtime.program)),
         "worker": as_json(modules(WORKER, WEB)),
     }
+    if len(elements["model"]) > LARGEST:
+        size = f"{len(elements['model']) / 1e6:,.0f} MB, more than the {LARGEST / 1e6:,.0f} MB that a browser reads"
+        raise ExportError(f"The packed weights take {size}. Export it as onnx, or serve it: pellucid serve.")
     text = assembled(elements, WEB, PAGE, POLICY)
     return MARK + text.encode("ascii").removeprefix(b"<!doctype html>\n")
 

@@ -95,10 +95,16 @@ function map(file, answer, about, engine) {
   };
   async function run() {
     const bar = /** @type {HTMLProgressElement} */ (h("progress", { "aria-label": "covering part after part" }));
-    const { heat, stop } = engine.explain(file, target, (share) => (bar.value = share));
+    const doing = h("p", { class: "note" }, `Covering part after part for “${name}”…`);
+    const begun = performance.now();
+    const { heat, stop } = engine.explain(file, target, (share) => {
+      const left = (((performance.now() - begun) / 1000) * (1 - share)) / share;
+      bar.value = share;
+      if (share > 0.05) doing.textContent = `Covering part after part for “${name}”, about ${Math.ceil(left)} s left…`;
+    });
     const cancel = h("button", { type: "button", class: "single" }, "Cancel");
     cancel.addEventListener("click", stop);
-    box.replaceChildren(h("p", { class: "note" }, `Covering part after part for “${name}”…`), bar, cancel);
+    box.replaceChildren(doing, bar, cancel);
     cancel.focus();
     try {
       const made = await heat;

@@ -10,32 +10,41 @@ export function card(markdown) {
   const lines = markdown.replace(/^---\n[\s\S]*?\n---\n/, "").split("\n");
   /** @type {HTMLElement[]} */
   const parts = [];
+  /** @type {HTMLElement | null} */
+  let folded = null;
   let tables = 0;
+  const add = (/** @type {HTMLElement} */ part) => void (folded ? folded.append(part) : parts.push(part));
   for (let at = 0; at < lines.length;) {
     const line = lines[at];
     const heading = /^(#+) (.*)/.exec(line);
-    if (heading) {
-      parts.push(h(`h${Math.min(6, heading[1].length + 1)}`, {}, ...inline(heading[2])));
+    const summary = /^<details><summary>(.*)<\/summary>/.exec(line);
+    if (summary) {
+      const details = h("details", {}, h("summary", {}, summary[1]));
+      add(details);
+      folded = details;
+      at += 1;
+    } else if (line.startsWith("</details>")) {
+      folded = null;
+      at += 1;
+    } else if (heading) {
+      add(h(`h${Math.min(6, heading[1].length + 1)}`, {}, ...inline(heading[2])));
       at += 1;
     } else if (line.startsWith("```")) {
       const end = lines.indexOf("```", at + 1);
       const last = end < 0 ? lines.length : end;
-      parts.push(h("pre", { tabindex: "0" }, h("code", {}, lines.slice(at + 1, last).join("\n"))));
+      add(h("pre", { tabindex: "0" }, h("code", {}, lines.slice(at + 1, last).join("\n"))));
       at = last + 1;
     } else if (line.startsWith("|")) {
       const rows = run(lines, at, (text) => text.startsWith("|"));
-      parts.push(table(rows, ++tables));
+      add(table(rows, ++tables));
       at += rows.length;
     } else if (/^[-*] /.test(line)) {
       const items = run(lines, at, (text) => /^[-*] /.test(text));
-      parts.push(h("ul", {}, ...items.map((text) => h("li", {}, ...inline(text.slice(2))))));
+      add(h("ul", {}, ...items.map((text) => h("li", {}, ...inline(text.slice(2))))));
       at += items.length;
-    } else if (/^\s*(<\/?details>|<summary>|!\[[^\]]*\]\([^)]*\)\s*$|$)/.test(line)) {
-      const summary = /<summary>(.*)<\/summary>/.exec(line);
-      if (summary) parts.push(h("p", {}, `${summary[1]}:`));
-      at += 1;
     } else {
-      parts.push(h("p", {}, ...inline(line)));
+      const text = inline(line);
+      if (text.some((part) => typeof part !== "string" || part.trim())) add(h("p", {}, ...text));
       at += 1;
     }
   }

@@ -31,7 +31,10 @@ export async function selfCheck(worker, { checks }) {
     };
   }
   const pictures = checks.length === 1 ? "1 made picture" : `${checks.length} made pictures`;
-  return { agrees: true, sentence: `Self-check passed: on ${pictures} the answers equal the model's to ${far}.` };
+  return {
+    agrees: true,
+    sentence: `Self-check passed: on ${pictures} the answers differ from the model's by at most ${far}.`,
+  };
 }
 
 /** @param {string} reason */

@@ -7,6 +7,7 @@ import { VERSION } from "./about.js";
 import { place } from "./answer.js";
 import { card } from "./card.js";
 import { engine } from "./engine.js";
+import { LICENCE } from "./licence.js";
 import { asCsv, asJson, download } from "./save.js";
 import { selfCheck } from "./check.js";
 
@@ -106,7 +107,7 @@ function open(about) {
 
   const choose = chooser(addAll, add, about.form.channels);
   root.replaceChildren(
-    h("header", {}, h("span", { class: "brand" }, "Pellucid"), h("span", { class: "what" }, about.classes.join(", "))),
+    h("header", {}, h("span", { class: "brand" }, "Pellucid"), h("span", { class: "what" }, listed(about))),
     h(
       "main",
       { class: "classify" },
@@ -121,7 +122,7 @@ function open(about) {
       ),
     ),
   );
-  document.title = `${about.classes.join(", ")}: a classifier`;
+  document.title = `${listed(about)}: a classifier`;
   document.addEventListener("dragover", (event) => {
     event.preventDefault();
     document.body.classList.add("dragging");
@@ -137,12 +138,19 @@ function open(about) {
   document.addEventListener("paste", (event) => addAll(event.clipboardData?.files ?? []));
 }
 
+const FEW = 6; // classes that are listed by name
+
+/** @param {About} about */
+function listed({ classes }) {
+  return classes.length > FEW ? `${classes.length} classes` : classes.join(", ");
+}
+
 /** @param {About} about */
 function title({ classes, thresholds }) {
-  if (classes.length > 6) return `Which of ${classes.length} classes?`;
+  if (classes.length > FEW) return `Which of ${classes.length} classes?`;
   const names =
     classes.length < 2 ? classes.join("") : `${classes.slice(0, -1).join(", ")} or ${classes[classes.length - 1]}`;
-  return `${names[0].toUpperCase()}${names.slice(1)}${thresholds ? ", or several" : ""}?`;
+  return `${names.charAt(0).toUpperCase()}${names.slice(1)}${thresholds ? ", or several" : ""}?`;
 }
 
 /**
@@ -256,6 +264,7 @@ function facts({ card: markdown, made_by, runtime, form, thresholds, weights }) 
           `(Microsoft, ${runtime.licence} licence) to compute it. Made by ${made_by} (Apache-2.0 licence). The page ` +
           "needs no connection, and its rules forbid it to open one.",
       ),
+      ...LICENCE.map((text) => h("p", { class: "note" }, text)),
     ),
   );
 }
