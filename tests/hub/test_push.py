@@ -274,7 +274,18 @@ def test_each_refusal_is_a_sentence_that_says_what_to_do(where, status, said, me
     assert "config.json" not in hub.repositories.get("anna/cats", Repo({FIRST: {}})).head()
 
 
-@pytest.mark.parametrize("where", ["/preupload/", "/objects/batch", "/objects/verify", "PUT /lfs/"])
+PASSING = [
+    "/api/models/anna",
+    "repos/create",
+    "/preupload/",
+    "objects/batch",
+    "objects/verify",
+    "PUT /lfs/",
+    "/commit/",
+]
+
+
+@pytest.mark.parametrize("where", PASSING)
 @pytest.mark.parametrize("status", [500, 0])
 def test_a_fault_that_passes_is_overcome(status: int, where: str, hub: Hub, trained: Path, monkeypatch) -> None:
     monkeypatch.setattr("time.sleep", lambda _: None)  # the client's pause
@@ -283,16 +294,26 @@ def test_a_fault_that_passes_is_overcome(status: int, where: str, hub: Hub, trai
     assert hub.failing == {}
 
 
+def test_a_commit_whose_answer_is_lost_is_not_made_twice(hub: Hub, trained: Path) -> None:
+    hub.lost = "/commit/"
+    done = pellucid.push(trained, "anna/cats")
+    repo = hub.repositories["anna/cats"]
+    assert done.changed
+    assert done.commit == repo.branches["main"]
+    assert len(repo.commits) == 2  # with the one that made it
+    assert hub.lost == ""
+
+
 @pytest.mark.parametrize("where", ["/api/models/anna/cats", "/commit/"])
 def test_a_lost_connection_and_a_busy_hub(where: str, hub: Hub, trained: Path) -> None:
     again = "Push again: what has arrived is not sent twice."
-    hub.failing[where] = [0]
+    hub.failing[where] = [0, 0]
     message = refused(trained)
     assert message.startswith("anna/cats was not pushed: there is no connection to the hub (")
     assert message.endswith(again)
-    hub.failing = {where: [503]}
+    hub.failing = {where: [503, 503]}
     assert refused(trained) == "anna/cats was not pushed: the hub answers with an error (503). Push again later."
-    hub.failing = {where: [429]}
+    hub.failing = {where: [429, 429]}
     assert "the hub limits how often it is called (429). Push again later." in refused(trained)
     assert pellucid.push(trained, "anna/cats").changed
 
