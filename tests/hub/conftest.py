@@ -8,7 +8,7 @@ from huggingface_hub import constants
 from tests.app.conftest import pellucid  # noqa: F401  (the command line)
 from tests.hub.server import Hub, as_the_users_hub, no_account, serving
 
-from pellucid.hub import repository
+from pellucid.hub import words
 
 TOKEN = "hf_secret"
 
@@ -19,7 +19,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     no_account(monkeypatch)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr(repository, "PAUSE", 0.0)
+    monkeypatch.setattr(words, "PAUSE", 0.0)
     with serving(Hub(token=TOKEN)) as hub:
         as_the_users_hub(monkeypatch, hub.address, tmp_path / "cache")
         yield hub

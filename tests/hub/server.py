@@ -67,6 +67,8 @@ class Hub:
     """Part of a request's line -> what happens once before it is answered."""
     lies: str = ""
     """The end of the names of files for which it states the hash of another."""
+    lost: str = ""
+    """Part of the line of a request that is carried out, but whose answer is lost, once."""
     cut: int = 0
     """Bytes after which it hangs up, the next time."""
     stall: threading.Event | None = None
@@ -302,6 +304,9 @@ class Answering(BaseHTTPRequestHandler):
         self.wfile.write(body[start:])
 
     def send(self, content: Any, status: int = 200, headers: dict[str, str] | None = None) -> None:
+        if self.hub.lost and self.hub.lost in self.path:
+            self.hub.lost, self.close_connection = "", True
+            return
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
         self.send_response(status)
         for name, value in (headers or {}).items():

@@ -90,7 +90,7 @@ def test_a_repository_that_changes_meanwhile_never_mixes_two_commits(when: str, 
     assert pushed.before == {}
 
 
-@pytest.mark.parametrize("revision", ["", "@main", "commit"])
+@pytest.mark.parametrize("revision", ["", "commit"])
 @pytest.mark.parametrize("how", ["HF_HUB_OFFLINE", "no connection", "503", "429"])
 def test_offline_the_cache_answers_and_says_so(how: str, revision: str, pushed: Hub, monkeypatch) -> None:
     commit = pushed.repositories["anna/cats"].branches["main"]
@@ -134,9 +134,12 @@ def test_offline_with_nothing_in_the_cache_says_what_to_do(hub: Hub, tmp_path: P
     )
 
 
-def test_a_fault_that_passes_is_overcome(pushed: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("status", [429, 500, 0])
+def test_a_fault_that_passes_is_overcome(status: int, pushed: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = "HEAD /anna/cats/resolve/main/config.json"
     monkeypatch.setattr("time.sleep", lambda _: None)  # the client's pause, and ours
-    pushed.failing = {"HEAD /anna/cats/resolve/main/config.json": [500], "GET /cdn/": [429, 0]}
+    commit = pushed.repositories["anna/cats"].branches["main"]
+    pushed.failing = {first: [status], f"HEAD /anna/cats/resolve/{commit}/model": [500], "GET /cdn/": [429, 0]}
     assert pellucid.load(CATS).classes == ("blue", "red")
     assert pushed.failing == {}
 
@@ -207,6 +210,19 @@ def test_a_download_that_is_cut_goes_on(pushed: Hub, monkeypatch: pytest.MonkeyP
     pushed.cut = 700
     assert pellucid.load(CATS).classes == ("blue", "red")
     assert any(each.startswith("GET /cdn/") and each.endswith("bytes=700-") for each in pushed.requests)
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (403, "The hub refuses access to anna/cats (403)."),
+        (500, "anna/cats could not be read completely: the hub answers with an error, 500. Try again."),
+    ],
+)
+def test_a_fault_that_stays_is_named(status: int, message: str, pushed, monkeypatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    pushed.failing = {"/model.safetensors": [status] * 20}
+    assert refused().startswith(message)
 
 
 def test_who_may_not_read_it(pushed: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ STORED = Path(__file__).parents[1] / "classifier" / "stored"
 
 
 @pytest.mark.parametrize("name", ["format1-first", "format1", "format2", "format2-program"])
-def test_a_folder_of_an_older_pellucid(name: str, hub: Hub) -> None:
+def test_a_folder_of_an_older_pellucid(name: str, hub: Hub, request: pytest.FixtureRequest) -> None:
     trust = name.endswith("program")
     pellucid.push(STORED / name, f"anna/{name}")
     picture = STORED / "picture.png"
@@ -22,5 +22,7 @@ def test_a_folder_of_an_older_pellucid(name: str, hub: Hub) -> None:
     assert mine.error is None
     assert hosted.probabilities == mine.probabilities
     if trust:
+        command = request.getfixturevalue("pellucid")
+        assert "hf://anna/format2-program picture.jpg --trust\n" in command("push", STORED / name, f"anna/{name}").out
         with pytest.raises(ArtefactError, match=f"hf://anna/{name} holds a network that somebody wrote in Python"):
             pellucid.load(f"hf://anna/{name}")

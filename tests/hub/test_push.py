@@ -133,7 +133,8 @@ def test_metadata_that_somebody_added_on_the_hub_stay(pushed: Hub, model: Path) 
     repo.commits["3" * 40] = {**repo.head(), "README.md": text.replace("tags:\n", "tags:\n- birds\n", 1).encode()}
     repo.branches["main"] = "3" * 40
     pellucid.push(model, "anna/cats")
-    assert b"license: mit\nlanguage: de\n" in repo.head()["README.md"]
+    data = yaml.safe_load(repo.head()["README.md"].decode().split("---\n")[1])
+    assert (data["license"], data["language"]) == ("mit", "de")
     (model / "README.md").write_text("---\nlanguage: en\n---\n# Cats\n")
     pellucid.push(model, "anna/cats")
     text = repo.head()["README.md"].decode()
@@ -266,7 +267,7 @@ def test_two_who_create_the_same_repository_at_once(hub: Hub, trained: Path) -> 
         (400, "a bad\nfile", "the hub refuses (400: a bad file)."),
     ],
 )
-@pytest.mark.parametrize("where", ["/api/repos/create", "/preupload/", "/commit/"])
+@pytest.mark.parametrize("where", ["/api/repos/create", "/commit/"])
 def test_each_refusal_is_a_sentence_that_says_what_to_do(where, status, said, message, hub, trained) -> None:
     hub.failing[where], hub.said = [status, status], said.replace("\n", " ")
     assert refused(trained).startswith(f"anna/cats was not pushed: {message}")
@@ -274,7 +275,18 @@ def test_each_refusal_is_a_sentence_that_says_what_to_do(where, status, said, me
     assert "config.json" not in hub.repositories.get("anna/cats", Repo({FIRST: {}})).head()
 
 
-@pytest.mark.parametrize("where", ["/preupload/", "/objects/batch", "/objects/verify", "PUT /lfs/"])
+PASSING = [
+    "/api/models/anna",
+    "repos/create",
+    "/preupload/",
+    "objects/batch",
+    "objects/verify",
+    "PUT /lfs/",
+    "/commit/",
+]
+
+
+@pytest.mark.parametrize("where", PASSING)
 @pytest.mark.parametrize("status", [500, 0])
 def test_a_fault_that_passes_is_overcome(status: int, where: str, hub: Hub, trained: Path, monkeypatch) -> None:
     monkeypatch.setattr("time.sleep", lambda _: None)  # the client's pause
@@ -283,16 +295,26 @@ def test_a_fault_that_passes_is_overcome(status: int, where: str, hub: Hub, trai
     assert hub.failing == {}
 
 
+def test_a_commit_whose_answer_is_lost_is_not_made_twice(hub: Hub, trained: Path) -> None:
+    hub.lost = "/commit/"
+    done = pellucid.push(trained, "anna/cats")
+    repo = hub.repositories["anna/cats"]
+    assert done.changed
+    assert done.commit == repo.branches["main"]
+    assert len(repo.commits) == 2  # with the one that made it
+    assert hub.lost == ""
+
+
 @pytest.mark.parametrize("where", ["/api/models/anna/cats", "/commit/"])
 def test_a_lost_connection_and_a_busy_hub(where: str, hub: Hub, trained: Path) -> None:
     again = "Push again: what has arrived is not sent twice."
-    hub.failing[where] = [0]
+    hub.failing[where] = [0, 0]
     message = refused(trained)
     assert message.startswith("anna/cats was not pushed: there is no connection to the hub (")
     assert message.endswith(again)
-    hub.failing = {where: [503]}
+    hub.failing = {where: [503, 503]}
     assert refused(trained) == "anna/cats was not pushed: the hub answers with an error (503). Push again later."
-    hub.failing = {where: [429]}
+    hub.failing = {where: [429, 429]}
     assert "the hub limits how often it is called (429). Push again later." in refused(trained)
     assert pellucid.push(trained, "anna/cats").changed
 

@@ -17,7 +17,7 @@ from tests.hub.server import FIRST, REPOSITORY, SECOND, Hub, Repo, no_account, s
 from tests.patience import PATIENCE
 
 from pellucid.errors import ArtefactError
-from pellucid.hub import repository
+from pellucid.hub import words
 from pellucid.pretrained import checkpoint, hub
 
 SMALL = "mobilenetv2_100"
@@ -26,7 +26,7 @@ SMALL = "mobilenetv2_100"
 @pytest.fixture
 def server(save, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     no_account(monkeypatch)
-    monkeypatch.setattr(repository, "PAUSE", 0.0)
+    monkeypatch.setattr(words, "PAUSE", 0.0)
     folder = save(SMALL, 3, folder="served")
     content = {each.name: each.read_bytes() for each in folder.iterdir()}
     with serving(Hub(repositories={REPOSITORY: Repo({FIRST: content})})) as hub:

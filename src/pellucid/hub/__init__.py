@@ -1,1 +1,1 @@
-"""Repositories on a model hub: their names, reading them, writing them. Only the last two import `huggingface_hub`."""
+"""Repositories on a model hub: their names, reading them, writing them. Only these two import the hub's client."""

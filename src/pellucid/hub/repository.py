@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,12 +17,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from pellucid import files
 from pellucid.errors import ArtefactError
 from pellucid.hub.reference import COMMIT, NEWEST, Reference
-from pellucid.hub.words import INSTALL, LOGIN, first_line, is_busy, offline, status_of
+from pellucid.hub.words import INSTALL, LOGIN, first_line, is_busy, is_passing, offline, pause, status_of
 
 if TYPE_CHECKING:
     from huggingface_hub import HfFileMetadata
-
-PAUSE = 2.0  # seconds before a busy hub is called again
 
 
 class Wanted(NamedTuple):
@@ -106,8 +103,14 @@ class Repository:
             return self._read(first, further)
         except (errors.OfflineModeIsEnabled, httpx2.TransportError) as error:
             return self._stored(first, further, offline(error))
-        except errors.LocalEntryNotFoundError as error:
-            raise ArtefactError(f"{self.shown} could not be read completely: {first_line(error)} Try again.") from error
+        except (
+            errors.LocalEntryNotFoundError
+        ) as error:  # the client's sentence about a file hides what the hub answered
+            cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
+            if (status := status_of(cause)) >= 400 and not is_busy(status):
+                raise ArtefactError(self._refusal(cause)) from error
+            why = f"the hub answers with an error, {status}." if status else first_line(cause)
+            raise ArtefactError(f"{self.shown} could not be read completely: {why} Try again.") from error
         except errors.HfHubHTTPError as error:
             if is_busy(status := status_of(error)):
                 return self._stored(first, further, f"the hub answers with an error, {status}")
@@ -208,16 +211,16 @@ class Repository:
         return Path(path)
 
     def _metadata(self, file: str, revision: str) -> HfFileMetadata:
-        """What the hub states of a file. A busy hub is called once more, unless the cache has the file."""
-        from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url
+        """What the hub states of a file. If it is busy or hangs up, it is called once more, unless the cache has it."""
+        from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
         address = hf_hub_url(self.name, file, revision=revision, endpoint=self.endpoint)
         try:
             return get_hf_file_metadata(address, endpoint=self.endpoint)
-        except errors.HfHubHTTPError as error:
-            if not is_busy(status_of(error)) or self._cached(file, revision) is not None:
+        except Exception as error:
+            if not is_passing(error) or self._cached(file, revision) is not None:
                 raise
-        time.sleep(PAUSE)
+        pause()
         return get_hf_file_metadata(address, endpoint=self.endpoint)
 
     def _cached(self, file: str, revision: str | None = None) -> Path | None:

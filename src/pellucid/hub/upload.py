@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pellucid.errors import ArtefactError
 from pellucid.hub.reference import NEWEST, REPOSITORY
-from pellucid.hub.words import BUSY, INSTALL, LOGIN, first_line, is_busy, offline, status_of
+from pellucid.hub.words import BUSY, INSTALL, LOGIN, first_line, is_busy, is_passing, offline, pause, status_of
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -97,28 +97,46 @@ def upload(name: str, parcel: Parcel, message: str, branch: str | None = None, p
     removed. Raises ArtefactError if the repository holds something else, if it is public and `public` is not set, or if
     the hub refuses. The repository is then as it was; one that did not exist may be there, empty.
     """
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+    from huggingface_hub import HfApi
 
     api = HfApi(library_name="pellucid")
+    heads: list[str | None] = []
     with _refusals(name), _reporting(), warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always")
-        info = _repository(api, name, branch, public)
-        there = [each.rfilename for each in info.siblings or ()]
-        _check_kind(api, name, info, there, parcel)
-        removed = tuple(each for each in there if parcel.ours(each) and each not in parcel.contents)
-        contents = {**parcel.contents, **_card(api, name, info, there, parcel)}
-        additions = [CommitOperationAdd(each, content) for each, content in contents.items()]
-        deletions = [CommitOperationDelete(each) for each in removed]
-        done = api.create_commit(
-            name, [*additions, *deletions], commit_message=message, revision=branch, parent_commit=info.sha
-        )
+        try:
+            commit, info, sizes, removed = _send(api, name, parcel, message, branch, public, heads)
+        except Exception as error:
+            if not is_passing(error):
+                raise
+            pause()  # once more: what has arrived is not sent twice, even if the commit has
+            commit, info, sizes, removed = _send(api, name, parcel, message, branch, public, heads)
     remarks = tuple(" ".join(str(note.message).split()) for note in notes if note.category is UserWarning)
+    address = f"{api.endpoint}/{name}"
+    return Uploaded(address, commit, not info.private, sizes, commit != heads[0], removed, remarks)
+
+
+def _send(
+    api: HfApi, name: str, parcel: Parcel, message: str, branch: str | None, public: bool, heads: list[str | None]
+) -> tuple[str, ModelInfo, dict[str, int], tuple[str, ...]]:
+    """(the commit, the repository before it, the files' sizes, those removed). Adds the newest commit to `heads`."""
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+    info = _repository(api, name, branch, public)
+    heads.append(info.sha)
+    there = [each.rfilename for each in info.siblings or ()]
+    _check_kind(api, name, info, there, parcel)
+    removed = tuple(each for each in there if parcel.ours(each) and each not in parcel.contents)
+    contents = {**parcel.contents, **_card(api, name, info, there, parcel)}
+    additions = [CommitOperationAdd(each, content) for each, content in contents.items()]
+    deletions = [CommitOperationDelete(each) for each in removed]
+    done = api.create_commit(
+        name, [*additions, *deletions], commit_message=message, revision=branch, parent_commit=info.sha
+    )
     sizes = {
         each: content.stat().st_size if isinstance(content, Path) else len(content)
         for each, content in sorted(contents.items())
     }
-    address = f"{api.endpoint}/{name}"
-    return Uploaded(address, done.oid, not info.private, sizes, done.oid != info.sha, removed, remarks)
+    return done.oid, info, sizes, removed
 
 
 def _repository(api: HfApi, name: str, branch: str | None, public: bool) -> ModelInfo:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 INSTALL = "pip install 'pellucid[hub]'"
 LOGIN = "log in by `hf auth login` or set HF_TOKEN"
+PAUSE = 2.0  # seconds before a busy hub is called again
 BUSY = 429  # and from 500 on: the same request may succeed later
 
 
@@ -31,3 +34,15 @@ def status_of(error: Exception) -> int:
 def is_busy(status: int) -> bool:
     """Whether the hub may answer the same request later."""
     return status >= 500 or status == BUSY
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether the same request may succeed in a moment: the hub is busy, or has hung up. An absent hub stays absent."""
+    import httpx2
+
+    return is_busy(status_of(error)) or isinstance(error, httpx2.RemoteProtocolError | httpx2.ReadError)
+
+
+def pause() -> None:
+    """Wait before the same request is sent again."""
+    time.sleep(PAUSE)

@@ -12,6 +12,7 @@ from pellucid.app import streams
 from pellucid.app.exits import Exit
 from pellucid.app.flags import Column, Model, Switch, parse
 from pellucid.app.format import many, printable
+from pellucid.classifier.store import PROGRAM
 
 Text = Annotated[str | None, arg(metavar="TEXT", help_behavior_hint="")]
 
@@ -62,7 +63,8 @@ def push(
         names = ", ".join(map(printable, done.removed))
         print(f"Removed, because this version lacks them (older commits still hold them): {names}.")
     at = f"@{printable(branch)}" if branch is not None else ""
-    print(f"To use it: pellucid predict hf://{done.repository}{at} picture.jpg")
+    trust = " --trust" if PROGRAM in done.files else ""
+    print(f"To use it: pellucid predict hf://{done.repository}{at} picture.jpg{trust}")
     return Exit.OK
 
 
