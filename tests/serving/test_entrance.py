@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from starlette.datastructures import Headers
 from tests.serving.conftest import Running, running
+from tests.serving.test_reload import wait_until
 
 from pellucid.classifier.predict.backend import Logits
 from pellucid.serving.entrance import Access
@@ -69,7 +70,9 @@ def test_the_log_has_a_line_a_request_and_nothing_of_the_picture(
     headers = {"X-Request-Id": "mine-1", "Content-Type": "image/secret"}
     answer = served.ask("POST", "/v1/predict?model=small&secret=1", png(0), headers)
     assert answer.headers["x-request-id"] == "mine-1"
-    (text,) = [line for line in capsys.readouterr().err.splitlines() if "mine-1" in line]
+    lines: list[str] = []
+    wait_until(lambda: lines.extend(capsys.readouterr().err.splitlines()) or any("mine-1" in line for line in lines))
+    (text,) = [line for line in lines if "mine-1" in line]
     line = json.loads(text)
     assert (line["event"], line["status"], line["path"]) == ("request", 200, "/v1/predict")
     assert int(line["bytes_in"]) == len(png(0))
