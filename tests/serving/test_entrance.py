@@ -70,14 +70,9 @@ def test_the_log_has_a_line_a_request_and_nothing_of_the_picture(
     headers = {"X-Request-Id": "mine-1", "Content-Type": "image/secret"}
     answer = served.ask("POST", "/v1/predict?model=small&secret=1", png(0), headers)
     assert answer.headers["x-request-id"] == "mine-1"
-    said: list[str] = []
-
-    def logged() -> bool:
-        said.append(capsys.readouterr().err)
-        return "mine-1" in "".join(said)
-
-    wait_until(logged)  # the answer is there before its line
-    (text,) = [line for line in "".join(said).splitlines() if "mine-1" in line]
+    lines: list[str] = []
+    wait_until(lambda: lines.extend(capsys.readouterr().err.splitlines()) or any("mine-1" in line for line in lines))
+    (text,) = [line for line in lines if "mine-1" in line]
     line = json.loads(text)
     assert (line["event"], line["status"], line["path"]) == ("request", 200, "/v1/predict")
     assert int(line["bytes_in"]) == len(png(0))
