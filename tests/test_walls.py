@@ -121,6 +121,7 @@ ALLOWED = {
         "pictures.tabular",
         "pretrained.cache",
         "runs",
+        "runtime.memory",
         "runtime.threads",
         "serving",
         "training",

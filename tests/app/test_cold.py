@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import pellucid
+from pellucid.app.commands import predict
 from pellucid.classifier import store
 from pellucid.classifier.predict import with_onnxruntime
 from pellucid.classifier.predict.load import predictor
@@ -89,6 +90,36 @@ def test_flags_or_none_say_the_same(pellucid: Callable, trained: Path, photos: P
     assert plain == pellucid("predict", trained, photos / "red", "--top", "3")
     line = json.loads(pellucid("predict", trained, photos / "red" / "0.png", "--format", "jsonl").out)
     assert line["picture"] == str(photos / "red" / "0.png")
+
+
+@pytest.mark.parametrize(
+    "flags", ["", "--top 1", "--format csv", "--format jsonl --top 2", "--out DIR/a.csv --format csv", "--batch 2"]
+)
+def test_few_flags_are_read_as_the_parser_reads_them(
+    trained: Path, photos: Path, tmp_path: Path, flags: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[tuple[object, ...]] = []
+    monkeypatch.setattr(predict, "_run", lambda *words, **settings: read.append((*words, settings)) or 0)
+    words = [str(trained), str(photos), "-", *flags.replace("DIR", str(tmp_path)).split()]
+    parse = predict._parsed
+    monkeypatch.setattr(predict, "_parsed", lambda args: pytest.fail("the parser was not needed"))
+    assert predict.run(words) == 0
+    assert parse(words) == 0
+    (model, pictures, settings), (*theirs, _) = read
+    defaults = (predict.TOP, predict.FORMAT, None, predict.BATCH, None, False)
+    names = ("top", "format", "out", "batch", "features", "trust")
+    assert isinstance(settings, dict)
+    assert [model, pictures, *({**dict(zip(names, defaults, strict=True)), **settings}.values())] == theirs
+
+
+@pytest.mark.parametrize(
+    "flags",
+    ["--help", "--top", "--top x", "--top -1", "--top ٣", "--top 1 --top 2", "--format cvs", "--out -x", "--trust",
+     "--top=1", "--tops 1", f"--batch {'9' * 5000}", "--top 1 more.png"],
+)  # fmt: skip
+def test_all_else_is_left_to_the_parser(flags: str) -> None:
+    assert predict._few_flags(["model", "picture.png", *flags.split()]) is None
+    assert predict._few_flags(["model", *flags.split()]) is None
 
 
 def test_probabilities_agree_to_a_millionth(trained: Path, files: list[Path]) -> None:

@@ -1,20 +1,41 @@
 """The command `predict`, in its own file: one picture should not wait for the other commands' imports."""
 
+import re
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pellucid.app import answers, models
 from pellucid.app.exits import Exit
+from pellucid.runtime.memory import keep_memory
 
+Format = Literal["table", "csv", "jsonl"]
 TOP, FORMAT, BATCH, PRECISION = 3, "table", 32, "float32"  # defaults of the flags
 
 
 def run(args: list[str]) -> int:
-    """Parse and run. Without a flag there is nothing to parse, and the parser would take longer than a picture."""
-    if len(args) > 1 and not any(word.startswith("-") and word != answers.STANDARD_INPUT for word in args):
-        return _run(Path(args[0]), tuple(args[1:]))
-    return _parsed(args)
+    """Parse and run. The parser takes longer than a picture, so it only reads help, wrong arguments and rare flags."""
+    words = _few_flags(args)
+    return _parsed(args) if words is None else _run(Path(words[0][0]), tuple(words[0][1:]), **words[1])
+
+
+def _few_flags(args: list[str]) -> tuple[list[str], dict[str, Any]] | None:
+    """(model and pictures, values by flag), if all flags come last, once, in the form `--flag value`, and are valid."""
+    count = next((at for at, word in enumerate(args) if word.startswith("-") and word != "-"), len(args))
+    flags, values = args[count::2], args[count + 1 :: 2]
+    if count < 2 or len(flags) != len(values) or len(set(flags)) != len(flags):
+        return None
+    settings: dict[str, Any] = {}
+    for flag, value in zip(flags, values, strict=True):
+        if flag in ("--top", "--batch") and re.fullmatch("[0-9]{1,9}", value):
+            settings[flag[2:]] = int(value)
+        elif flag == "--format" and value in get_args(Format):
+            settings["format"] = value
+        elif flag == "--out" and value and not value.startswith("-"):
+            settings["out"] = Path(value)
+        else:
+            return None
+    return args[:count], settings
 
 
 def _run(
@@ -29,6 +50,7 @@ def _run(
     precision: str = PRECISION,
 ) -> int:
     answers.check(top=top, batch=batch)
+    keep_memory(shared=True)
     model = models.local(model, trust, predicting=True)
     with answers.sink(out) as stream:
         if features is None:
@@ -51,7 +73,7 @@ def _parsed(args: list[str]) -> int:
         pictures: Annotated[Positional[tuple[str, ...]], arg(metavar="PICTURE ...", help_behavior_hint="")],
         /,
         top: int = TOP,
-        format: Literal["table", "csv", "jsonl"] = FORMAT,
+        format: Format = FORMAT,
         out: Place = None,
         batch: int = BATCH,
         features: Place = None,

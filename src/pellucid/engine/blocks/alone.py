@@ -56,14 +56,13 @@ def forward(
 @lru_cache
 def _kernel(channels: int, width: int, filters: int) -> machine_code.Function:
     key = machine_code.key(_SOURCES, f"{channels} {width} {filters}")
-    folders = list(machine_code.folders(_SOURCES[0]))
-    run = machine_code.stored(folders, key)
+    run = machine_code.stored(machine_code.folders(_SOURCES[0]), key)
     if run is None:
         from pellucid.engine.blocks import alone_cpu
 
         function = alone_cpu.compiled(channels, width, filters)
         _compiled.append(function)
-        machine_code.store(folders, key, function)
+        machine_code.store(machine_code.folders(_SOURCES[0]), key, function)
         run = machine_code.FUNCTION(function.address)
     return run
 
