@@ -119,7 +119,7 @@ class Models:
 
 
 def _end(old: Served) -> None:
-    """End the threads of a version, and return its memory: the thread that loads the next one may be unable to use it."""
+    """End the threads of a version, and return its memory: the thread that loads the next may be unable to use it."""
     old.batcher.close()
     asyncio.get_running_loop().call_later(SOON, give_back_memory)
 
