@@ -133,3 +133,17 @@ def test_a_version_that_is_not_there_any_more_is_said(model: Path, png: Png) -> 
         answer = served.ask("GET", f"/v2/models/small/versions/{before}/ready")
         assert version_of(model) in answer.json["error"]
         assert b'pellucid_reloads_total{model="small",outcome="replaced"} 1.0' in metrics(served)
+
+
+def test_the_memory_of_a_version_that_has_ended_is_returned(
+    model: Path, png: Png, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise each reload by another thread takes as much again."""
+    returned: list[bool] = []
+    monkeypatch.setattr(models, "SOON", 0)
+    with running({"small": model}) as served:
+        before = served.ask("POST", "/v1/predict", png(0)).json["version"]
+        monkeypatch.setattr(models, "give_back_memory", lambda: returned.append(True))
+        warmer(model)
+        wait_until(lambda: served.ask("POST", "/v1/predict", png(0)).json["version"] != before)
+        wait_until(lambda: bool(returned))

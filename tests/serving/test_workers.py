@@ -151,12 +151,13 @@ def test_it_ends_as_usual_right_after_it_has_said_where_it_listens(trained: Path
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=FORKS)])
 def test_a_second_ctrl_c_does_not_wait_for_the_requests_in_work(trained: Path, workers: int) -> None:
-    half_a_request = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nx"
+    head = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n"
     with (
         serving(trained, "--workers", workers) as (command, port),
         socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection,
     ):
-        connection.sendall(half_a_request)
+        connection.sendall(head)
+        assert connection.recv(1000).startswith(b"HTTP/1.1 100"), "it waits for the body now"
         command.send_signal(signal.SIGINT)
         assert '"event": "ending"' in command.stderr.readline()
         command.send_signal(signal.SIGINT)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pellucid.classifier import store
 from pellucid.errors import PellucidError, did_you_mean
+from pellucid.runtime.memory import give_back_memory
 from pellucid.serving import logs, served
 from pellucid.serving.limits import Limits
 from pellucid.serving.metrics import Metrics
@@ -18,6 +19,7 @@ from pellucid.serving.refusal import Refusal
 from pellucid.serving.served import Loaded, Served
 
 LOOK = 1.0  # seconds between two looks at the folders
+SOON = 1.0  # seconds until nothing refers to a version that has ended
 
 FILES = (store.CONFIG, store.WEIGHTS, store.PROGRAM)
 
@@ -68,7 +70,7 @@ class Models:
         finally:
             current.users -= 1
             if current.retired and not current.users:
-                current.batcher.close()
+                _end(current)
 
     async def watch(self) -> None:
         """Reload what changes in its folder, until this is cancelled."""
@@ -103,7 +105,7 @@ class Models:
             self._served[name] = self._begin(loaded)
             old.retired = True
             if not old.users:
-                old.batcher.close()
+                _end(old)
             self._metrics.reloaded(name, "replaced")
             logs.line("model replaced", model=name, version=loaded.version, before=old.version)
 
@@ -114,6 +116,12 @@ class Models:
 
     def _begin(self, loaded: Loaded) -> Served:
         return served.begin(loaded, self._limits, self._threads, self._metrics.batched)
+
+
+def _end(old: Served) -> None:
+    """End the threads of a version, and return its memory: the thread that loads the next may be unable to use it."""
+    old.batcher.close()
+    asyncio.get_running_loop().call_later(SOON, give_back_memory)
 
 
 def _signature(folder: Path) -> Signature:
