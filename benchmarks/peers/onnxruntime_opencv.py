@@ -25,7 +25,9 @@ def quantise(model: str, pictures: str, side: int, out: str) -> dict[str, int]:
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     paths = sorted(Path(pictures).iterdir())
-    images = [cv2.resize(cv2.imread(str(path)), (side, side), interpolation=cv2.INTER_AREA)[:, :, ::-1] for path in paths]
+    images = [
+        cv2.resize(cv2.imread(str(path)), (side, side), interpolation=cv2.INTER_AREA)[:, :, ::-1] for path in paths
+    ]
 
     class Reader(CalibrationDataReader):
         def __init__(self) -> None:

@@ -23,7 +23,9 @@ def quantise(model: str, pictures: str, side: int, out: str) -> dict[str, int]:
     import nncf
 
     paths = sorted(Path(pictures).iterdir())
-    images = [cv2.resize(cv2.imread(str(path)), (side, side), interpolation=cv2.INTER_AREA)[:, :, ::-1] for path in paths]
+    images = [
+        cv2.resize(cv2.imread(str(path)), (side, side), interpolation=cv2.INTER_AREA)[:, :, ::-1] for path in paths
+    ]
     # MatMul: OpenVINO refuses the article's dense layer, a matrix times a column, in int8
     ignored = nncf.IgnoredScope(types=["MatMul"], validate=False) if side == 300 else None
     data = nncf.Dataset([np.ascontiguousarray(image[None]) for image in images])
