@@ -255,7 +255,7 @@ def test_a_page_is_opened_for_the_comparison_or_refused(
     exported: Path, trained: Path, photos: Path, tmp_path: Path
 ) -> None:
     paths = sorted(photos.rglob("*.png"))[:3]
-    ours, theirs = page.opened(exported).predict(paths), pellucid.load(trained).predict(paths)
+    ours, theirs = page.opened(exported).predictor.predict(paths), pellucid.load(trained).predict(paths)
     assert [each.label for each in ours] == [each.label for each in theirs]
     (tmp_path / "diary.html").write_text("<!doctype html>mine")
     with pytest.raises(ArtefactError, match="not a page that Pellucid exported"):
@@ -267,6 +267,6 @@ def test_a_network_that_is_too_large_for_a_browser_is_refused(
 ) -> None:
     monkeypatch.setattr(browser_runtime, "read", lambda cache: BrowserRuntime(b"", b""))
     monkeypatch.setattr(page, "LARGEST", 100)
-    with pytest.raises(ExportError, match=r"The packed weights take 0 MB, more than the 0 MB that a browser reads\."):
+    with pytest.raises(ExportError, match=r"the packed weights take 0 MB, more than the 0 MB that a browser reads\."):
         pellucid.export(trained, tmp_path / "page.html", format="html")
     assert list(tmp_path.iterdir()) == []

@@ -58,5 +58,5 @@ FORMATS = {
     "torch": Format(
         torch_program.write, partial(exported.opened, trust=True), torch_program.ENDING, torch_program.made_here, 1e-4
     ),
-    "html": Format(page.write, page.opened, page.ENDING, begins(page.MARK), 1e-4),
+    "html": Format(page.write, page.opened, page.ENDING, begins(page.MARK), 1e-4, caveat=page.CAVEAT),
 }

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 ENDING = ".html"
 MARK = b"<!doctype html>\n<!-- A classifier, exported by Pellucid. -->\n"
 FORMAT = 1
+CAVEAT = "The page compares itself with the model when it opens in a browser."
 PAGE, WORKER = "classify.html", "classify/worker.js"
 POLICY = {"script-src": "blob: 'wasm-unsafe-eval'", "worker-src": "blob:"}
 """The worker's modules are blobs that the page makes; WebAssembly has to be compiled. Nothing allows a connection."""
@@ -73,7 +74,7 @@ def page(saved: Saved, card: str) -> bytes:
     }
     if len(elements["model"]) > LARGEST:
         size = f"{len(elements['model']) / 1e6:,.0f} MB, more than the {LARGEST / 1e6:,.0f} MB that a browser reads"
-        raise ExportError(f"The packed weights take {size}. Export it as onnx, or serve it: pellucid serve.")
+        raise ExportError(f"the packed weights take {size}. Export it as onnx, or serve it: pellucid serve.")
     text = assembled(elements, WEB, PAGE, POLICY)
     return MARK + text.encode("ascii").removeprefix(b"<!doctype html>\n")
 
@@ -162,7 +163,7 @@ def _checks(saved: Saved) -> list[dict[str, Any]]:
     checks = []
     for content, answer in zip(contents, answers, strict=True):
         if answer.logits is None or not np.isfinite(answer.logits).all():
-            raise ExportError("The network's outputs are not finite, so a page could not check itself.")
+            raise ExportError("the network's outputs are not finite, so a page could not check itself.")
         expected = {
             LOGITS: [float(each) for each in answer.logits],
             PROBABILITIES: list((answer.probabilities or {}).values()),
