@@ -35,6 +35,8 @@ def metadata(model: Saved | Classifier, weights: str | None, card: str) -> dict[
 
     `weights`: the SHA-256 of model.safetensors, or None. `card`: the model card in Markdown.
     """
+    from pellucid.classifier.saved import Saved
+
     about = {
         "format": FORMAT,
         "temperature": model.temperature,
