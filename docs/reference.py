@@ -23,7 +23,7 @@ FILES = {
     "graph.onnx": "the network as an ONNX graph that takes its weights from `model.safetensors`, and how far ONNX "
     "Runtime's answers were from PyTorch's. Predicting makes it anew where it is missing or belongs to other weights",
     "int8.json": "after `--precision int8`: the ranges of the network's maps, the accuracy in float32 and in int8, and "
-    "the pictures that both were measured on. Predicting in int8 makes it anew where it is missing, changed or belongs "
+    "on how many pictures both were measured. Predicting in int8 makes it anew where it is missing, changed or belongs "
     "to other weights",
     "program.pt2": "only for a module of your own that has no text: its computation, as a torch.export program without "
     "weights. It opens only with `--trust`",
