@@ -40,7 +40,7 @@ RUNTIMES = browser_runtime.default_cache()  # before a test names another place
 SHELL = set("|&;<()$`\\")  # outside quotes, what makes more of a line than one command and its words
 WRITTEN = re.compile(r"(.*) > ([\w.-]+)")  # a command and the file that its output goes into
 HERE = re.compile(r"<<'(\w+)'")  # a text for a command begins, and ends at the line of this word
-PORT = "8000"  # of a server on a page; another program here may have it, so the tests take a free one
+PORTS = ("8000", "8001")  # of a server on a page; another program here may have them, so the tests take free ones
 SIDE = 32  # of a picture: so small that a page's trainings, by default as large as their pictures, take no time
 
 
@@ -87,11 +87,12 @@ def test_the_code_on_a_page_runs(page: str, desk: Path) -> None:
     shown = "\n".join(code for _, code in blocks)
     pages = re.findall(r"^pellucid export .*--format html$", shown, re.MULTILINE)
     left_out = pages if pages and not has_runtime(desk) else []
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    with socket.socket() as one, socket.socket() as other:
+        for free in (one, other):
+            free.bind(("127.0.0.1", 0))
+        ports = dict(zip(PORTS, (str(free.getsockname()[1]) for free in (one, other)), strict=True))
     for language, shown in blocks:
-        code = shown.replace(PORT, port)
+        code = re.sub("|".join(PORTS), lambda match: ports[match[0]], shown)
         for line in left_out:
             code = code.replace(line, "")
         if language == "bash":

@@ -1,7 +1,6 @@
 """Open Inference Protocol v2 over gRPC, asked by an unmodified tritonclient and by hand."""
 
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from tests.serving.conftest import SMALL, Running, running
 from tests.serving.test_metrics import values
 from tests.serving.test_open_inference import rows
 from tests.serving.test_workers import wait_until
+from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput, service_pb2
 from tritonclient.utils import InferenceServerException
 
 import pellucid
@@ -22,10 +22,6 @@ from pellucid.pictures.decode import decode
 from pellucid.serving import bodies
 from pellucid.serving.limits import Limits
 from pellucid.serving.messages import MESSAGES, SERVICE
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # its messages were generated for an older protobuf
-    from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput, service_pb2
 
 Png = Callable[[int], bytes]
 Code = grpc.StatusCode
