@@ -124,7 +124,8 @@ def read(folder: Path, trust: bool = False) -> Saved | Classifier:
             _numbers(config["preprocessing"]["mean"], channels, positive=False),
             _numbers(config["preprocessing"]["deviation"], channels),
         )
-        classes, form, *about = described(config)
+        classes, form, temperature, pixel_limit, ranges, thresholds = described(config)
+        about = temperature, pixel_limit, ranges, thresholds
         expected = residual.state(network.shapes((channels, height, width), len(classes))) if network else {}
     except KeyError as error:
         raise ArtefactError(f"{folder / CONFIG} is damaged: it has no {error}.") from error

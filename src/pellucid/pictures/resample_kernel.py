@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import carray, njit
+from numba import njit
+from numba.np.numpy_support import carray
 
 from pellucid.pictures.interpolate import BITS, ROWS
 from pellucid.runtime import machine_code

@@ -58,6 +58,13 @@ def opened(folder: Path) -> Predictor | None:
         if hashlib.sha256(weights).hexdigest() != compared.weights:
             return None
         run = sessions.opened_beside(graph, store.WEIGHTS, weights)
-        return Predictor(*store.described(config), OneBackend(run, lambda: store.read(folder).predictor().backend))
+
+        def further() -> Backend:
+            from pellucid.classifier.saved import Saved
+
+            read = store.read(folder)
+            return read.backend() if isinstance(read, Saved) else read.backend
+
+        return Predictor(*store.described(config), OneBackend(run, further))
     except (OSError, LookupError, TypeError, ValueError, AttributeError, OverflowError, PellucidError):
         return None

@@ -26,7 +26,7 @@ def forward(
     bias: NDArray[np.float32],
     table: NDArray[np.float32],
     padding: tuple[int, int],
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
 ) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
     """A function from an image, uint8 (H, W, C), to its pooled map, float32 (1, F, PH, PW). Threads may share it.
 

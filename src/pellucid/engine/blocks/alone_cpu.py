@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import carray
+from numba.np.numpy_support import carray
 
 from pellucid.engine.blocks.direct_cpu import _tile, together
 from pellucid.engine.blocks.layout_cpu import _even_and_odd
