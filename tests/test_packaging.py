@@ -22,7 +22,7 @@ import pellucid
 from pellucid.app import cli
 
 ROOT = Path(__file__).parents[1]
-RUN, DEMO, DEV, GPU = (f"requirements{part}.lock" for part in ("", ".demo", ".dev", ".gpu"))
+RUN, DEMO, DEV, GPU, KSERVE = (f"requirements{part}.lock" for part in ("", ".demo", ".dev", ".gpu", ".kserve"))
 
 
 def locked(name: str) -> dict[str, str]:
@@ -109,7 +109,7 @@ def test_running_needs_no_test_tools() -> None:
 def test_the_archive_has_what_the_makefile_reads(archive: set[str]) -> None:
     makefile = (ROOT / "Makefile").read_text()
     read = set(re.findall(r"requirements[\w.]*\.lock|pyproject\.toml|benchmarks/\w+\.py", makefile))
-    assert {RUN, DEMO, DEV, GPU, "pyproject.toml", "benchmarks/bench.py", "benchmarks/load.py"} == read
+    assert {RUN, DEMO, DEV, GPU, KSERVE, "pyproject.toml", "benchmarks/bench.py", "benchmarks/load.py"} == read
     assert {"Makefile", "README.md", "LICENSE", "CHANGELOG.md", "tsconfig.json", *read} <= archive
 
 
