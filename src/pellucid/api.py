@@ -109,9 +109,9 @@ def finish(run: Run | CrossValidation) -> Report:
 def load(model: str | Path, device: str = "cpu", trust: bool = False) -> Classifier:
     """Load a classifier from its folder. Raises ArtefactError that says what is wrong.
 
-    `model` may also name a repository on a hub, here and wherever a model is taken: "hf://OWNER/NAME", with @ and a
-    branch, a tag or a commit unless the newest is meant. It is downloaded to the hub's cache. Without a connection the
-    cache answers, and a warning says so.
+    `model` may also name a repository on a hub, here and wherever a model is taken: "hf://OWNER/NAME", the newest
+    version, or the same with @ and a branch, a tag or a commit. It is downloaded to the hub's cache. Without a
+    connection the cache answers, and a warning says so.
 
     `trust`: also load a folder that holds a user's module as a program. PyTorch may then run code from that folder, so
     you must trust whoever made it.

@@ -1,4 +1,4 @@
-"""Write a whole classifier for OpenVINO: its intermediate representation, an .xml file with an .bin file beside it.
+"""Write a whole classifier for OpenVINO: its intermediate representation, an .xml file with a .bin file beside it.
 
 OpenVINO converts our ONNX graph. Its rt_info holds the metadata, and the SHA-256 of the .bin file: nothing else would
 tell that the two belong together.

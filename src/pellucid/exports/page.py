@@ -45,7 +45,7 @@ PAGE, WORKER = "classify.html", "classify/worker.js"
 POLICY = {"script-src": "blob: 'wasm-unsafe-eval'", "worker-src": "blob:"}
 """The worker's modules are blobs that the page makes; WebAssembly has to be compiled. Nothing allows a connection."""
 LEVEL = 6  # for gzip; at 9 the runtime is 0.4% smaller and takes twice as long
-LARGEST = 500_000_000  # letters of an element; Chromium's longest text has 2^29 - 24
+LARGEST = 500_000_000  # characters of an element; Chromium's longest text has 2^29 - 24
 _ELEMENT = r'<script type="application/json" id="{}">(.*?)</script>'
 
 
@@ -175,7 +175,7 @@ def _checks(saved: Saved) -> list[dict[str, Any]]:
 def made(form: Form) -> list[NDArray[np.uint8]]:
     """Three pictures, uint8 (H, W, 3): smooth colours, edges, and noise, in other sizes than the network's input.
 
-    None of them is anybody's: whoever exports a page has not agreed to publish the pictures that a model learned from.
+    They are not the user's: whoever exports a page has not agreed to publish the pictures that a model learned from.
     """
     sizes = (
         (form.height * 2 + 3, form.width * 3 + 1),

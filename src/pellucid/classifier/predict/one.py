@@ -1,7 +1,7 @@
 """One picture from a cold command: the stored graph, without the layers that write it and without optimisation.
 
 Importing the layers and optimising the graph take longer than computing a picture or two (docs/why/cold.md). Any doubt
-about the stored graph leads to the longer road through `store.read`, which also says what is wrong with a folder.
+about the stored graph leads to the longer way through `store.read`, which also says what is wrong with a folder.
 """
 
 from __future__ import annotations

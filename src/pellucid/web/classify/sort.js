@@ -62,7 +62,7 @@ export function damaged(format) {
 }
 
 /**
- * Bytes as letters, one for each.
+ * Bytes as characters, one for each.
  * @param {Uint8Array} bytes
  * @param {number} from
  * @param {number} length
@@ -72,7 +72,7 @@ export function text(bytes, from, length) {
 }
 
 /**
- * Where some letters first stand, or -1. Looks at the first megabyte, where every format has its metadata.
+ * Where a text first stands in the bytes, or -1. Looks at the first megabyte, where every format has its metadata.
  * @param {Uint8Array} bytes
  * @param {string} letters
  */

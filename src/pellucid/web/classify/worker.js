@@ -50,7 +50,7 @@ function sentence(error, task) {
   if (error instanceof Unusable) return error.message;
   const reason = error instanceof Error ? error.message : String(error);
   if (task === "start") return `The network could not be started in this browser: ${reason}`;
-  return `This picture could not be computed: ${reason}. Choose a smaller one, or reload the page.`;
+  return `The page could not classify this picture: ${reason}. Choose a smaller one, or reload the page.`;
 }
 
 /** @param {Exclude<Task, {task: "stop"}>} task */
