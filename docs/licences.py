@@ -30,7 +30,8 @@ Pellucid's own code is under Apache-2.0 (`LICENSE`). The wheel holds no weights 
 of others, unchanged but for what the README beside them says:
 """
 BETWEEN = """
-The wheel contains the texts of these licences, beside the files and in its metadata.
+The wheel contains the texts of these licences, beside the files and in its metadata. A page that `pellucid export`
+writes for browsers also holds ONNX Runtime (npm package `onnxruntime-web`, MIT) and shows its licence.
 
 ## Packages that pip installs
 

@@ -62,4 +62,5 @@ def test_what_others_made_lies_nowhere_else() -> None:
         assert "copyright" not in path.read_text(encoding="utf-8").lower(), f"{path} may be by others"
     scripts = [path for path in SOURCE.rglob("*.js") if "vendor" not in path.parts]
     assert len(scripts) > 50
-    assert [path for path in scripts if "copyright" in path.read_text(encoding="utf-8").lower()] == []
+    quoted = SOURCE / "web/classify/licence.js"  # our module; it shows the licence of ONNX Runtime, which a page holds
+    assert [path for path in scripts if "copyright" in path.read_text(encoding="utf-8").lower()] == [quoted]

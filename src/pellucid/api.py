@@ -197,7 +197,7 @@ def export(
     trust: bool = False,
     precision: str = "float32",
 ) -> Exported:
-    """Write the classifier in a model folder as one file for other programs, and check it on real pictures.
+    """Write the classifier in a model folder for other programs or for a browser, and check it on real pictures.
 
     `format`: by default that of `out`'s ending. "onnx" (.onnx) is for ONNX Runtime and other programs that read ONNX.
     The input is a picture's pixels, uint8 (H, W, 3), RGB and upright; the outputs are probabilities and logits, float32

@@ -152,7 +152,7 @@ def test_dropped_and_pasted_pictures_are_answered_and_explained_too(
     assert shown.locator(".answer h3").all_inner_texts() == ["drop.png", "paste.png"]
     expect(shown.locator(".headline").first).to_contain_text("red")
     shown.get_by_role("button", name="What mattered?").first.click()
-    expect(shown.locator(".heat")).to_contain_text("121 times a small window was covered")
+    expect(shown.locator(".heat")).to_contain_text("looked 121 times, each time with a small window covered")
     expect(shown.locator(".heat canvas")).to_have_attribute(
         "aria-label", re.compile(r"The \w+ \w+ spoke most for red\.")
     )

@@ -1,1 +1,1 @@
-"""Write a classifier as one file for other programs, and compare the file with the model on real pictures."""
+"""Write a classifier for other programs, a browser or a hub, and compare it with the model on real pictures."""

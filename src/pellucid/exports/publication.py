@@ -1,4 +1,4 @@
-"""What of a model folder is published: all that computes, and only on request what shows or names the user's pictures.
+"""Which part of a model folder is published: what shows or names the user's pictures only if the user says so.
 
 Nothing published states where a file lies on the user's machine.
 """

@@ -1,7 +1,7 @@
 """Write a whole classifier as one torch.export program, from a picture's pixels to its probabilities.
 
-Its only input and the values of the dict that it returns are those of the ONNX file (pipeline.py). It needs PyTorch
-only. Its extra files hold the metadata.
+Its only input and the values of the dict that it returns are those of the ONNX file (pipeline.py). The program needs
+only PyTorch. Its extra files hold the metadata.
 """
 
 from __future__ import annotations

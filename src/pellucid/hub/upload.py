@@ -49,7 +49,7 @@ class Uploaded:
     * commit: 40 digits
     * public: whether anybody can read it
     * files: the size of each file in bytes
-    * changed: False if the repository held all of it already, so that there is no new commit
+    * changed: False if the repository held all of it already; then there is no new commit
     * removed: files of an earlier push that no longer belong to it
     * notes: what the hub says about the card
     """

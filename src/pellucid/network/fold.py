@@ -1,4 +1,4 @@
-"""Fold what follows or precedes a convolution into its weights, so that the convolution alone is left to compute."""
+"""Fold what follows or precedes a convolution into its weights: only the convolution is left to compute."""
 
 from __future__ import annotations
 

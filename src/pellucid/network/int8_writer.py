@@ -1,4 +1,4 @@
-"""Write a network as a graph of 8-bit numbers.
+"""Write a network as a graph of 8-bit integers.
 
 `Int8Writer` is a GraphWriter. It adds the nodes that turn numbers into bytes and back (QuantizeLinear and
 DequantizeLinear of ONNX) around the nodes that a runtime can compute with bytes. A runtime merges each group into one
@@ -6,7 +6,7 @@ integer operation: DequantizeLinear, Conv, Relu, QuantizeLinear become one convo
 
     number = scale * (byte - zero)
 
-Activations are uint8 with one scale a map. Weights are int8 with one scale a filter, and zero is 0.
+Maps are uint8 with one scale each. Weights are int8 with one scale a filter, and zero is 0.
 """
 
 from __future__ import annotations

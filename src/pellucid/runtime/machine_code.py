@@ -1,7 +1,7 @@
 """Keep the machine code of a compiled function in a file: a later process runs it without importing Numba or LLVM.
 
 Numba and LLVM take 0.5 s of processor time and 130 MB before a kernel that was compiled long ago can run
-(docs/why/inference.md). A function of a few loops needs none of that. It reads and writes memory at the addresses that
+(docs/why/cold.md). A function of a few loops needs none of that. It reads and writes memory at the addresses that
 it receives, calls nothing, and its code may lie anywhere.
 
 This works on Linux with 64-bit x86 processors. Elsewhere, and if the system forbids it, the functions here return None.

@@ -1,7 +1,7 @@
 """Open Inference Protocol v2 over gRPC: the same models, limits and token as over HTTP, in the protocol's messages.
 
-A method is declared as one that takes a stream. A client that sends one message, as the protocol says, sends the same
-bytes; but here we read the message ourselves, and it must arrive in time.
+Each method is declared as one that takes a stream. A client that sends one message, as the protocol says, sends the
+same bytes. The server can then read the message itself, and refuse one that does not arrive in time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The command `export`: write a model folder as one file for other programs."""
+"""The command `export`: write a model folder for other programs or for a browser."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def export(
     trust: Switch = False,
     json: Switch = False,
 ) -> int:
-    """Write a model as one file for other programs, or as a page that classifies in a browser.
+    """Write a model for other programs, or as a page that classifies in a browser.
 
     The file contains weights, resizing, standardising and temperature, the class names and the model card. It appears
     only if its probabilities agree with the model's on real pictures.

@@ -46,7 +46,7 @@ export function heatmap(prepared, { height, width, fall, passes }, name) {
         h("i", { class: "ramp below" }),
         "against",
       ),
-      `${passes} times a small window was covered and the network looked again. The colour shows how far the score of ` +
+      `The network looked ${passes} times, each time with a small window covered. The colour shows how far the score of ` +
         `“${name}” fell. At full colour it fell by ${limit.toPrecision(2)}.`,
     ),
   );

@@ -243,8 +243,8 @@ function saving(results, about) {
 /** @param {About} about */
 function facts({ card: markdown, made_by, runtime, form, thresholds, weights }) {
   const answers = thresholds
-    ? "It answers with any number of its classes."
-    : "It always answers with one of its classes, also when a picture shows something else.";
+    ? "The network answers with any number of its classes."
+    : "The network always answers with one of its classes, even when a picture shows something else.";
   return h(
     "div",
     { class: "about" },

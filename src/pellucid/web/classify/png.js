@@ -165,7 +165,7 @@ function coloured(indexed, parts) {
 }
 
 /**
- * An image as PNG with a profile, the content of a chunk iCCP, so that the browser converts its colours.
+ * An image as PNG with a profile, the content of a chunk iCCP. The browser then converts its colours.
  * @param {import("./resize.js").Image} image
  * @param {Uint8Array} profile
  */
