@@ -20,7 +20,7 @@ The map, from the ground up; each part knows only those above it in this list:
     engine          device, precision; convolution, ReLU and pooling as one step
     training        recipe, loop, checkpoints, evaluation
     classifier      the model folder and its card; predict/: pictures to predictions
-    exports         a classifier for other programs, a browser or a hub, checked on real pictures
+    exports         a classifier for other programs or a browser, checked on real pictures; a model folder for a hub
     keras           Keras models, converted to Pellucid's
     pretrained      known weights: from a package, a hub, a folder, a Pellucid model
     runs            one training, from a folder of pictures to a model folder; what a model was made from

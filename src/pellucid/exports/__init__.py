@@ -1,1 +1,1 @@
-"""Write a classifier for other programs, a browser or a hub, and compare it with the model on real pictures."""
+"""Write a classifier for other programs or a browser, and compare it with the model on real pictures; push to a hub."""

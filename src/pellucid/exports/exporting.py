@@ -112,7 +112,7 @@ def _format(out: Path, format: str | None) -> str:
 
 
 def _check_place(out: Path, beside: tuple[Path, ...], kind: Format) -> None:
-    """Raise StorageError if something else than an export is there."""
+    """Raise StorageError if a file is there that Pellucid did not export."""
     with files.storage_errors(out):
         there = [path for path in (out, *beside) if path.exists()]
         if there and not kind.made_here(out):

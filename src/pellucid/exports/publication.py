@@ -36,7 +36,7 @@ class Publication:
 
     * contents: the bytes or the file, by name
     * pictures: the names of files and folders that are left out because they show or name pictures
-    * others: the names of files and folders that are no part of the model
+    * others: the names of files and folders that are not part of the model
     """
 
     contents: Mapping[str, bytes | Path]

@@ -26,7 +26,7 @@ class Pushed:
     * changed: False if the repository held the same model already
     * files: the size in bytes of each published file
     * pictures_left_out: files and folders that stayed here because they show or name your pictures
-    * others_left_out: files and folders that are no part of the model
+    * others_left_out: files and folders that are not part of the model
     * removed: files of an earlier push that the new commit no longer has
     * notes: what the hub says about the card
     """

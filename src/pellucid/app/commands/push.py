@@ -58,7 +58,7 @@ def push(
         names = ", ".join(map(printable, done.pictures_left_out))
         print(f"Left out, because they show or name your pictures (--with-pictures uploads them): {names}.")
     if done.others_left_out:
-        print(f"Left out, because they are no part of the model: {', '.join(map(printable, done.others_left_out))}.")
+        print(f"Left out, because they are not part of the model: {', '.join(map(printable, done.others_left_out))}.")
     if done.removed:
         names = ", ".join(map(printable, done.removed))
         print(f"Removed, because this version lacks them (older commits still hold them): {names}.")

@@ -81,7 +81,7 @@ class ExportedBackend:
 
 @dataclass(frozen=True, eq=False)
 class ExportedFile:
-    """An opened file: a predictor that calibrates its logits, and what it says itself.
+    """An opened file: a predictor that calibrates its logits, and a function to its own outputs.
 
     `run`: an image, uint8 (H, W, 3) -> OUTPUTS, each float32 (classes,).
     """

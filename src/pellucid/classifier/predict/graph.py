@@ -131,7 +131,7 @@ class Graph:
         return Written(self.source.config, _code(), len(self.content), hashlib.sha256(self.content).hexdigest())
 
     def _remember(self, compared: Compared) -> None:
-        """Store beside the weights, or in the user's cache if that folder cannot be written or holds links, or not."""
+        """Store beside the weights, or in the user's cache if that folder cannot be written or holds links."""
         from pellucid.network.onnx_graph import described
 
         record = {**asdict(compared), _WRITTEN: asdict(self._written)}
