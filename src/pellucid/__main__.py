@@ -2,6 +2,6 @@
 
 import sys
 
-from pellucid.app.cli import main
+from pellucid.app.cli import program
 
-sys.exit(main())
+sys.exit(program())

@@ -106,8 +106,8 @@ def test_few_flags_are_read_as_the_parser_reads_them(
     assert predict.run(words) == 0
     assert parse(words) == 0
     (model, pictures, settings), (*theirs, _) = read
-    defaults = (predict.TOP, predict.FORMAT, None, predict.BATCH, None, False)
-    names = ("top", "format", "out", "batch", "features", "trust")
+    defaults = (predict.TOP, predict.FORMAT, None, predict.BATCH, None, False, predict.PRECISION)
+    names = ("top", "format", "out", "batch", "features", "trust", "precision")
     assert isinstance(settings, dict)
     assert [model, pictures, *({**dict(zip(names, defaults, strict=True)), **settings}.values())] == theirs
 

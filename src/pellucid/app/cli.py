@@ -59,36 +59,21 @@ An image classifier you can see through.
 """
 
 
+def program() -> int:
+    """Entry point of the installed `pellucid`. Returns the exit status, but `predict` ends the process itself."""
+    # Python's final garbage collections walk over all of PyTorch's objects; frozen ones are skipped
+    atexit.register(gc.freeze)
+    status = main()
+    if sys.argv[1:2] == ["predict"]:
+        _end(status)
+    return status
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of `pellucid`. Returns the exit status; without `arguments`, those of the process.
-
-    Then `predict` ends the process itself.
-    """
-    if arguments is None:
-        # Python's final garbage collections walk over all of PyTorch's objects; frozen ones are skipped
-        atexit.register(gc.freeze)
-        status = _main(sys.argv[1:])
-        if sys.argv[1:2] == ["predict"]:
-            _end(status)
-        return status
-    return _main(arguments)
-
-
-def _end(status: int) -> None:
-    """End the process without taking its libraries apart, which takes 10 ms of a cold prediction's processor time.
-
-    All files are closed by now. If standard output or error cannot be flushed, Python's own end reports that.
-    """
-    with suppress(OSError, ValueError):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-
-
-def _main(arguments: Sequence[str]) -> int:
+    """Run a command in this process. Returns the exit status. Without `arguments` it takes those of the process."""
     streams.open_all()
     try:
-        words = list(arguments)
+        words = list(sys.argv[1:] if arguments is None else arguments)
         status = _run(words)
         sys.stdout.flush()
         if status == Exit.OK and words[:1] and words[0] in ANSWERS and streams.is_lost():
@@ -106,6 +91,17 @@ def _main(arguments: Sequence[str]) -> int:
     except OSError as error:
         print("pellucid:", printable(str(error)), file=sys.stderr)
         return Exit.ERROR
+
+
+def _end(status: int) -> None:
+    """End the process without taking its libraries apart, which takes 10 ms of a cold prediction's processor time.
+
+    All files are closed by now. If standard output or error cannot be flushed, Python's own end reports that.
+    """
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 def _lines(message: str) -> str:
