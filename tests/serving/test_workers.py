@@ -126,6 +126,7 @@ def led() -> None:
         def _work(self, worker: int, signals: set[signal.Signals]) -> None:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+            self._end_with_leader()
             while True:
                 signal.pause()
 
@@ -141,10 +142,11 @@ def test_a_signal_is_heard_that_does_not_wake_the_leader() -> None:
     """As when it comes in the moment before the leader sleeps."""
     process = WARM.Process(target=led)
     process.start()
-    process.join(PATIENCE)
-    ended = process.exitcode
-    process.kill()
-    assert ended == 0
+    try:
+        process.join(PATIENCE)
+        assert process.exitcode == 0
+    finally:
+        process.kill()
 
 
 @FORKS

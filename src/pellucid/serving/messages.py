@@ -121,7 +121,8 @@ MESSAGES = _classes()
 def has_more_fields(sent: bytes, count: int) -> bool:
     """Whether a message's bytes have more than `count` fields, not counting those inside other fields.
 
-    Raises IndexError, KeyError or ValueError if they are no message. Source: "Encoding", Protocol Buffers documentation.
+    Raises IndexError, KeyError or ValueError if they are no message. Source: "Encoding", documentation of Protocol
+    Buffers.
     """
     place = 0
 
