@@ -10,6 +10,7 @@ from typing import Any, cast
 import grpc
 import numpy as np
 import pytest
+from tests.patience import PATIENCE
 from tests.serving.conftest import SMALL, Running, running
 from tests.serving.test_metrics import values
 from tests.serving.test_open_inference import rows
@@ -214,7 +215,7 @@ def test_a_full_queue_a_deadline_and_a_fault_have_their_codes(trained: Path, png
 
     def around(logits: Logits) -> Logits:
         def waiting(images: Any) -> Any:
-            assert go.wait(30)
+            assert go.wait(PATIENCE)
             raise ValueError("secret")
 
         return waiting

@@ -50,7 +50,11 @@ def serving(*words: object) -> Iterator[tuple[Command, int]]:
         finally:
             if command.poll() is None:
                 command.send_signal(signal.SIGTERM)
-            command.wait()
+            try:
+                command.wait(PATIENCE)
+            except TimeoutError:
+                command.kill()
+                raise
 
 
 def ask(port: int, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
