@@ -14,7 +14,7 @@ test: $(VENV)/installed style browser triton kserve  ## everything: style, types
 	@$(MAKE) --no-print-directory --jobs 2 tests types
 
 # The types are checked beside the tests, whose two processes often wait; one after the other takes longer.
-tests:
+tests: $(VENV)/installed
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 bench: $(VENV)/installed  ## Pellucid beside its peers, which it installs; BENCH="--quick" or "--only article" for less

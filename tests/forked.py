@@ -58,8 +58,11 @@ class Command:
     def kill(self) -> None:
         self._process.kill()
 
-    def wait(self) -> int | None:
-        self._process.join()
+    def wait(self, seconds: float | None = None) -> int | None:
+        """Raises TimeoutError."""
+        self._process.join(seconds)
+        if self._process.exitcode is None:
+            raise TimeoutError(f"process {self.pid} has not ended within {seconds} s")
         return self._process.exitcode
 
     def communicate(self) -> tuple[str, str]:

@@ -94,6 +94,16 @@ def test_with_pictures_the_lists_and_thumbnails_go_too_but_no_path_of_this_machi
     assert sorted(hub.repositories["anna/cats"].head()) == [".gitattributes", *PUBLISHED]
 
 
+def test_links_to_files_elsewhere_are_not_followed(hub: Hub, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "key.txt").write_text("a secret of mine")
+    (model / "thumbnails" / "02.jpg.txt").symlink_to(tmp_path / "elsewhere" / "key.txt")
+    (model / "replay").symlink_to(tmp_path / "elsewhere")
+    done = pellucid.push(model, "anna/cats", pictures=True)
+    assert "thumbnails/01.jpg" in done.files
+    assert b"a secret of mine" not in everything(hub)
+
+
 def test_evaluate_says_what_a_pushed_model_no_longer_knows(pushed: Hub, photos: Path) -> None:
     with pytest.raises(ArtefactError, match="does not list the pictures that it was made from; give a folder"):
         pellucid.evaluate("hf://anna/cats")

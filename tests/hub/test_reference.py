@@ -32,7 +32,17 @@ def test_paths_are_paths(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "written", ["hf://", "hf://cats", "hf://a/b/c", "hf://anna/cats@", "hf://an na/cats", "hf://@v1"]
+    "written",
+    [
+        "hf://",
+        "hf://cats",
+        "hf://a/b/c",
+        "hf://anna/cats@",
+        "hf://an na/cats",
+        "hf://@v1",
+        "hf://a/b@../x",
+        "hf://../b",
+    ],
 )
 def test_half_a_name_says_what_to_write(written: str) -> None:
     with pytest.raises(ArtefactError, match="is not the name of a repository; write hf://OWNER/NAME or hf://"):

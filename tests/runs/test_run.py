@@ -464,7 +464,9 @@ def test_a_run_that_was_begun_without_our_kernels_goes_on_without(
 
 def test_pictures_that_have_changed_are_refused(begin: Begin, photos: Path, tmp_path: Path) -> None:
     own = shutil.copytree(photos, tmp_path / "own")
-    stopped(begin(own, every=0.0), 2)
+    one = begin(own, every=0.0)
+    stopped(one, 2)
+    one.close()  # otherwise its lock is in the folder until the interpreter collects the run
     before = bytes_of(tmp_path / "out")
     draw(own / "red" / "new.png", 555)
     with pytest.raises(ArtefactError, match=r"The pictures in .* have changed since .*step-00000002.* was written"):

@@ -26,7 +26,7 @@ from pellucid.serving.limits import Limits
 from pellucid.serving.metrics import Metrics
 from pellucid.serving.page import Pages
 from pellucid.serving.running import Server, Service, listening, place_of, reserved, server
-from pellucid.serving.served import load
+from pellucid.serving.served import Quantise, load
 
 OPEN = threading.Event()
 """Whether a test runs, whose output pytest keeps."""
@@ -81,9 +81,10 @@ def running(
     around: Callable[[Logits], Logits] = lambda logits: logits,
     pages: Pages | None = None,
     rpc: bool = False,
+    int8: Quantise | None = None,
 ) -> Iterator[Running]:
     """`around`: what computes instead of the network, with the network's own function in hand."""
-    loaded = [load(name, folder, limits) for name, folder in models.items()]
+    loaded = [load(name, folder, limits, int8=int8) for name, folder in models.items()]
     started = threading.Event()
     loaded = [replace(each, logits=around(each.logits)) for each in loaded]
     with listening("127.0.0.1", 0) as listener, reserved("127.0.0.1", 0) as other:

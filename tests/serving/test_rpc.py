@@ -1,13 +1,16 @@
 """Open Inference Protocol v2 over gRPC, asked by an unmodified tritonclient and by hand."""
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import grpc
 import numpy as np
 import pytest
+from tests.patience import PATIENCE
 from tests.serving.conftest import SMALL, Running, running
 from tests.serving.test_metrics import values
 from tests.serving.test_open_inference import rows
@@ -18,10 +21,14 @@ from tritonclient.utils import InferenceServerException
 import pellucid
 from pellucid.classifier.classifier import Classifier
 from pellucid.classifier.predict.backend import Logits
+from pellucid.errors import StorageError
 from pellucid.pictures.decode import decode
 from pellucid.serving import bodies
+from pellucid.serving.entrance import Access
 from pellucid.serving.limits import Limits
 from pellucid.serving.messages import MESSAGES, SERVICE
+from pellucid.serving.rpc import Rpc
+from pellucid.serving.running import listening, place_of, reserved
 
 Png = Callable[[int], bytes]
 Code = grpc.StatusCode
@@ -152,6 +159,8 @@ def test_typed_contents_are_answered_in_typed_contents(served: Running, classifi
         (infer(shape=[9], contents={"bytes_contents": [b"x"] * 9}), "of at most 8"),
         (b"\xff\xff", "no ModelInferRequest"),
         (b"\x0a\x01\xff", "no ModelInferRequest"),
+        (b"\xff" * 100, "no ModelInferRequest"),
+        (b"\x2a\x00" * 1001, "more than 1,000 fields"),
     ],
 )
 def test_a_wrong_request_is_told_in_one_sentence(served: Running, message: Any, says: str) -> None:
@@ -180,6 +189,16 @@ def test_a_message_over_the_limit_and_an_unknown_method_are_refused(served: Runn
     assert caught.value.code() == Code.UNIMPLEMENTED
 
 
+def test_a_port_that_another_program_has_is_named() -> None:
+    with listening("127.0.0.1", 0) as other:
+        place = place_of(other)
+        handler = SimpleNamespace(limits=SMALL)
+        with pytest.raises(StorageError, match=f"cannot listen at {place}. Choose another --grpc-port"):
+            asyncio.run(Rpc(cast(Any, handler), Access(), place).start())
+        with pytest.raises(StorageError, match="Choose another --grpc-port"):
+            reserved("127.0.0.1", other.getsockname()[1])
+
+
 def test_the_token_is_needed_but_for_health(trained: Path) -> None:
     with running({"small": trained}, token="a long random text", rpc=True) as served:
         empty = MESSAGES["ServerMetadataRequest"]()
@@ -196,7 +215,7 @@ def test_a_full_queue_a_deadline_and_a_fault_have_their_codes(trained: Path, png
 
     def around(logits: Logits) -> Logits:
         def waiting(images: Any) -> Any:
-            assert go.wait(30)
+            assert go.wait(PATIENCE)
             raise ValueError("secret")
 
         return waiting

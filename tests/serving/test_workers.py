@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from typing import Any, cast
 
 import grpc
 import pytest
-from tests.forked import Command, run
+from tests.forked import WARM, Command, run
 from tests.patience import PATIENCE
 from tests.serving.conftest import base64_of
 from tests.serving.test_metrics import values
@@ -49,7 +50,11 @@ def serving(*words: object) -> Iterator[tuple[Command, int]]:
         finally:
             if command.poll() is None:
                 command.send_signal(signal.SIGTERM)
-            command.wait()
+            try:
+                command.wait(PATIENCE)
+            except TimeoutError:
+                command.kill()
+                raise
 
 
 def ask(port: int, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
@@ -116,6 +121,36 @@ def test_several_processes_answer_share_counters_reload_and_are_replaced(model: 
     said = command.stderr.read() if not command.stderr.closed else ""
     assert "Traceback" not in said
     assert command.returncode == Exit.OK
+
+
+def led() -> None:
+    """Two idle workers. Another thread hears SIGTERM, while the first one waits for their end."""
+
+    class Idle(workers._Crew):
+        def _work(self, worker: int, signals: set[signal.Signals]) -> None:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+            self._end_with_leader()
+            while True:
+                signal.pause()
+
+    def end() -> None:
+        time.sleep(0.2)
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+    sys.exit(Idle(cast(Any, None), cast(Any, None)).lead(2, threading.Thread(target=end).start))
+
+
+@FORKS
+def test_a_signal_is_heard_that_does_not_wake_the_leader() -> None:
+    """As when it comes in the moment before the leader sleeps."""
+    process = WARM.Process(target=led)
+    process.start()
+    try:
+        process.join(PATIENCE)
+        assert process.exitcode == 0
+    finally:
+        process.kill()
 
 
 @FORKS

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from math import isfinite
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pellucid.app import models, progress
 from pellucid.app.format import printable
 from pellucid.errors import PellucidError, RecipeError, StorageError
 from pellucid.hub.reference import is_reference, parse
+
+if TYPE_CHECKING:
+    from pellucid.serving.served import Quantise
 
 LARGEST_PORT = 65_535
 LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -35,6 +39,7 @@ class Settings:
     timeout: float
     page: bool
     trust: bool
+    precision: str = "float32"
 
 
 def run(settings: Settings) -> int:
@@ -71,7 +76,8 @@ def run(settings: Settings) -> int:
             rpc = place_of(sockets.enter_context(reserved(settings.host, settings.grpc_port)))
         with progress.waiting("opening the models"):
             places = {name: models.local(path, settings.trust) for name, path in folders.items()}
-            loaded = [load(name, folder, limits, settings.trust) for name, folder in places.items()]
+            int8 = _int8(settings.precision)
+            loaded = [load(name, folder, limits, settings.trust, int8) for name, folder in places.items()]
         metrics = Metrics(list(folders), settings.workers)
         threads = max(1, cores() // settings.workers)
         host, port = settings.host, listener.getsockname()[1]
@@ -104,6 +110,16 @@ def named(models: tuple[str, ...]) -> dict[str, Path]:
             raise RecipeError(f"Two models are called {name!r}: {folders[name]} and {path}. Name one: other={path}")
         folders[name] = Path(path)
     return folders
+
+
+def _int8(precision: str) -> Quantise | None:
+    """What makes a model one of 8-bit integers; None for float32. What it measures stands in the log."""
+    if precision == "float32":
+        return None
+    from pellucid.runs import quantise
+    from pellucid.serving import logs
+
+    return quantise.for_predictions(precision, lambda text: logs.line("precision", text=text))
 
 
 def _token(settings: Settings) -> str | None:

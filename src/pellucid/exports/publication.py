@@ -72,7 +72,7 @@ def publication(folder: Path, name: str, pictures: bool = False) -> Publication:
             path.relative_to(folder).as_posix(): path
             for each in FOLDERS
             for path in sorted((folder / each).rglob("*"))
-            if path.is_file() and not path.name.startswith(".")
+            if path.is_file() and not path.name.startswith(".") and _is_inside(path, folder)
         }
     places = _places(config, folder)
     for each, content in contents.items():  # lists of files may name some outside the folder of the pictures
@@ -85,6 +85,11 @@ def publication(folder: Path, name: str, pictures: bool = False) -> Publication:
     contents[CARD] = without_paths(card, places).encode()
     contents[store.CONFIG] = store.as_json(_config(config, folder, name, contents))
     return Publication(contents, *_left_out(folder, contents))
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    """Whether it is no link to a file elsewhere, which the user may not want to publish."""
+    return path.resolve().is_relative_to(folder.resolve())
 
 
 def without_paths(text: str, places: tuple[str, ...] = ()) -> str:

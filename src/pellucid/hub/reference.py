@@ -36,7 +36,7 @@ def parse(model: str | Path) -> Reference:
     """The repository that a user names. Raises ArtefactError if its name is incomplete."""
     written = _PREFIX.sub("", str(model).strip(), count=1).rstrip("/")
     match = REPOSITORY.fullmatch(written)
-    if match is None:
+    if match is None or ".." in written:  # no name of a revision; in the cache it would be a path
         raise ArtefactError(
             f"'hf://{written}' is not the name of a repository; write hf://OWNER/NAME or hf://OWNER/NAME@REVISION."
         )

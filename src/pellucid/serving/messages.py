@@ -116,3 +116,33 @@ def _classes() -> dict[str, type[Any]]:
 
 MESSAGES = _classes()
 """Each message's class by its name, such as ModelInferRequest."""
+
+
+def has_more_fields(sent: bytes, count: int) -> bool:
+    """Whether a message's bytes have more than `count` fields, not counting those inside other fields.
+
+    Raises IndexError, KeyError or ValueError if they are no message. Source: "Encoding", documentation of Protocol
+    Buffers.
+    """
+    place = 0
+
+    def number() -> int:
+        nonlocal place
+        value = 0
+        for shift in range(0, 70, 7):
+            byte = sent[place]
+            place, value = place + 1, value | (byte & 127) << shift
+            if byte < 128:
+                return value
+        raise ValueError("a number of more than 10 bytes")
+
+    for _ in range(count):
+        if place >= len(sent):
+            return False
+        kind = number() & 7
+        if kind == 0:
+            number()
+        else:
+            length = number() if kind == 2 else {1: 8, 5: 4}[kind]
+            place += length
+    return place < len(sent)

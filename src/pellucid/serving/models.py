@@ -93,7 +93,9 @@ class Models:
             try:
                 if await asyncio.to_thread(served.version_of, old.loaded.folder) == old.version:
                     return
-                loaded = await asyncio.to_thread(served.load, name, old.loaded.folder, self._limits, old.loaded.trust)
+                loaded = await asyncio.to_thread(
+                    served.load, name, old.loaded.folder, self._limits, old.loaded.trust, old.loaded.int8
+                )
             except (PellucidError, OSError) as error:
                 self._metrics.reloaded(name, "refused")
                 logs.line("model refused", "error", model=name, version=old.version, reason=str(error))

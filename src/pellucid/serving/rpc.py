@@ -19,10 +19,11 @@ import grpc.aio
 import numpy as np
 
 from pellucid import __version__
+from pellucid.errors import StorageError
 from pellucid.serving import bodies, logs, open_inference, tensors
 from pellucid.serving.entrance import Access
 from pellucid.serving.handler import Handler, Picture
-from pellucid.serving.messages import MESSAGES, SERVICE
+from pellucid.serving.messages import MESSAGES, SERVICE, has_more_fields
 from pellucid.serving.refusal import Refusal, wrong
 from pellucid.serving.tensors import Tensor
 from pellucid.serving.wire import fault_sentence
@@ -43,6 +44,7 @@ CODES = {
 CONCURRENT = 1000  # requests at once, those that are refused as well
 ARRIVING = 32  # messages that are read at once: gRPC states no length, so none can be refused before it is in memory
 ABOUT = 65_536  # bytes of a message beside its pictures
+FIELDS = 1000  # of a message: one of two bytes takes 84 bytes of memory once it is read
 CANCELLED = 499  # the status of a request whose client went away, in log and counters
 
 Context = Any  # grpc.aio.ServicerContext, whose type has parameters for the messages
@@ -67,7 +69,7 @@ class Rpc:
         self._server_of_grpc: grpc.aio.Server | None = None
 
     async def start(self) -> None:
-        """Listen."""
+        """Listen. Raises StorageError."""
         limits = self._handler.limits
         self._server_of_grpc = server = grpc.aio.server(
             options=[
@@ -83,7 +85,10 @@ class Rpc:
             for name, work in self._methods.items()
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
-        server.add_insecure_port(self._address)
+        try:
+            server.add_insecure_port(self._address)
+        except RuntimeError as error:
+            raise StorageError(f"gRPC cannot listen at {self._address}. Choose another --grpc-port.") from error
         await server.start()
 
     async def end(self, seconds: float) -> None:
@@ -182,9 +187,12 @@ class Rpc:
 
 async def _parsed(name: str, sent: bytes) -> Any:
     try:
-        return await bodies.aside(sent, lambda: MESSAGES[name].FromString(sent))
+        many = has_more_fields(sent, FIELDS)
+        if not many:
+            return await bodies.aside(sent, lambda: MESSAGES[name].FromString(sent))
     except Exception as error:  # protobuf's DecodeError, and its own errors of text that is no UTF-8
         raise wrong(f"The message is no {name}.") from error
+    raise wrong(f"The message has more than {FIELDS:,} fields. Send all pictures in one input.")
 
 
 def _read(request: Any) -> tuple[dict[str, Any], list[Picture]]:

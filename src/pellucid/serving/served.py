@@ -24,6 +24,10 @@ from pellucid.serving.limits import Limits
 
 if TYPE_CHECKING:
     from pellucid.classifier.classifier import Classifier
+    from pellucid.classifier.saved import Saved
+
+Quantise = Callable[["Saved | Classifier"], "Saved"]
+"""Makes a model one of 8-bit integers; see classifier/predict/load.py. Raises PellucidError."""
 
 ATTEMPTS = 3  # at reading a folder that is being replaced
 DIGITS = 12  # of a version
@@ -42,13 +46,18 @@ class Loaded:
     logits: Logits
     """On a thread of its own, on several at once."""
     trust: bool
+    int8: Quantise | None = None
+    """What made it one of 8-bit integers, and makes later versions; None for float32."""
 
 
-def load(name: str, folder: Path, limits: Limits, trust: bool = False) -> Loaded:
-    """Read a model folder and try it on a blank picture. Raises ArtefactError."""
+def load(name: str, folder: Path, limits: Limits, trust: bool = False, int8: Quantise | None = None) -> Loaded:
+    """Read a model folder and try it on a blank picture. `int8`: see predict/load.py.
+
+    Raises ArtefactError, and what `int8` raises.
+    """
     for _ in range(ATTEMPTS):
         version = version_of(folder)
-        predictor = lasting(folder, trust)
+        predictor = lasting(folder, trust, int8)
         if version_of(folder) == version:
             break
     else:
@@ -56,7 +65,7 @@ def load(name: str, folder: Path, limits: Limits, trust: bool = False) -> Loaded
     predictor = replace(predictor, pixel_limit=min(predictor.pixel_limit, limits.pixels))
     *_, stage = predictor.backend.stages(STREAM, GROUP)
     expect_many()
-    loaded = Loaded(name, folder, version, predictor, stage.load(), trust)
+    loaded = Loaded(name, folder, version, predictor, stage.load(), trust, int8)
     _try(loaded)
     return loaded
 

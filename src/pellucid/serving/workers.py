@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import select
 import signal
 import socket
 import threading
@@ -54,15 +55,21 @@ class _Crew:
         signal.signal(signal.SIGINT, self._interrupt)
         signal.signal(signal.SIGTERM, self._end)
         signal.signal(signal.SIGHUP, self._pass_on)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        # each signal writes here at once; os.wait could miss one that comes just before the process sleeps
+        heard, hears = os.pipe()
+        os.set_blocking(hears, False)
+        signal.set_wakeup_fd(hears, warn_on_full_buffer=False)
         for worker in range(workers):
             self._start(worker)
         announce()
         status = 0
         while self._numbers:
-            try:
-                process, ended = os.wait()
-            except ChildProcessError:
-                break
+            process, ended = os.waitpid(-1, os.WNOHANG)
+            if not process:
+                select.select([heard], [], [])
+                os.read(heard, 4096)
+                continue
             worker, began = self._numbers.pop(process, (0, 0.0))
             if self._ending:
                 continue
@@ -90,6 +97,8 @@ class _Crew:
         """In the child; never returns."""
         status = CRASHED
         try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for number in signals:
                 signal.signal(number, signal.SIG_DFL if number != signal.SIGHUP else signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
@@ -27,6 +27,7 @@ def serve(
     timeout: float = 30.0,
     no_page: Switch = False,
     trust: Switch = False,
+    precision: Literal["float32", "int8"] = "float32",
 ) -> int:
     """Serve models over HTTP: Pellucid's own requests, Open Inference Protocol v2, Hugging Face's image classification.
 
@@ -52,6 +53,7 @@ def serve(
         timeout: Seconds for a request to arrive, and again for its answer.
         no_page: Serve no page at /. There is none with several workers either.
         trust: Open saved Python modules, which may run code. Use this only if you trust who made them.
+        precision: int8 predicts with 8-bit integers, as `pellucid predict` does. Explanations stay in float32.
     """
     from pellucid.app import serving
 
@@ -73,6 +75,7 @@ def serve(
         timeout,
         not no_page,
         trust,
+        precision,
     )
     return serving.run(settings)
 

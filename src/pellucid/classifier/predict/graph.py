@@ -155,10 +155,12 @@ class Graph:
 def ready(folder: Path, config: str) -> tuple[bytes, Compared] | None:
     """(the stored graph without weights, its comparison), if today's code would write the same graph for this config.
 
-    None if the file is missing, stale or damaged, or if either kind of session differed from PyTorch. `config`: the
-    digest of config.json. The caller compares the weights with the ones of the comparison.
+    None if the file is missing, stale, damaged or a link, or if either kind of session differed from PyTorch. `config`:
+    the digest of config.json. The caller compares the weights with the ones of the comparison.
     """
     try:
+        if (folder / GRAPH).is_symlink():  # from a hub: its author could state that a graph of another network is this
+            return None
         content = (folder / GRAPH).read_bytes()
         compared, written = _record(content)
         graph = content[: written.size]

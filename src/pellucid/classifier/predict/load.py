@@ -48,12 +48,16 @@ def predictor(
     return read.predictor(expected) if isinstance(read, Saved) else read.predictor
 
 
-def lasting(model: str | Path, trust: bool = False) -> Predictor:
+def lasting(
+    model: str | Path, trust: bool = False, int8: Callable[[Saved | Classifier], Saved] | None = None
+) -> Predictor:
     """A predictor for an endless stream, such as a server's. Kernels that pay only for many pictures load at once.
 
-    Raises ArtefactError.
+    `int8`: see `predictor`. Raises ArtefactError, and what `int8` raises.
     """
     from pellucid.classifier.saved import Saved
 
     read = store.read(Path(model), trust)
+    if int8 is not None:
+        read = int8(read)
     return read.predictor(expected=MANY) if isinstance(read, Saved) else read.predictor
