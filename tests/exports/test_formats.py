@@ -176,6 +176,13 @@ def foreign_archive(path: Path) -> None:
     path.write_bytes(content.getvalue())
 
 
+def packed_and_flipped(path: Path) -> None:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("out/extra/pellucid", bytes(range(256)) * 40)
+    path.write_bytes(content.getvalue().replace(content.getvalue()[48:60], b"\xff" * 12))
+
+
 DAMAGES = {
     "numbers flipped": ("xml", "bin", flipped, r"out\.bin is damaged, or does not belong to .*out\.xml\. Export the"),
     "numbers cut": ("xml", "bin", cut, r"out\.bin is damaged, or does not belong to|out\.xml is damaged, or not"),
@@ -183,6 +190,7 @@ DAMAGES = {
     "graph cut": ("xml", "xml", cut, r"out\.xml is damaged, or not an OpenVINO file"),
     "a diary": ("xml", "xml", lambda path: path.write_text("Monday"), r"out\.xml is damaged, or not an OpenVINO file"),
     "program flipped": ("pt2", "pt2", flipped, r"out\.pt2 is damaged: the checksum of|is damaged, or not a torch"),
+    "packed program flipped": ("pt2", "pt2", packed_and_flipped, r"out\.pt2 is damaged, or not a torch\.export prog"),
     "program cut": ("pt2", "pt2", cut, r"out\.pt2 is damaged, or not a torch\.export program"),
     "another archive": ("pt2", "pt2", foreign_archive, r"out\.pt2 was not exported by Pellucid"),
 }

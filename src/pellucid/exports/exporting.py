@@ -75,6 +75,11 @@ def export(
     kind = FORMATS[name]
     beside = tuple(out.with_suffix(ending) for ending in kind.beside)
     _check_place(out, beside, kind)
+    if int8 is not None and not kind.int8:
+        able = " or ".join(each for each, other in FORMATS.items() if other.int8)
+        raise ExportError(
+            f"{model} was not exported: {name} computes in float32. Leave out --precision int8, or choose {able}."
+        )
     saved = store.read(model, trust)
     if int8 is not None:
         saved = int8(saved)

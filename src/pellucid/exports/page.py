@@ -53,8 +53,6 @@ def write(model: Saved | Classifier, metadata: Mapping[str, str]) -> dict[str, b
     """See Format.write. Raises ArtefactError if the runtime is neither in the cache nor can be fetched."""
     if not isinstance(model, Saved):
         raise ExportError("it holds a Python module as a program. A page takes networks in Pellucid's notation only.")
-    if model.int8 is not None:
-        raise ExportError("a page computes in float32. Leave out --precision int8.")
     return {ENDING: page(model, metadata[CARD])}
 
 

@@ -71,7 +71,7 @@ def test_what_is_not_certainly_current_is_not_used(
     elif part == "record":
         path.write_bytes(content[:-9])
     elif part == "runtime":
-        monkeypatch.setattr(graphs, "_runtime", lambda: "another")
+        monkeypatch.setattr(graphs, "runtime", lambda: "another")
     elif part == "absent":
         path.unlink()
     else:

@@ -54,6 +54,11 @@ class Weights:
     places: Mapping[str, Place]
     config: str = ""
 
+    @property
+    def linked(self) -> bool:
+        """Whether its folder holds links. They lead into a cache, such as a hub's, whose folders are not ours."""
+        return any((self.folder / place.file).is_symlink() for place in self.places.values())
+
 
 @dataclass(frozen=True)
 class Compared:
@@ -136,9 +141,7 @@ class Graph:
 
         record = {**asdict(compared), _WRITTEN: asdict(self._written)}
         content = self.content + described({KEY: json.dumps(record)})
-        linked = any((self.source.folder / place.file).is_symlink() for place in self.source.places.values())
-        # links lead into a cache, such as a hub's, whose folders are not ours
-        for path in islice(self._paths(), linked, None):
+        for path in islice(self._paths(), self.source.linked, None):
             with suppress(StorageError, OSError):
                 if path.parent != self.source.folder:
                     path.parent.mkdir(parents=True, exist_ok=True)
