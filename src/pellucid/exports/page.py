@@ -50,7 +50,7 @@ _ELEMENT = r'<script type="application/json" id="{}">(.*?)</script>'
 
 
 def write(model: Saved | Classifier, metadata: Mapping[str, str]) -> dict[str, bytes]:
-    """See Format.write. Raises ArtefactError if the runtime is neither in the cache nor can be fetched."""
+    """See Format.write. Also raises the errors of `page`."""
     if not isinstance(model, Saved):
         raise ExportError("it holds a Python module as a program. A page takes networks in Pellucid's notation only.")
     return {ENDING: page(model, metadata[CARD])}
@@ -59,8 +59,8 @@ def write(model: Saved | Classifier, metadata: Mapping[str, str]) -> dict[str, b
 def page(saved: Saved, card: str) -> bytes:
     """The bytes of the page. `card`: the model card in Markdown.
 
-    Raises ArtefactError if the runtime is neither in the cache nor can be fetched, and ExportError for a network too
-    large for a browser.
+    Raises ArtefactError if the runtime is neither in the cache nor can be fetched, StorageError if there is no cache,
+    and ExportError for a network too large for a browser.
     """
     runtime = browser_runtime.read(browser_runtime.default_cache())
     elements = {

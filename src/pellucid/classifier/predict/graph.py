@@ -151,7 +151,7 @@ class Graph:
     def _paths(self) -> Iterator[Path]:
         yield self.source.folder / GRAPH
         key = hashlib.sha256(self.source.sha256.encode() + self.content).hexdigest()
-        with suppress(RuntimeError, KeyError, OSError):  # the user has no home
+        with suppress(StorageError):  # the user has no home
             yield cache() / f"{key}.onnx"
 
 
@@ -198,10 +198,8 @@ def _code() -> str:
 
 
 def cache() -> Path:
-    """The folder in the user's cache with the graphs of read-only model folders. Raises RuntimeError without a home."""
-    import platformdirs
-
-    return platformdirs.user_cache_path("pellucid", appauthor=False) / "stores" / CACHED
+    """The folder in the user's cache with the graphs of read-only model folders. Raises StorageError without a home."""
+    return files.user_cache() / "stores" / CACHED
 
 
 def clear(cache: Path) -> int:

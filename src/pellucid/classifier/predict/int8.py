@@ -180,6 +180,6 @@ def _digest(content: dict[str, Any]) -> str:
 
 def _paths(source: Weights, network: str) -> list[Path]:
     beside = [source.folder / FILE]
-    with suppress(RuntimeError, KeyError, OSError):  # the user has no home
+    with suppress(StorageError):  # the user has no home
         beside.append(graphs.cache() / f"{network}.json")
     return beside
