@@ -87,7 +87,7 @@ def export(
         contents = kind.write(saved, exported.metadata(saved, _weights(model), _card(model)))
     except ExportError as error:
         raise ExportError(f"{model} was not exported: {error}") from error
-    places = [out.resolve(), *beside]
+    places = [out if beside else out.resolve(), *beside]  # of a pair, a link gives way: the two lie side by side
     names = [_TEMPORARY + ending for ending in (kind.ending, *kind.beside)]
     # what lies beside goes first: a new graph never takes old numbers
     with files.storage_errors(out), files.replacing_together(dict(reversed([*zip(names, places, strict=True)]))) as at:
