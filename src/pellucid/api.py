@@ -133,7 +133,7 @@ def predict(
 ) -> Iterator[Prediction]:
     """Classify pictures (paths, folders, globs, bytes or arrays) with the model in a folder, in order, as you iterate.
 
-    `model` may also be an ONNX file that `export` wrote.
+    `model` may also be a file that `export` wrote: .onnx, .xml or .pt2.
 
     A folder stands for all visible files in it and below, in each folder by name. As in training, links are followed
     and model folders are left out. A table (CSV, JSONL, Parquet) stands for the files in its column path, or file_name.

@@ -149,6 +149,16 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def user_cache() -> Path:
+    """Our folder in the user's cache. Raises StorageError if this user has no home folder, as in some containers."""
+    import platformdirs
+
+    try:
+        return platformdirs.user_cache_path("pellucid", appauthor=False)
+    except (RuntimeError, KeyError, OSError) as error:
+        raise StorageError("There is no home folder for a cache. Set XDG_CACHE_HOME to a folder.") from error
+
+
 def safe(name: str) -> str:
     """A name as part of a file name: characters that a file system may interpret become hyphens."""
     return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "unnamed"

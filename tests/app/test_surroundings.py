@@ -28,6 +28,14 @@ def test_without_a_home_folder_the_cache_has_to_be_named(pellucid: Callable, pho
 
 
 @pytest.mark.usefixtures("homeless")
+def test_without_a_home_folder_a_page_has_no_place_for_its_runtime(
+    pellucid: Callable, trained: Path, tmp_path: Path
+) -> None:
+    result = pellucid("export", trained, tmp_path / "a.html")
+    assert result == (1, "", "pellucid: There is no home folder for a cache. Set XDG_CACHE_HOME to a folder.\n")
+
+
+@pytest.mark.usefixtures("homeless")
 def test_without_a_home_folder_the_named_cache_will_do(pellucid: Callable, tmp_path: Path) -> None:
     assert pellucid("cache", "--cache", tmp_path) == (0, "The cache is empty.\n", "")
 

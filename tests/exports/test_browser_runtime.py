@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pellucid import api
+from pellucid import api, files
 from pellucid.app.cli import main
 from pellucid.errors import ArtefactError
 from pellucid.exports import browser_runtime
@@ -19,11 +19,11 @@ from pellucid.exports.browser_runtime import FOLDER, MODULE, PROGRAM
 
 def package() -> bytes:
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as files:
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         for name in ("package/README.md", MODULE, PROGRAM):
             entry = tarfile.TarInfo(name)
             entry.size = len(name)
-            files.addfile(entry, io.BytesIO(name.encode()))
+            archive.addfile(entry, io.BytesIO(name.encode()))
     return buffer.getvalue()
 
 
@@ -82,7 +82,7 @@ def test_without_a_connection_an_error_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
 ) -> None:
-    monkeypatch.setattr(browser_runtime.platformdirs, "user_cache_path", lambda *_, **__: tmp_path / "cache")
+    monkeypatch.setattr(files, "user_cache", lambda: tmp_path / "cache")
     registry.content = b""
     instead = f"fetch {browser_runtime.ADDRESS}; copy it to {tmp_path}/cache/stores/browser/onnxruntime-web-1.30.0.tgz"
     out = tmp_path / "page.html"

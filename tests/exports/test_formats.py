@@ -20,7 +20,7 @@ from pellucid.app.cli import main
 from pellucid.classifier import store
 from pellucid.classifier.predict.exported_readers import ABOUT, CARD, CLASSES
 from pellucid.errors import ArtefactError, ExportError, RecipeError, StorageError
-from pellucid.exports import exporting
+from pellucid.exports import exporting, formats
 from pellucid.network.text import parse
 from pellucid.pictures.decode import Form
 from pellucid.runtime import openvino_models
@@ -176,6 +176,13 @@ def foreign_archive(path: Path) -> None:
     path.write_bytes(content.getvalue())
 
 
+def packed_and_flipped(path: Path) -> None:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("out/extra/pellucid", bytes(range(256)) * 40)
+    path.write_bytes(content.getvalue().replace(content.getvalue()[48:60], b"\xff" * 12))
+
+
 DAMAGES = {
     "numbers flipped": ("xml", "bin", flipped, r"out\.bin is damaged, or does not belong to .*out\.xml\. Export the"),
     "numbers cut": ("xml", "bin", cut, r"out\.bin is damaged, or does not belong to|out\.xml is damaged, or not"),
@@ -183,6 +190,7 @@ DAMAGES = {
     "graph cut": ("xml", "xml", cut, r"out\.xml is damaged, or not an OpenVINO file"),
     "a diary": ("xml", "xml", lambda path: path.write_text("Monday"), r"out\.xml is damaged, or not an OpenVINO file"),
     "program flipped": ("pt2", "pt2", flipped, r"out\.pt2 is damaged: the checksum of|is damaged, or not a torch"),
+    "packed program flipped": ("pt2", "pt2", packed_and_flipped, r"out\.pt2 is damaged, or not a torch\.export prog"),
     "program cut": ("pt2", "pt2", cut, r"out\.pt2 is damaged, or not a torch\.export program"),
     "another archive": ("pt2", "pt2", foreign_archive, r"out\.pt2 was not exported by Pellucid"),
 }
@@ -216,6 +224,21 @@ def test_only_an_earlier_export_is_replaced(trained: Path, copies: Path, monkeyp
     (copies / "out.xml").unlink()  # a .bin file alone may be anyone's
     with pytest.raises(StorageError, match=r"out\.bin already exists and was not exported by Pellucid"):
         pellucid.export(trained, copies / "out.xml")
+
+
+def test_a_pair_stays_together_where_a_link_is(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting, "_compare", lambda *_: (1, 0.0))
+    contents = {".xml": b"graph", ".bin": b"numbers"}
+    kind = replace(formats.FORMATS["openvino"], write=lambda *_: contents, made_here=lambda _: True)
+    monkeypatch.setitem(formats.FORMATS, "openvino", kind)
+    (tmp_path / "elsewhere").mkdir()
+    theirs = tmp_path / "elsewhere" / "old.xml"
+    theirs.write_text("old")
+    (tmp_path / "a.xml").symlink_to(theirs)
+    pellucid.export(trained, tmp_path / "a.xml")
+    assert not (tmp_path / "a.xml").is_symlink()
+    assert [(tmp_path / f"a{ending}").read_bytes() for ending in contents] == [*contents.values()]
+    assert theirs.read_text() == "old"
 
 
 def test_a_comparison_that_fails_leaves_the_old_pair(

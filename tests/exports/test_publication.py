@@ -124,3 +124,11 @@ def test_a_folder_without_weights_is_refused(model: Path) -> None:
     (model / "model.safetensors").unlink()
     with pytest.raises(ArtefactError, match=r"model\.safetensors is missing"):
         publication(model, "anna/cats")
+
+
+@pytest.mark.parametrize("stated", [None, [], 5, {}])
+def test_a_config_that_states_no_files_is_refused(model: Path, stated: object) -> None:
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(config | {"files": stated}))
+    with pytest.raises(ArtefactError, match=r"config\.json is damaged: it does not state size and hash of model\.safe"):
+        publication(model, "anna/cats")

@@ -111,7 +111,7 @@ def test_test_pictures_are_never_read(
 
 
 @pytest.mark.parametrize(
-    "damage", ["missing", "empty", "cut", "another figure", "another range", "other weights", "other network"]
+    "damage", ["missing", "empty", "cut", "a text", "another figure", "another range", "other weights", "other network"]
 )
 def test_what_is_stale_or_damaged_is_made_again(model: Path, damage: str) -> None:
     first = quantise.ready(saved(model)).int8
@@ -128,7 +128,8 @@ def test_what_is_stale_or_damaged_is_made_again(model: Path, damage: str) -> Non
         network = parse("conv(4, 3) relu6 maxpool(2) flatten dense")
         changed(model, network=network)
     else:
-        texts = {"empty": "", "cut": whole[:-30], "another figure": json.dumps(content | {"after": 1.0})}
+        texts = {"empty": "", "cut": whole[:-30], "a text": '"Monday"'}
+        texts["another figure"] = json.dumps(content | {"after": 1.0})
         content["ranges"][0][1] *= 2
         path.write_text({**texts, "another range": json.dumps(content)}[damage])
     assert eight.stored(saved(model)) is None
@@ -155,6 +156,19 @@ def test_a_read_only_folder(
     made_already()
     assert quantise.ready(saved(model)).int8 is not None
     assert pellucid.clear_cache(tmp_path / "cache") == size
+
+
+def test_a_folder_of_links_stays_as_it_is(model: Path, tmp_path: Path, made_already: Callable) -> None:
+    linked = tmp_path / "snapshot"
+    linked.mkdir()
+    for path in model.iterdir():
+        (linked / path.name).symlink_to(path)
+    before = sorted(linked.iterdir())
+    quantise.ready(saved(linked))
+    assert sorted(linked.iterdir()) == before
+    assert any((tmp_path / "cache" / graphs.CACHED).iterdir())
+    made_already()
+    assert quantise.ready(saved(linked)).int8 is not None
 
 
 def test_a_kill_while_writing_leaves_the_old_file(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,6 +264,14 @@ def test_the_exported_file_predicts_the_same(model: Path, photos: Path, tmp_path
         list(pellucid.predict(out, photos, precision="int8"))
 
 
+@pytest.mark.parametrize("name", ["a.xml", "a.pt2", "a.html"])
+def test_formats_of_float32_refuse_int8_before_any_work(model: Path, tmp_path: Path, name: str, monkeypatch) -> None:
+    monkeypatch.setattr(quantise, "_made", lambda *_: pytest.fail("it was measured first"))
+    with pytest.raises(ExportError, match=r"computes in float32\. Leave out --precision int8, or choose onnx\."):
+        pellucid.export(model, tmp_path / name, precision="int8")
+    assert not any(tmp_path.glob("a.*"))
+
+
 def test_labelled_pictures_replace_those_that_are_gone(model: Path, photos: Path, tmp_path: Path) -> None:
     config = json.loads((model / "config.json").read_text())
     config["data"]["root"] = str(tmp_path / "gone")
@@ -263,7 +285,7 @@ def test_labelled_pictures_replace_those_that_are_gone(model: Path, photos: Path
         pellucid.export(model, tmp_path / "a.onnx", precision="int8", pictures=tmp_path / "empty")
     done = pellucid.export(model, tmp_path / "a.onnx", precision="int8", pictures=photos)
     assert done.int8 is not None
-    assert (done.int8.calibrated, done.int8.measured, done.int8.side) == (16, 16, str(photos))
+    assert (done.int8.calibrated, done.int8.measured, done.int8.side) == (16, 16, photos.name)  # not where it lies
     assert len(list(pellucid.predict(model, photos, precision="int8"))) == 32
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numba import carray, cfunc, types
 
-from pellucid.pictures import resample
+from pellucid.pictures import decode, resample, resample_kernel
 from pellucid.runtime import machine_code
 
 HERE = sys.platform.startswith("linux") and platform.machine() == "x86_64"
@@ -97,10 +97,38 @@ def test_the_resizing_kernel_is_stored_and_loads(tmp_path: Path, monkeypatch: py
     assert resample.agrees()
     monkeypatch.setattr(machine_code, "folders", lambda source: iter([tmp_path]))
     monkeypatch.setattr(resample, "_kernel", None)
+    monkeypatch.setattr(resample, "_compared", False)
     assert not resample.is_ready()
     resample.agrees.cache_clear()
     assert resample.agrees()  # compiled again, compared and stored
     assert [path.suffix for path in tmp_path.iterdir()] == [".code"]
     monkeypatch.setattr(resample, "_kernel", None)
+    monkeypatch.setattr(resample, "_compared", False)
     assert resample.is_ready()
     assert resample._equals_pillow()
+
+
+def test_a_resizing_kernel_that_differs_from_pillow_is_never_used(
+    double: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    during: list[bool] = []
+
+    def differs() -> bool:
+        during.append(resample.is_ready())  # as another thread would ask meanwhile
+        return False
+
+    monkeypatch.setattr(machine_code, "folders", lambda source: iter([tmp_path]))
+    monkeypatch.setattr(resample_kernel, "compiled", lambda: double)
+    monkeypatch.setattr(resample, "_equals_pillow", differs)
+    monkeypatch.setattr(resample, "_kernel", None)
+    monkeypatch.setattr(resample, "_compared", False)
+    monkeypatch.setattr(decode, "_compiled_resampling", None)
+    resample.agrees.cache_clear()
+    try:
+        decode.expect_many()
+        decode.expect_several()
+        assert decode._compiled_resampling is None
+        assert during == [False]
+        assert not any(tmp_path.iterdir())
+    finally:
+        resample.agrees.cache_clear()

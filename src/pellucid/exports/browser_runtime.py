@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import platformdirs
-
 from pellucid import files
 from pellucid.errors import ArtefactError, ExportError
 
@@ -47,8 +45,8 @@ class BrowserRuntime(NamedTuple):
 
 
 def default_cache() -> Path:
-    """The user's cache folder, which decoded pictures share."""
-    return platformdirs.user_cache_path("pellucid", appauthor=False) / "stores"
+    """The user's cache folder, which decoded pictures share. Raises StorageError without a home."""
+    return files.user_cache() / "stores"
 
 
 def place(cache: Path) -> Path:

@@ -75,6 +75,11 @@ def export(
     kind = FORMATS[name]
     beside = tuple(out.with_suffix(ending) for ending in kind.beside)
     _check_place(out, beside, kind)
+    if int8 is not None and not kind.int8:
+        able = " or ".join(each for each, other in FORMATS.items() if other.int8)
+        raise ExportError(
+            f"{model} was not exported: {name} computes in float32. Leave out --precision int8, or choose {able}."
+        )
     saved = store.read(model, trust)
     if int8 is not None:
         saved = int8(saved)
@@ -82,7 +87,7 @@ def export(
         contents = kind.write(saved, exported.metadata(saved, _weights(model), _card(model)))
     except ExportError as error:
         raise ExportError(f"{model} was not exported: {error}") from error
-    places = [out.resolve(), *beside]
+    places = [out if beside else out.resolve(), *beside]  # of a pair, a link gives way: the two lie side by side
     names = [_TEMPORARY + ending for ending in (kind.ending, *kind.beside)]
     # what lies beside goes first: a new graph never takes old numbers
     with files.storage_errors(out), files.replacing_together(dict(reversed([*zip(names, places, strict=True)]))) as at:

@@ -29,6 +29,7 @@ class Format:
     * bound: the largest difference allowed between a probability of the file and of the classifier
     * beside: the endings of further files, with the same name
     * caveat: a sentence about the comparison, if `open` does not use the program that the format is for
+    * int8: whether a network of 8-bit integers can be written
     """
 
     write: Callable[[Saved | Classifier, Mapping[str, str]], Mapping[str, bytes]]
@@ -38,6 +39,7 @@ class Format:
     bound: float
     beside: tuple[str, ...] = ()
     caveat: str = ""
+    int8: bool = True
 
 
 def begins(mark: bytes) -> Callable[[Path], bool]:
@@ -54,9 +56,15 @@ FORMATS = {
         intermediate.made_here,
         1e-4,
         (intermediate.BESIDE,),
+        int8=False,  # OpenVINO rounds the bytes of inner maps in its own way
     ),
     "torch": Format(
-        torch_program.write, partial(exported.opened, trust=True), torch_program.ENDING, torch_program.made_here, 1e-4
+        torch_program.write,
+        partial(exported.opened, trust=True),
+        torch_program.ENDING,
+        torch_program.made_here,
+        1e-4,
+        int8=False,
     ),
-    "html": Format(page.write, page.opened, page.ENDING, begins(page.MARK), 1e-4, caveat=page.CAVEAT),
+    "html": Format(page.write, page.opened, page.ENDING, begins(page.MARK), 1e-4, caveat=page.CAVEAT, int8=False),
 }

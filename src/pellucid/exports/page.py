@@ -26,7 +26,7 @@ from pellucid.classifier.predict.exported_readers import CARD, LOGITS, OUTPUTS, 
 from pellucid.classifier.predict.predictor import Predictor
 from pellucid.classifier.saved import Saved
 from pellucid.errors import ArtefactError, ExportError
-from pellucid.exports import browser_runtime
+from pellucid.exports import browser_runtime, pipeline
 from pellucid.glassbox.page.one_file import WEB, as_json, assembled, modules
 from pellucid.network import as_onnx
 from pellucid.network.onnx_graph import GraphWriter, Value
@@ -50,19 +50,17 @@ _ELEMENT = r'<script type="application/json" id="{}">(.*?)</script>'
 
 
 def write(model: Saved | Classifier, metadata: Mapping[str, str]) -> dict[str, bytes]:
-    """See Format.write. Raises ArtefactError if the runtime is neither in the cache nor can be fetched."""
+    """See Format.write. Also raises the errors of `page`."""
     if not isinstance(model, Saved):
         raise ExportError("it holds a Python module as a program. A page takes networks in Pellucid's notation only.")
-    if model.int8 is not None:
-        raise ExportError("a page computes in float32. Leave out --precision int8.")
     return {ENDING: page(model, metadata[CARD])}
 
 
 def page(saved: Saved, card: str) -> bytes:
     """The bytes of the page. `card`: the model card in Markdown.
 
-    Raises ArtefactError if the runtime is neither in the cache nor can be fetched, and ExportError for a network too
-    large for a browser.
+    Raises ArtefactError if the runtime is neither in the cache nor can be fetched, StorageError if there is no cache,
+    and ExportError for a network too large for a browser.
     """
     runtime = browser_runtime.read(browser_runtime.default_cache())
     elements = {
@@ -89,11 +87,7 @@ def graph(saved: Saved) -> bytes:
     x = as_onnx.standardised(writer, saved.standardise, as_onnx.pixels(writer, "images"))
     steps = saved.network.shapes(saved.input_shape, len(saved.classes))
     rows = writer.add("Identity", [as_onnx.network(writer, steps, saved.weights, x)], LOGITS)
-    scaled = writer.add("Div", [rows, writer.scalar(saved.temperature)])
-    if saved.thresholds is None:
-        writer.add("Softmax", [scaled], PROBABILITIES, axis=1)
-    else:
-        writer.add("Sigmoid", [scaled], PROBABILITIES)
+    writer.add("Identity", [pipeline.calibrated(writer, saved, rows)], PROBABILITIES)
     outputs = [Value(name, "float32", ("n", len(saved.classes))) for name in (LOGITS, PROBABILITIES)]
     return writer.model([Value("images", "uint8", ("n", *saved.form.shape))], outputs, {})
 

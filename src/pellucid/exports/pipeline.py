@@ -60,11 +60,14 @@ def _finished(graph: GraphWriter, saved: Saved | Classifier, rows: str) -> list[
     """The outputs of the whole model. `rows`: the network's outputs, float32 (1, classes)."""
     first = graph.integers(0)
     graph.add("Squeeze", [rows, first], LOGITS)
-    scaled = graph.add("Div", [rows, graph.scalar(saved.temperature)])
-    several = saved.thresholds is not None
-    shares = graph.add("Sigmoid", [scaled]) if several else graph.add("Softmax", [scaled], axis=1)
-    graph.add("Squeeze", [shares, first], PROBABILITIES)
+    graph.add("Squeeze", [calibrated(graph, saved, rows), first], PROBABILITIES)
     return [Value(name, "float32", (len(saved.classes),)) for name in OUTPUTS]
+
+
+def calibrated(graph: GraphWriter, saved: Saved | Classifier, rows: str) -> str:
+    """Nodes from the network's outputs to calibrated probabilities, both float32 (n, classes). Returns their name."""
+    scaled = graph.add("Div", [rows, graph.scalar(saved.temperature)])
+    return graph.add("Softmax", [scaled], axis=1) if saved.thresholds is None else graph.add("Sigmoid", [scaled])
 
 
 def _network(graph: GraphWriter, saved: Saved, pixels: str) -> str:

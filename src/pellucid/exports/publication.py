@@ -56,10 +56,9 @@ def publication(folder: Path, name: str, pictures: bool = False) -> Publication:
     """
     store.read_config(folder)
     config = store.read_json(folder / store.CONFIG)
+    store.check_file(folder, store.WEIGHTS, config)
     stated = [each for each in (*FIGURES, *PICTURES) if each in config["files"] and (folder / each).exists()]
-    if store.WEIGHTS not in stated:
-        raise ArtefactError(f"{folder / store.WEIGHTS} is missing. Copy the folder again, or train again.")
-    for each in stated:
+    for each in stated[1:]:
         store.check_file(folder, each, config)
     further = [each for each in (GRAPH, *PLOTS) if (folder / each).is_file()]
     chosen = [each for each in stated if pictures or each not in PICTURES]

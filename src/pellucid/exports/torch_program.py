@@ -32,8 +32,6 @@ def write(model: Saved | Classifier, metadata: Mapping[str, str]) -> dict[str, b
     """See Format.write."""
     import torch
 
-    if isinstance(model, Saved) and model.int8 is not None:
-        raise ExportError("a program computes in float32. Leave out --precision int8.")
     classifier = model.classifier() if isinstance(model, Saved) else model
     sides = torch.export.Dim("height", min=1), torch.export.Dim("width", min=1), torch.export.Dim.STATIC
     content = io.BytesIO()

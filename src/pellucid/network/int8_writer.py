@@ -21,12 +21,9 @@ from numpy.typing import NDArray
 
 from pellucid.network.onnx_graph import GraphWriter
 
-LIMIT = (
-    64  # of a weight's byte. Older processors add two products in 16 bits: 2 * 255 * 64 fits, 2 * 255 * 127 does not
-)
-_LARGEST_BIAS = 2**30
-
-_LARGEST_BIAS = 2**30
+# of a weight's byte: older processors add two products in 16 bits; 2 * 255 * 64 fits, 2 * 255 * 127 does not
+LIMIT = 64
+_LARGEST_BIAS = 2**30  # so a sum of products still fits beside it in 32 bits
 
 _WITH_WEIGHTS = ("Conv", "Gemm")
 _MOVING = ("MaxPool", "Flatten", "Unsqueeze", "Squeeze", "Transpose")  # they move numbers, and bytes as well

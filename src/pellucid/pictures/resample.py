@@ -38,15 +38,18 @@ _Weights = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]
 
 
 _kernel: machine_code.Function | None = None
+_compared = False  # whether the kernel equals Pillow; until then only the comparison may use it
 
 
 def is_ready() -> bool:
-    """Whether the kernel is loaded, or its code is stored on this machine after a comparison with this Pillow."""
-    global _kernel
-    if _kernel is None:
+    """Whether the kernel is loaded, or its code is stored on this machine, after a comparison with this Pillow."""
+    global _kernel, _compared
+    if not _compared:
         with suppress(OSError):
-            _kernel = machine_code.stored(machine_code.folders(_SOURCES[0]), _key())
-    return _kernel is not None
+            stored = machine_code.stored(machine_code.folders(_SOURCES[0]), _key())
+            if stored is not None:
+                _kernel, _compared = stored, True
+    return _compared
 
 
 @cache
@@ -55,7 +58,7 @@ def agrees() -> bool:
 
     If they do, the kernel's code is stored.
     """
-    global _kernel
+    global _kernel, _compared
     if is_ready():
         return True
     from pellucid.pictures import resample_kernel
@@ -65,6 +68,7 @@ def agrees() -> bool:
     _compiled.append(function)
     if not _equals_pillow():
         return False
+    _compared = True
     with suppress(OSError):
         machine_code.store(machine_code.folders(_SOURCES[0]), _key(), function)
     return True

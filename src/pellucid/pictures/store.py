@@ -30,7 +30,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
 from pellucid import files
@@ -191,8 +190,8 @@ def default_cache() -> Path:
     Raises StorageError if this user has no home folder, as in some containers.
     """
     try:
-        return platformdirs.user_cache_path("pellucid", appauthor=False) / "stores"
-    except (RuntimeError, KeyError, OSError) as error:
+        return files.user_cache() / "stores"
+    except StorageError as error:
         raise StorageError(f"There is no home folder to store decoded pictures in. {ELSEWHERE}") from error
 
 

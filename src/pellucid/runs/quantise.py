@@ -146,7 +146,8 @@ def _pictures(saved: Saved, folder: Path, labelled: Path | None) -> _Pictures:
     mixed = [several[row] for row in order]
     if not first:
         raise ArtefactError(f"{labelled} has {len(several)} labelled pictures; int8 needs at least 2.")
-    return _Pictures([path for path, _ in mixed[:first]], mixed[first:], str(labelled))
+    # its name alone: the exported file states it, and need not say where the pictures lie
+    return _Pictures([path for path, _ in mixed[:first]], mixed[first:], labelled.absolute().name)
 
 
 def _spread(paths: list[str], most: int) -> list[str]:

@@ -80,10 +80,8 @@ def key(sources: Iterable[Path], *about: str) -> str:
 def folders(source: Path) -> Iterator[Path]:
     """Where the code of a source file may lie: beside its bytecode, or in the user's cache."""
     yield source.parent / "__pycache__"
-    import platformdirs
-
-    with suppress(RuntimeError, KeyError, OSError):  # the user has no home
-        yield platformdirs.user_cache_path("pellucid", appauthor=False) / "kernels"
+    with suppress(StorageError):  # the user has no home
+        yield files.user_cache() / "kernels"
 
 
 def machine_code(function: Any) -> bytes | None:

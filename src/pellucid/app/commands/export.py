@@ -35,8 +35,8 @@ def export(
         format: onnx (.onnx, read by many programs), openvino (.xml and .bin), torch (.pt2) or html (.html, a page that
             classifies in a browser without a connection; the first one fetches ONNX Runtime for browsers, 33 MB, into
             the cache). Default: by OUT's ending.
-        precision: int8 computes with 8-bit integers (onnx and openvino). It is refused if the accuracy on the
-            validation pictures (with several labels the macro F1) falls by more than half a point.
+        precision: int8 computes with 8-bit integers. It is refused if the accuracy on the validation pictures (with
+            several labels the macro F1) falls by more than half a point. For onnx only.
         pictures: Pictures to compare on, at most 32. Default: those behind the model's reported accuracy. If the
             validation pictures are gone, int8 needs a labelled folder here.
         trust: Open a saved Python module, which may run code. Use this only if you trust who made MODEL.

@@ -34,7 +34,7 @@ class Stage:
 
 
 class Backend(Protocol):
-    """A network with its weights. There are two: with_onnxruntime.py and with_torch.py."""
+    """A network with its weights, as in with_onnxruntime.py and with_torch.py."""
 
     def logits(self, images: NDArray[np.uint8], /) -> NDArray[np.float32]:
         """The raw outputs, float32 (n, classes), for n >= 1 prepared images uint8 (n, H, W, C)."""

@@ -107,7 +107,7 @@ def opened(path: Path, trust: bool = False, int8: bool = False) -> ExportedFile:
         return ExportedFile(_predictor(texts, run), run)
     except RecipeError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, PellucidError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, PellucidError) as error:
         raise ArtefactError(f"{path} is damaged: {error}.") from error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def program_texts(path: Path, content: bytes) -> dict[str, str]:
                 raise ArtefactError(f"{path} is damaged: the checksum of {damaged} in it is wrong.")
             names = (name for name in archive.namelist() if Path(name).parent.name == "extra")
             return {Path(name).name: archive.read(name).decode("utf-8", "replace") for name in names}
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, ValueError, OSError, EOFError) as error:
         raise ArtefactError(f"{path} is damaged, or not a torch.export program: {error}.") from error
 
 

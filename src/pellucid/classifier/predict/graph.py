@@ -54,6 +54,11 @@ class Weights:
     places: Mapping[str, Place]
     config: str = ""
 
+    @property
+    def linked(self) -> bool:
+        """Whether its folder holds links. They lead into a cache, such as a hub's, whose folders are not ours."""
+        return any((self.folder / place.file).is_symlink() for place in self.places.values())
+
 
 @dataclass(frozen=True)
 class Compared:
@@ -136,9 +141,7 @@ class Graph:
 
         record = {**asdict(compared), _WRITTEN: asdict(self._written)}
         content = self.content + described({KEY: json.dumps(record)})
-        linked = any((self.source.folder / place.file).is_symlink() for place in self.source.places.values())
-        # links lead into a cache, such as a hub's, whose folders are not ours
-        for path in islice(self._paths(), linked, None):
+        for path in islice(self._paths(), self.source.linked, None):
             with suppress(StorageError, OSError):
                 if path.parent != self.source.folder:
                     path.parent.mkdir(parents=True, exist_ok=True)
@@ -148,7 +151,7 @@ class Graph:
     def _paths(self) -> Iterator[Path]:
         yield self.source.folder / GRAPH
         key = hashlib.sha256(self.source.sha256.encode() + self.content).hexdigest()
-        with suppress(RuntimeError, KeyError, OSError):  # the user has no home
+        with suppress(StorageError):  # the user has no home
             yield cache() / f"{key}.onnx"
 
 
@@ -197,10 +200,8 @@ def _code() -> str:
 
 
 def cache() -> Path:
-    """The folder in the user's cache with the graphs of read-only model folders. Raises RuntimeError without a home."""
-    import platformdirs
-
-    return platformdirs.user_cache_path("pellucid", appauthor=False) / "stores" / CACHED
+    """The folder in the user's cache with the graphs of read-only model folders. Raises StorageError without a home."""
+    return files.user_cache() / "stores" / CACHED
 
 
 def clear(cache: Path) -> int:

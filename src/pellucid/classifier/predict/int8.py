@@ -1,8 +1,8 @@
 """Predictions with 8-bit integers: what was measured when they were made, int8.json, and the backend.
 
 The file holds the range of each map, the accuracy before and after, and a hash of both. It lies beside the weights, or
-in the user's cache if the model folder cannot be written. Each use rounds the weights anew, which takes milliseconds.
-The file is valid for the same weights and the same graph.
+in the user's cache if the model folder cannot be written or holds links. Each use rounds the weights anew, which takes
+milliseconds. The file is valid for the same weights and the same graph.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def stored(saved: Saved) -> Int8 | None:
         return None
     network = key(saved, saved.source)
     for path in _paths(saved.source, network):
-        with suppress(OSError, ValueError, TypeError, KeyError):
+        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             content = json.loads(path.read_text(encoding="utf-8"))
             stated = content.pop("sha256")
             if stated == _digest(content) and content["network"] == network:
@@ -119,12 +119,12 @@ def stored(saved: Saved) -> Int8 | None:
 
 
 def remember(saved: Saved, int8: Int8) -> None:
-    """Store beside the weights, or in the user's cache if that folder cannot be written, or not at all."""
+    """Store beside the weights, or in the user's cache if that folder cannot be written or holds links, or not."""
     if saved.source is None:
         return
     content = asdict(int8)
     text = json.dumps(content | {"sha256": _digest(content)}) + "\n"
-    for path in _paths(saved.source, int8.network):
+    for path in _paths(saved.source, int8.network)[saved.source.linked :]:
         with suppress(StorageError, OSError):
             if path.parent != saved.source.folder:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -180,6 +180,6 @@ def _digest(content: dict[str, Any]) -> str:
 
 def _paths(source: Weights, network: str) -> list[Path]:
     beside = [source.folder / FILE]
-    with suppress(RuntimeError, KeyError, OSError):  # the user has no home
+    with suppress(StorageError):  # the user has no home
         beside.append(graphs.cache() / f"{network}.json")
     return beside

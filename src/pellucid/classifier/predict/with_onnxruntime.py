@@ -104,7 +104,7 @@ class RuntimeBackend:
         return self._checked
 
     def _fused(self) -> Logits:
-        """Use the kernel for the first block if there is one. The check imports Numba."""
+        """Use the kernel for the first block if there is one."""
         if not blocks.runs_without_torch(self.steps):
             return partial(self._parted, self._ready())
         return blocks.run_without_torch(self.steps, self.weights, self.standardise)
