@@ -162,8 +162,9 @@ def described(
 
 
 def digest(config: dict[str, Any]) -> str:
-    """The hexadecimal SHA-256 of what `read_config` returns."""
-    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+    """The hexadecimal SHA-256 of what decides a graph in the result of `read_config`, such as the network's text."""
+    decisive = {name: config.get(name) for name in ("network", "input", "preprocessing", "classes")}
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
 def _program(folder: Path, config: dict[str, Any], trust: bool) -> Program:

@@ -49,6 +49,16 @@ def test_more_pictures_than_expected_are_answered_in_order(model: Path, pictures
     assert np.abs(soon.logits(images) - theirs).max() <= BOUND * max(1, np.abs(theirs).max())
 
 
+def test_what_does_not_decide_the_graph_is_taken_from_the_config(model: Path, pictures: list) -> None:
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**config, "temperature": 3.5}))
+    soon = one.opened(model)
+    assert soon is not None
+    assert soon.temperature == 3.5
+    expected = pellucid.load(model).predict(pictures[0]).probability
+    assert next(soon.stream(iter(pictures[:1]))).probability == pytest.approx(expected, abs=1e-5)
+
+
 def test_two_pictures_take_the_backend_for_many(model: Path, pictures: list) -> None:
     assert isinstance(predictor(model, pictures[:1]).backend, OneBackend)
     assert not isinstance(predictor(model, pictures[:2]).backend, OneBackend)
@@ -56,16 +66,18 @@ def test_two_pictures_take_the_backend_for_many(model: Path, pictures: list) -> 
 
 
 @pytest.mark.parametrize(
-    "part", ["temperature", "code", "graph", "record", "runtime", "difference", "plain", "link", "absent"]
+    "part", ["preprocessing", "code", "graph", "record", "runtime", "difference", "plain", "link", "absent"]
 )
 def test_what_is_not_certainly_current_is_not_used(
     model: Path, pictures: list, part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, content = model / GRAPH, (model / GRAPH).read_bytes()
     assert one.opened(model) is not None
-    if part == "temperature":
+    if part == "preprocessing":
         config = json.loads((model / "config.json").read_text())
-        (model / "config.json").write_text(json.dumps({**config, "temperature": 2 * config["temperature"]}))
+        prepared = config["preprocessing"]
+        changed = {**prepared, "mean": [each + 0.01 for each in prepared["mean"]]}
+        (model / "config.json").write_text(json.dumps({**config, "preprocessing": changed}))
     elif part == "code":
         monkeypatch.setattr(graphs, "_code", lambda: "other")
     elif part == "graph":

@@ -85,7 +85,10 @@ class Compared:
 
 @dataclass(frozen=True)
 class Written:
-    """What wrote the stored graph: the digest of the config, and that of the code. The graph's own size and SHA-256."""
+    """What wrote the stored graph: the digest of what decides it in the config (store.digest), and that of the code.
+
+    size, sha256: the graph's own
+    """
 
     config: str
     code: str
