@@ -137,6 +137,17 @@ def test_errors_and_their_status(
     assert pellucid("plan", "article") == (status, "", message)
 
 
+def test_ctrl_c_while_a_compiled_module_loads_stops_too(pellucid: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(args: list[str]) -> int:
+        try:
+            raise ImportError("initialization failed") from KeyboardInterrupt()
+        except ImportError as error:
+            raise PellucidError("ONNX Runtime is not installed.") from error
+
+    monkeypatch.setattr(plan, "run", fail)
+    assert pellucid("plan", "article") == (130, "", "\npellucid: stopped.\n")
+
+
 def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "run", lambda args: 1 // 0)
     with pytest.raises(ZeroDivisionError):

@@ -59,31 +59,35 @@ class Listener(socket.socket):
         super().listen(BACKLOG)
 
 
-def listening(host: str, port: int) -> socket.socket:
-    """A socket that takes connections; port 0 is any that is free. Raises StorageError."""
+def listening(host: str, port: int, flag: str = "--port") -> socket.socket:
+    """A socket that takes connections; port 0 is any that is free. Raises StorageError, which names the `flag`."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = Listener(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen()
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen()
+        except OSError:
+            listener.close()
+            raise
     except (OSError, UnicodeError) as error:  # a name that no network has, such as a..b, is a UnicodeError
         reason = getattr(error, "strerror", None) or error
         raise StorageError(
-            f"Port {port} of {host} cannot be used: {reason}. Choose another --port, or 0 for any."
+            f"Port {port} of {host} cannot be used: {reason}. Choose another {flag}, or 0 for any."
         ) from error
     listener.set_inheritable(True)
     return listener
 
 
-def reserved(host: str, port: int) -> socket.socket:
+def reserved(host: str, port: int, flag: str = "--port") -> socket.socket:
     """A socket that keeps an address for processes that will listen there, all at once; port 0 is any that is free.
 
-    Raises StorageError where another program has the address.
+    Raises StorageError, which names the `flag`, where another program has the address.
     """
-    with listening(host, port) as probe:  # the next socket would share the address with another program
+    with listening(host, port, flag) as probe:  # the next socket would share the address with another program
         family, address = probe.family, probe.getsockname()
     holding = socket.socket(family, socket.SOCK_STREAM)
     holding.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

@@ -11,7 +11,7 @@ from pellucid import api
 from pellucid.app import models, streams
 from pellucid.app.exits import Exit
 from pellucid.app.flags import Model, Place, Switch, parse
-from pellucid.app.format import printable
+from pellucid.app.format import printable, size
 
 
 def export(
@@ -33,10 +33,10 @@ def export(
         model: Model folder, or hf://OWNER/NAME on the hub.
         out: The file to write, such as model.onnx or model.html. An earlier export is replaced.
         format: onnx (.onnx, read by many programs), openvino (.xml and .bin), torch (.pt2) or html (.html, a page that
-            classifies in a browser). Default: by OUT's ending.
-        precision: int8 computes with 8-bit integers. It is refused if the accuracy on the validation pictures (with
-            several labels the macro F1) falls by more than half a point. html, a page that needs no connection; the
-            first one fetches ONNX Runtime for browsers (33 MB) into the cache.
+            classifies in a browser without a connection; the first one fetches ONNX Runtime for browsers, 33 MB, into
+            the cache). Default: by OUT's ending.
+        precision: int8, for onnx and openvino, computes with 8-bit integers. It is refused if the accuracy on the
+            validation pictures (with several labels the macro F1) falls by more than half a point.
         pictures: Pictures to compare on, at most 32. Default: those behind the model's reported accuracy. If the
             validation pictures are gone, int8 needs a labelled folder here.
         trust: Open a saved Python module, which may run code. Use this only if you trust who made MODEL.
@@ -48,7 +48,7 @@ def export(
         streams.write_json(done.as_json(), indent=2)
         return Exit.OK
     names = " and ".join(printable(str(path)) for path in (done.path, *done.beside))
-    print(f"{names}: {done.bytes / 1e6:,.1f} MB.")
+    print(f"{names}: {size(done.bytes)}.")
     pictures_checked = f"{done.pictures} picture{'s' if done.pictures > 1 else ''}"
     print(
         f"Compared with the model on {pictures_checked}: no probability differs by more than {done.difference:.1g} "
