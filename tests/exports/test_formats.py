@@ -218,6 +218,16 @@ def test_only_an_earlier_export_is_replaced(trained: Path, copies: Path, monkeyp
         pellucid.export(trained, copies / "out.xml")
 
 
+def test_a_pair_is_not_written_through_a_link(tagged_model: Path, copies: Path) -> None:
+    """The graph would replace that of the link's target, whose numbers have another name."""
+    before = {path.name: path.read_bytes() for path in copies.iterdir()}
+    (copies / "link.xml").symlink_to("out.xml")
+    with pytest.raises(StorageError, match=r"link\.xml is a link to out\.xml, and link\.bin belongs beside the file\."):
+        pellucid.export(tagged_model / "model", copies / "link.xml", pictures=pictures())
+    (copies / "link.xml").unlink()
+    assert {path.name: path.read_bytes() for path in copies.iterdir()} == before
+
+
 def test_a_comparison_that_fails_leaves_the_old_pair(
     trained: Path, copies: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

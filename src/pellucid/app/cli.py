@@ -106,6 +106,11 @@ def _main(arguments: Sequence[str]) -> int:
     except OSError as error:
         print("pellucid:", printable(str(error)), file=sys.stderr)
         return Exit.ERROR
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] == "pellucid":
+            raise
+        print(f"pellucid: a package cannot be imported: {printable(str(error))}. Install it again.", file=sys.stderr)
+        return Exit.ERROR
 
 
 def _lines(message: str) -> str:

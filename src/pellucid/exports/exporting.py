@@ -112,8 +112,13 @@ def _format(out: Path, format: str | None) -> str:
 
 
 def _check_place(out: Path, beside: tuple[Path, ...], kind: Format) -> None:
-    """Raise StorageError if something else than an export is there."""
+    """Raise StorageError if something else than an export is there, or a link where several files belong together."""
     with files.storage_errors(out):
+        if beside and out.is_symlink():  # its target has a partner of its own, under another name
+            raise StorageError(
+                f"{out} is a link to {out.readlink()}, and {beside[0].name} belongs beside the file. Name the file "
+                "itself."
+            )
         there = [path for path in (out, *beside) if path.exists()]
         if there and not kind.made_here(out):
             raise StorageError(
