@@ -23,7 +23,7 @@ def test_show_and_clear(pellucid: Callable, photos: Path, tmp_path: Path) -> Non
     assert stored["bytes"] >= 32 * 8 * 8 * 3
 
     before = {path: path.read_bytes() for path in photos.rglob("*.png")}
-    assert pellucid("cache", "--cache", cache, "--clear").out.endswith(" MB freed.\n")
+    assert pellucid("cache", "--cache", cache, "--clear").out.endswith(" kB freed.\n")
     assert {path: path.read_bytes() for path in photos.rglob("*.png")} == before
     assert (cache / "of somebody else" / "file").read_text() == "mine"
     assert pellucid("cache", "--cache", cache).out == "The cache is empty.\n"

@@ -123,6 +123,11 @@ def test_a_missing_argument_is_a_usage_error(pellucid: Callable, command: str) -
         (PellucidError("conv(3\n    ^\nexpected )"), 1, "pellucid:\nconv(3\n    ^\nexpected )\n"),
         (PellucidError("mo\ndel\x1b[2J does not exist."), 1, "pellucid: mo\\ndel\\x1b[2J does not exist.\n"),
         (OSError("mo\ndel"), 1, "pellucid: mo\\ndel\n"),
+        (
+            ImportError("libfoo.so is missing"),
+            1,
+            "pellucid: a package cannot be imported: libfoo.so is missing. Install it again.\n",
+        ),
         (KeyboardInterrupt(), 130, "\npellucid: stopped.\n"),
         (PermissionError(13, "Permission denied", "x"), 1, "pellucid: [Errno 13] Permission denied: 'x'\n"),
     ],
@@ -137,9 +142,23 @@ def test_errors_and_their_status(
     assert pellucid("plan", "article") == (status, "", message)
 
 
+def test_ctrl_c_while_a_compiled_module_loads_stops_too(pellucid: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(args: list[str]) -> int:
+        try:
+            raise ImportError("initialization failed") from KeyboardInterrupt()
+        except ImportError as error:
+            raise PellucidError("ONNX Runtime is not installed.") from error
+
+    monkeypatch.setattr(plan, "run", fail)
+    assert pellucid("plan", "article") == (130, "", "\npellucid: stopped.\n")
+
+
 def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "run", lambda args: 1 // 0)
     with pytest.raises(ZeroDivisionError):
+        cli.main(["plan"])
+    monkeypatch.setitem(cli.COMMANDS, "plan", "no_such_file")
+    with pytest.raises(ImportError):
         cli.main(["plan"])
 
 

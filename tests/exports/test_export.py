@@ -15,10 +15,13 @@ import pytest
 import pellucid
 from pellucid.classifier import store
 from pellucid.classifier.predict.exported_readers import ABOUT, CARD, CLASSES
+from pellucid.classifier.predict.seal import KEY, sealed
 from pellucid.errors import ArtefactError, ExportError, RecipeError, StorageError
 from pellucid.exports import exporting, formats, pipeline
 from pellucid.network.text import parse
 from pellucid.pictures.decode import Form, decode
+
+SEAL = len(sealed(b""))
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +57,8 @@ def test_the_command_prints_the_file_and_the_comparison(
     assert 0 <= written["difference"] <= written["bound"] == 1e-4
     assert written["pictures"] >= 4
     assert main(["export", str(trained), str(out)]) == 0  # an earlier export is replaced
-    assert f"{out}: 0.0 MB.\nCompared with the model on {written['pictures']} pictures: no" in capfd.readouterr().out
+    size = f"{written['bytes'] / 1000:.3g} kB"
+    assert f"{out}: {size}.\nCompared with the model on {written['pictures']} pictures: no" in capfd.readouterr().out
 
 
 def test_other_programs_get_probabilities_from_pixels(exported: Path, trained: Path, files: list[Path]) -> None:
@@ -201,11 +205,20 @@ def test_damaged_and_foreign_files_give_one_line(exported: Path, tmp_path: Path,
     del foreign.metadata_props[:]
     broken = onnx.load_from_string(whole)
     next(entry for entry in broken.metadata_props if entry.key == ABOUT).value = '{"format": 9}'
+    del broken.metadata_props[-1]  # the seal
+    bare = onnx.load_from_string(whole)
+    del bare.metadata_props[-1]
+    wide = onnx.ModelProto()
+    wide.CopyFrom(bare)
+    wide.graph.input.append(onnx.helper.make_tensor_value_info("second", onnx.TensorProto.UINT8, [1]))
     cases = {
         "cut": (whole[:-900], "is damaged, or not an ONNX file"),
         "empty": (b"", "is damaged, or not an ONNX file"),
         "foreign": (foreign.SerializeToString(), "was not exported by Pellucid"),
-        "later": (broken.SerializeToString(), "its format is 9"),
+        "later": (sealed(broken.SerializeToString()), "its format is 9"),
+        "unsealed and later": (broken.SerializeToString(), "its format is 9"),
+        "of two inputs": (wide.SerializeToString(), "it has 2 inputs instead of one"),
+        "not UTF-8": (bare.SerializeToString().replace(b'"temperature"', b'"temper\xffture"'), "is not UTF-8"),
     }
     for name, (content, message) in cases.items():
         path = tmp_path / f"{name}.onnx"
@@ -213,6 +226,27 @@ def test_damaged_and_foreign_files_give_one_line(exported: Path, tmp_path: Path,
         with pytest.raises(ArtefactError, match=message):
             list(pellucid.predict(path, b""))
         assert message in pellucid_line("predict", path, path)
+
+
+def test_a_changed_byte_is_an_error_and_never_another_answer(exported: Path, tmp_path: Path, files: list[Path]) -> None:
+    whole, path = exported.read_bytes(), tmp_path / "changed.onnx"
+    for place in np.random.default_rng(0).choice(len(whole), 60, replace=False):
+        changed = bytearray(whole)
+        changed[place] ^= 4
+        path.write_bytes(changed)
+        if place < len(whole) - SEAL:
+            with pytest.raises(ArtefactError, match="its checksum is wrong"):
+                list(pellucid.predict(path, files[:1]))
+
+
+def test_a_file_of_before_the_seal_still_opens(exported: Path, tmp_path: Path, files: list[Path]) -> None:
+    path = tmp_path / "older.onnx"
+    path.write_bytes(exported.read_bytes()[:-SEAL])
+    assert KEY in metadata(exported)
+    assert KEY not in metadata(path)
+    assert [each.label for each in pellucid.predict(path, files[:2])] == [
+        each.label for each in pellucid.predict(exported, files[:2])
+    ]
 
 
 @pytest.fixture

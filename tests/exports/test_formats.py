@@ -226,19 +226,14 @@ def test_only_an_earlier_export_is_replaced(trained: Path, copies: Path, monkeyp
         pellucid.export(trained, copies / "out.xml")
 
 
-def test_a_pair_stays_together_where_a_link_is(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporting, "_compare", lambda *_: (1, 0.0))
-    contents = {".xml": b"graph", ".bin": b"numbers"}
-    kind = replace(formats.FORMATS["openvino"], write=lambda *_: contents, made_here=lambda _: True)
-    monkeypatch.setitem(formats.FORMATS, "openvino", kind)
-    (tmp_path / "elsewhere").mkdir()
-    theirs = tmp_path / "elsewhere" / "old.xml"
-    theirs.write_text("old")
-    (tmp_path / "a.xml").symlink_to(theirs)
-    pellucid.export(trained, tmp_path / "a.xml")
-    assert not (tmp_path / "a.xml").is_symlink()
-    assert [(tmp_path / f"a{ending}").read_bytes() for ending in contents] == [*contents.values()]
-    assert theirs.read_text() == "old"
+def test_a_pair_is_not_written_through_a_link(tagged_model: Path, copies: Path) -> None:
+    """The graph would replace that of the link's target, whose numbers have another name."""
+    before = {path.name: path.read_bytes() for path in copies.iterdir()}
+    (copies / "link.xml").symlink_to("out.xml")
+    with pytest.raises(StorageError, match=r"link\.xml is a link to out\.xml, and link\.bin belongs beside the file\."):
+        pellucid.export(tagged_model / "model", copies / "link.xml", pictures=pictures())
+    (copies / "link.xml").unlink()
+    assert {path.name: path.read_bytes() for path in copies.iterdir()} == before
 
 
 def test_a_comparison_that_fails_leaves_the_old_pair(

@@ -277,7 +277,7 @@ def test_labelled_pictures_replace_those_that_are_gone(model: Path, photos: Path
     config["data"]["root"] = str(tmp_path / "gone")
     (model / "config.json").write_text(json.dumps(config))
     with pytest.raises(
-        ArtefactError, match=r"are gone: .* Name a labelled folder or table: pellucid export .* --pictures FOLDER"
+        ArtefactError, match=r"are gone: .* exist\. Name a labelled folder or table: pellucid export .* .* FOLDER\."
     ):
         list(pellucid.predict(model, photos, precision="int8"))
     (tmp_path / "empty").mkdir()

@@ -1,6 +1,7 @@
 """Open Inference Protocol v2 over gRPC, asked by an unmodified tritonclient and by hand."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -241,3 +242,16 @@ def test_a_full_queue_a_deadline_and_a_fault_have_their_codes(trained: Path, png
     counted = values(handler.metrics.text()[0])
     assert counted["pellucid_requests_total{code=429,dialect=open_inference_grpc}"] == 1
     assert counted["pellucid_requests_total{code=500,dialect=open_inference_grpc}"] == 2
+
+
+def test_a_port_that_is_taken_names_its_flag(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from pellucid.app.cli import main
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main(["serve", str(trained), "--port", "0", "--grpc-port", str(port)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"pellucid: Port {port} of 127.0.0.1 cannot be used: ")
+    assert line.endswith(". Choose another --grpc-port, or 0 for any.")

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image, ImageCms
 from playwright.sync_api import Page
 
+from pellucid.classifier.caveats import plain
 from pellucid.pictures.decode import ALONE, Form, Ranges, decode
 
 DECODE = """async ([data, ranges]) => {
@@ -292,3 +293,16 @@ def test_the_model_card_is_shown_and_runs_nothing(modules: Page) -> None:
     assert "<details><summary>More</summary><ul><li>one</li><li>two</li></ul></details><pre" in made
     assert made.endswith("<code>run &lt;me&gt;</code></pre><p>&lt;script&gt;alert(1)&lt;/script&gt;</p>")
     assert "img" not in made
+
+
+@pytest.mark.parametrize(
+    "name", ["a$b & c", "~x~ #1", "*star* and **two**", "`code`", "[x](y)", "a|b", "_low_", "&lt;b&gt;", "back\\slash"]
+)
+def test_the_model_card_shows_a_name_as_it_is(modules: Page, name: str) -> None:
+    code = """async (markdown) => {
+      const { card } = await import("./classify/card.js");
+      const parts = card(markdown).flatMap((part) => [...part.querySelectorAll("th, td, b")]);
+      return parts.map((part) => part.textContent);
+    }"""
+    shown = modules.evaluate(code, f"| class |\n|---|\n| {plain(name)} |\n\n**{plain(name)}**")
+    assert shown == ["class", name, name]

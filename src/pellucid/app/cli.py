@@ -91,6 +91,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print("pellucid:", printable(str(error)), file=sys.stderr)
         return Exit.ERROR
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] == "pellucid":
+            raise
+        print(f"pellucid: a package cannot be imported: {printable(str(error))}. Install it again.", file=sys.stderr)
+        return Exit.ERROR
 
 
 def _end(status: int) -> None:
@@ -130,7 +135,19 @@ def _run(args: list[str]) -> int:
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns if it has no folder for its cache
     with _no_collections():
         command = import_module(f"pellucid.app.commands.{COMMANDS[args[0]]}")
-    return command.run(args[1:])
+    try:
+        return command.run(args[1:])
+    except Exception as error:
+        if _stopped(error):
+            raise KeyboardInterrupt from error
+        raise
+
+
+def _stopped(error: BaseException | None) -> bool:
+    """Whether Ctrl-C caused the error. A compiled module that it interrupts while it loads raises an ImportError."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__
+    return error is not None
 
 
 @contextmanager

@@ -73,7 +73,7 @@ def run(settings: Settings) -> int:
         listener = sockets.enter_context(listening(settings.host, settings.port))
         rpc = None
         if settings.grpc_port is not None:
-            rpc = place_of(sockets.enter_context(reserved(settings.host, settings.grpc_port)))
+            rpc = place_of(sockets.enter_context(reserved(settings.host, settings.grpc_port, "--grpc-port")))
         with progress.waiting("opening the models"):
             places = {name: models.local(path, settings.trust) for name, path in folders.items()}
             int8 = _int8(settings.precision)

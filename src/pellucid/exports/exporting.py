@@ -87,7 +87,7 @@ def export(
         contents = kind.write(saved, exported.metadata(saved, _weights(model), _card(model)))
     except ExportError as error:
         raise ExportError(f"{model} was not exported: {error}") from error
-    places = [out if beside else out.resolve(), *beside]  # of a pair, a link gives way: the two lie side by side
+    places = [out.resolve(), *beside]
     names = [_TEMPORARY + ending for ending in (kind.ending, *kind.beside)]
     # what lies beside goes first: a new graph never takes old numbers
     with files.storage_errors(out), files.replacing_together(dict(reversed([*zip(names, places, strict=True)]))) as at:
@@ -117,8 +117,13 @@ def _format(out: Path, format: str | None) -> str:
 
 
 def _check_place(out: Path, beside: tuple[Path, ...], kind: Format) -> None:
-    """Raise StorageError if a file is there that Pellucid did not export."""
+    """Raise StorageError if a file is there that Pellucid did not export, or a link where files belong together."""
     with files.storage_errors(out):
+        if beside and out.is_symlink():  # its target has a partner of its own, under another name
+            raise StorageError(
+                f"{out} is a link to {out.readlink()}, and {beside[0].name} belongs beside the file. Name the file "
+                "itself."
+            )
         there = [path for path in (out, *beside) if path.exists()]
         if there and not kind.made_here(out):
             raise StorageError(

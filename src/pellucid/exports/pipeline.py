@@ -4,7 +4,8 @@
     probabilities  float32 (classes,), calibrated, in the order of the classes
     logits         float32 (classes,), the network's raw outputs
 
-Resizing, standardising, temperature and weights are inside. The metadata names the classes and holds the model card.
+Resizing, standardising, temperature and weights are inside. The metadata names the classes, holds the model card, and
+ends with a checksum (classifier/predict/seal.py).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from pellucid.classifier.predict.exported_readers import LOGITS, OUTPUTS, PROBABILITIES
 from pellucid.classifier.predict.int8 import folded
+from pellucid.classifier.predict.seal import sealed
 from pellucid.classifier.saved import Saved
 from pellucid.exports import own_module
 from pellucid.exports.expressions import Expression
@@ -33,7 +35,7 @@ _INPUTS = [Value("image", "uint8", ("height", "width", 3))]
 
 def write(saved: Saved | Classifier, metadata: Mapping[str, str]) -> dict[str, bytes]:
     """See Format.write."""
-    return {ENDING: model(saved, metadata)}
+    return {ENDING: sealed(model(saved, metadata))}
 
 
 def model(

@@ -175,9 +175,12 @@ def remembered(model: str | Path) -> Iterator[tuple[Path, str]]:
     return ((path, label) for path, label, reason in held_out if reason is None)
 
 
-def trained_on(model: str | Path) -> list[str]:
-    """The pictures that a model was trained on, if they still exist. Raises ArtefactError."""
-    root, rows = _split(Path(model), f"The pictures that {model} was trained on", "name others")
+def trained_on(model: str | Path, instead: str = "name others") -> list[str]:
+    """The pictures that a model was trained on, if they still exist.
+
+    Raises ArtefactError. `instead`: what the error tells the user to do.
+    """
+    root, rows = _split(Path(model), f"The pictures that {model} was trained on", instead)
     paths = [root / row["path"] for row in rows if row["side"] == TRAIN]
     return [str(path) for path in paths if path.exists()]
 
@@ -211,7 +214,7 @@ def _split(model: Path, what: str, instead: str) -> tuple[Path, list[dict[str, s
     except (KeyError, TypeError) as error:
         raise ArtefactError(f"{model} does not say where its pictures are; {instead}.") from error
     if not root.is_dir():
-        raise ArtefactError(f"{what} are gone: {root} does not exist. {instead.capitalize()}.")
+        raise ArtefactError(f"{what} are gone: {root} does not exist. {instead[0].upper()}{instead[1:]}.")
     with (model / artefact.SPLIT).open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         return root, list(csv.DictReader(file))
 

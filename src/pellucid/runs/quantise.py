@@ -6,6 +6,7 @@ pictures are never used, so they still say how good the result is.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -125,19 +126,20 @@ def _pictures(saved: Saved, folder: Path, labelled: Path | None) -> _Pictures:
     """The model's own pictures, or `labelled` in their place. Raises ArtefactError."""
     from pellucid.runs import made_from
 
+    instead = (
+        "name a labelled folder or table: "
+        f"pellucid export {shlex.quote(str(folder))} OUT.onnx --precision int8 --pictures FOLDER"
+    )
     try:
-        ranges = made_from.trained_on(folder)
+        ranges = made_from.trained_on(folder, instead)
         figure = [(str(path), label) for path, label in made_from.chosen_on(folder)]
-        reason = "they are no longer there" if not ranges or not figure else ""
+        reason = f"Some of them must still be there, unchanged; {instead}."
+        if ranges and figure:
+            return _Pictures(_spread(ranges, CALIBRATED), figure, "validation")
     except ArtefactError as error:
-        ranges, figure, reason = [], [], str(error).rstrip(".")
-    if not reason:
-        return _Pictures(_spread(ranges, CALIBRATED), figure, "validation")
+        reason = str(error)
     if labelled is None:
-        raise ArtefactError(
-            f"int8 needs the training and validation pictures of {folder}: {reason}. Name a labelled folder or table: "
-            f"pellucid export {folder} OUT.onnx --precision int8 --pictures FOLDER"
-        )
+        raise ArtefactError(f"int8 needs the training and validation pictures of {folder}. {reason}")
     from pellucid.runs.evaluate import labelled_pictures
 
     several = labelled_pictures(labelled, saved.classes, saved.thresholds is not None)

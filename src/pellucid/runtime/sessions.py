@@ -64,15 +64,21 @@ def with_metadata(model: bytes, outputs: Sequence[str]) -> tuple[Outputs, dict[s
     the graph lacks an output.
     """
     session = _session(model, _options())
-    missing = [name for name in outputs if name not in [each.name for each in session.get_outputs()]]
+    try:
+        names, inputs = [each.name for each in session.get_outputs()], session.get_inputs()
+        texts = session.get_modelmeta().custom_metadata_map
+    except UnicodeDecodeError as error:
+        raise ExportError(f"a name or text in it is not UTF-8: {error}") from error
+    missing = [name for name in outputs if name not in names]
     if missing:
         raise ExportError(f"it has no output {missing[0]!r}")
-    (pixels,) = session.get_inputs()
+    if len(inputs) != 1:
+        raise ExportError(f"it has {len(inputs)} inputs instead of one")
 
     def run(image: NDArray[np.uint8]) -> Sequence[NDArray[np.float32]]:
-        return session.run(list(outputs), {pixels.name: image})  # type: ignore[no-any-return]
+        return session.run(list(outputs), {inputs[0].name: image})  # type: ignore[no-any-return]
 
-    return run, session.get_modelmeta().custom_metadata_map
+    return run, texts
 
 
 def _options(optimised: bool = True) -> Any:
@@ -90,7 +96,8 @@ def _session(model: bytes, options: Any) -> Any:
     import onnxruntime
 
     try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        # the fallback would print the error and try the same again
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # the runtime's errors have no other common base
         raise ExportError(f"ONNX Runtime {version()} does not accept the graph: {error}") from error
 

@@ -60,7 +60,7 @@ class Listener(socket.socket):
 
 
 def listening(host: str, port: int, flag: str = "--port") -> socket.socket:
-    """A socket that takes connections; port 0 is any that is free. `flag`: states the port. Raises StorageError."""
+    """A socket that takes connections; port 0 is any that is free. Raises StorageError, which names the `flag`."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -82,12 +82,12 @@ def listening(host: str, port: int, flag: str = "--port") -> socket.socket:
     return listener
 
 
-def reserved(host: str, port: int) -> socket.socket:
+def reserved(host: str, port: int, flag: str = "--port") -> socket.socket:
     """A socket that keeps an address for processes that will listen there, all at once; port 0 is any that is free.
 
-    Raises StorageError where another program has the address.
+    Raises StorageError, which names the `flag`, where another program has the address.
     """
-    with listening(host, port, "--grpc-port") as probe:  # the next socket would share the address with another program
+    with listening(host, port, flag) as probe:  # the next socket would share the address with another program
         family, address = probe.family, probe.getsockname()
     holding = socket.socket(family, socket.SOCK_STREAM)
     holding.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

@@ -8,6 +8,7 @@ from pellucid import api
 from pellucid.app import streams, tables
 from pellucid.app.exits import Exit
 from pellucid.app.flags import Place, Switch, parse
+from pellucid.app.format import size
 
 
 def cache(*, cache: Place = None, clear: Switch = False, json: Switch = False) -> int:
@@ -22,7 +23,7 @@ def cache(*, cache: Place = None, clear: Switch = False, json: Switch = False) -
     """
     if clear:
         freed = api.clear_cache(cache)
-        streams.write_json({"freed_bytes": freed}, indent=2) if json else print(f"{freed / 1e6:,.1f} MB freed.")
+        streams.write_json({"freed_bytes": freed}, indent=2) if json else print(f"{size(freed)} freed.")
     elif json:
         streams.write_json([asdict(each) for each in api.cached(cache)], indent=2)
     else:

@@ -11,7 +11,7 @@ from pellucid import api
 from pellucid.app import models, streams
 from pellucid.app.exits import Exit
 from pellucid.app.flags import Model, Place, Switch, parse
-from pellucid.app.format import printable
+from pellucid.app.format import printable, size
 
 
 def export(
@@ -48,7 +48,7 @@ def export(
         streams.write_json(done.as_json(), indent=2)
         return Exit.OK
     names = " and ".join(printable(str(path)) for path in (done.path, *done.beside))
-    print(f"{names}: {done.bytes / 1e6:,.1f} MB.")
+    print(f"{names}: {size(done.bytes)}.")
     pictures_checked = f"{done.pictures} picture{'s' if done.pictures > 1 else ''}"
     print(
         f"Compared with the model on {pictures_checked}: no probability differs by more than {done.difference:.1g} "

@@ -11,7 +11,7 @@ from pellucid import api
 from pellucid.app import streams
 from pellucid.app.exits import Exit
 from pellucid.app.flags import Column, Model, Switch, parse
-from pellucid.app.format import many, printable
+from pellucid.app.format import many, printable, size
 from pellucid.classifier.store import PROGRAM
 
 Text = Annotated[str | None, arg(metavar="TEXT", help_behavior_hint="")]
@@ -51,7 +51,7 @@ def push(
     readers = "public" if done.public else "private"
     state = "" if done.changed else ", which held this model already"
     print(f"{printable(done.address)} ({readers}), commit {done.commit}{state}")
-    print(f"{many(len(done.files), 'file')}, {sum(done.files.values()) / 1e6:,.1f} MB.")
+    print(f"{many(len(done.files), 'file')}, {size(sum(done.files.values()))}.")
     if public and not done.public:
         print("The repository was private and stays private; its settings on the hub can change that.")
     if done.pictures_left_out:

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from pellucid.classifier.predict import seal
 from pellucid.errors import ArtefactError, ExportError
 from pellucid.runtime import openvino_models, sessions, torch_programs
 
@@ -20,8 +21,13 @@ PROBABILITIES, LOGITS = OUTPUTS = ("probabilities", "logits")
 def _onnx(path: Path, trust: bool) -> tuple[sessions.Outputs, Mapping[str, str]]:
     if not sessions.installed():
         raise ArtefactError(f"{path} needs ONNX Runtime, which is not installed: pip install onnxruntime")
+    content = _content(path)
+    if seal.broken(content):
+        raise ArtefactError(
+            f"{path} is damaged, or another program changed it: its checksum is wrong. Export the model again."
+        )
     try:
-        return sessions.with_metadata(_content(path), OUTPUTS)
+        return sessions.with_metadata(content, OUTPUTS)
     except ExportError as error:
         raise ArtefactError(f"{path} is damaged, or not an ONNX file: {error}") from error
 

@@ -97,13 +97,23 @@ function table(lines, number) {
  * @returns {(HTMLElement | string)[]}
  */
 function inline(text) {
-  const plain = text.replace(/!\[[^\]]*\]\([^)]*\)/g, "").replace(/\[([^\]]*)\]\([^)]*\)/g, "$1");
+  const plain = text
+    .replace(/(?<!\\)!\[[^\]]*\]\([^)]*\)/g, "")
+    .replace(/(?<!\\)\[([^\]]*)\]\([^)]*\)/g, "$1");
   return plain
-    .split(/(\*\*.+?\*\*|`[^`]+`)/)
+    .split(/((?<!\\)\*\*.+?(?<!\\)\*\*|(?<!\\)`[^`]+`)/)
     .filter(Boolean)
     .map((part) => {
-      if (part.startsWith("**") && part.length > 4) return h("b", {}, part.slice(2, -2));
+      if (part.startsWith("**") && part.length > 4) return h("b", {}, literal(part.slice(2, -2)));
       if (part.startsWith("`") && part.length > 2) return h("code", {}, part.slice(1, -1));
-      return part.replace(/\\([\\`*_{}[\]()#+.!|<>~-])/g, "$1");
+      return literal(part);
     });
+}
+
+/**
+ * Markdown takes a backslash away from any ASCII punctuation (https://spec.commonmark.org/0.31.2/#backslash-escapes).
+ * @param {string} text
+ */
+function literal(text) {
+  return text.replace(/\\([!-/:-@[-`{-~])/g, "$1");
 }
