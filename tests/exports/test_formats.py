@@ -20,7 +20,7 @@ from pellucid.app.cli import main
 from pellucid.classifier import store
 from pellucid.classifier.predict.exported_readers import ABOUT, CARD, CLASSES
 from pellucid.errors import ArtefactError, ExportError, RecipeError, StorageError
-from pellucid.exports import exporting, formats
+from pellucid.exports import exporting
 from pellucid.network.text import parse
 from pellucid.pictures.decode import Form
 from pellucid.runtime import openvino_models
