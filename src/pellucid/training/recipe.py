@@ -89,7 +89,7 @@ class Recipe:
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
     precision: Precision = "auto"
-    """Number format of the convolutions while training. Predictions are always made in float32."""
+    """Number format of the convolutions while training. Predictions do not depend on it."""
     megapixels: float = 100.0
     """Larger pictures are quarantined without being decoded."""
     path_column: str | None = None
