@@ -97,9 +97,7 @@ function table(lines, number) {
  * @returns {(HTMLElement | string)[]}
  */
 function inline(text) {
-  const plain = text
-    .replace(/(?<!\\)!\[[^\]]*\]\([^)]*\)/g, "")
-    .replace(/(?<!\\)\[([^\]]*)\]\([^)]*\)/g, "$1");
+  const plain = text.replace(/(?<!\\)!\[[^\]]*\]\([^)]*\)/g, "").replace(/(?<!\\)\[([^\]]*)\]\([^)]*\)/g, "$1");
   return plain
     .split(/((?<!\\)\*\*.+?(?<!\\)\*\*|(?<!\\)`[^`]+`)/)
     .filter(Boolean)
