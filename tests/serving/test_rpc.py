@@ -4,6 +4,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -194,10 +195,17 @@ def test_a_port_that_another_program_has_is_named() -> None:
     with listening("127.0.0.1", 0) as other:
         place = place_of(other)
         handler = SimpleNamespace(limits=SMALL)
-        with pytest.raises(StorageError, match=f"cannot listen at {place}. Choose another --grpc-port"):
+
+        def start() -> None:
             asyncio.run(Rpc(cast(Any, handler), Access(), place).start())
+
+        with (  # on a thread of its own, because the browser's loop may run on this one
+            ThreadPoolExecutor(1) as thread,
+            pytest.raises(StorageError, match=f"cannot listen at {place}. Choose another --grpc-port"),
+        ):
+            thread.submit(start).result()
         with pytest.raises(StorageError, match="Choose another --grpc-port"):
-            reserved("127.0.0.1", other.getsockname()[1])
+            reserved("127.0.0.1", other.getsockname()[1], "--grpc-port")
 
 
 def test_the_token_is_needed_but_for_health(trained: Path) -> None:

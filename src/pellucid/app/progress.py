@@ -157,7 +157,7 @@ def _show(event: object, console: Console, bars: Progress) -> None:
         case DataSummary():
             bars.remove_task(only_bar(bars))
             _show_summary(event, console)
-            bars.update(only_bar(bars), description="choosing the fastest way to train here")
+            bars.update(only_bar(bars), description="choosing the fastest way to train here", refresh=True)
         case Extracting(done, total, reused, images_per_second, seconds_left):
             note = f"{images_per_second:,.0f} images/s" if images_per_second else ""
             note += f"  {reused:,} reused" if reused else ""
