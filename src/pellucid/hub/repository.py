@@ -103,9 +103,8 @@ class Repository:
             return self._read(first, further)
         except (errors.OfflineModeIsEnabled, httpx2.TransportError) as error:
             return self._stored(first, further, offline(error))
-        except (
-            errors.LocalEntryNotFoundError
-        ) as error:  # the client's sentence about a file hides what the hub answered
+        except errors.LocalEntryNotFoundError as error:
+            # the client's sentence about a file hides what the hub answered
             cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
             if (status := status_of(cause)) >= 400 and not is_busy(status):
                 raise ArtefactError(self._refusal(cause)) from error
