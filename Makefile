@@ -13,9 +13,9 @@ DEMO ?= $(shell n=1; d=pellucid-demo; while [ -e "$$d" ]; do n=$$((n+1)); d=pell
 test: $(VENV)/installed style browser triton kserve  ## everything: style, types, tests
 	@$(MAKE) --no-print-directory --jobs 2 tests types
 
-# Two cores are busy with three processes, because tests often wait. The types are checked beside them.
+# The types are checked beside the tests, whose two processes often wait; one after the other takes longer.
 tests: $(VENV)/installed
-	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 bench: $(VENV)/installed  ## Pellucid beside its peers, which it installs; BENCH="--quick" or "--only article" for less
 	$(BIN)/python benchmarks/bench.py $(BENCH)

@@ -54,7 +54,7 @@ def _paint(seed: int, channel: int) -> np.ndarray:
 def pytest_addoption(parser: pytest.Parser) -> None:
     ways = ("chosen", "fused", "plain")
     parser.addoption("--blocks", choices=ways, default="chosen", help="train on one path, where both can be taken")
-    parser.addoption("--every", type=int, default=10, help="of the real photographs take each Nth; 1 takes all")
+    parser.addoption("--every", type=int, default=25, help="of the real photographs take each Nth; 1 takes all")
 
 
 def pytest_report_header(config: pytest.Config) -> str:
