@@ -1,6 +1,6 @@
 """Every way to a prediction says of each real picture what PyTorch says: runtimes, exported files, batches, dialects.
 
-Needs the data beside the checkout. The usual run takes every 10th of the cats and dogs with one network; `--every 1`,
+Needs the data beside the checkout. The usual run takes every 25th of the cats and dogs with one network; `--every 1`,
 as in `make soak`, takes each with two. Both take all odd pictures. `-s` prints the largest difference of each way.
 """
 
