@@ -64,11 +64,6 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"real pictures, tests/real/test_agreement.py: only 1 in {every} of the photographs; --every 1 takes all"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The pages' code runs for minutes. It goes first: at the end, one process would run it while the others wait."""
-    items.sort(key=lambda item: item.path.name != "test_docs.py")
-
-
 def pytest_collection_finish() -> None:
     """Leave what the imports made out of all garbage collections: each walked over it, 0.3 s in every sixth test."""
     gc.collect()
