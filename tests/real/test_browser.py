@@ -21,7 +21,7 @@ DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 if not DATA.is_dir():
     pytest.skip(f"NOT TESTED: the real pictures are missing, {DATA} is no folder", allow_module_level=True)
 
-EVERY = 200  # of the cats and dogs; all of the odd ones. With 1, every picture: four minutes
+EVERY = 50  # of the cats and dogs; all of the odd ones. With 1, every picture: four minutes
 BOUND = 1e-4
 # inks and colour profiles, which browsers convert with a level's difference
 NEAR, NEARLY = {"pil_sample_cmyk.jpg", "xmp_tags_orientation.png"}, 0.01
