@@ -71,6 +71,8 @@ def split(pictures: Path, out: Path, shares: dict[str, float], seed: int = 0, co
 
 def flat(pictures: Path, out: Path, count: int) -> Path:
     """`count` of the pictures in one folder without classes; repeated under other names if there are too few."""
+    if out.exists():
+        return out
     files = [path for files in by_class(pictures).values() for path in files]
     random.Random(0).shuffle(files)
     for number in range(count):

@@ -176,6 +176,16 @@ def test_a_split_gives_each_class_its_shares_and_loses_nothing(bench: ModuleType
     assert not sides["train"] & sides["val"]
 
 
+def test_a_folder_without_classes_is_made_once(bench: ModuleType, tmp_path: Path) -> None:
+    """A job lists its cases more than once."""
+    for label in ("cat", "dog"):
+        (tmp_path / "pictures" / label).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "pictures" / label / "0.png")
+    for _ in range(2):
+        out = sys.modules["samples"].flat(tmp_path / "pictures", tmp_path / "out", 3)
+        assert sorted(path.name for path in out.iterdir()) == ["000000.png", "000001.png", "000002.png"]
+
+
 def test_a_process_is_measured_with_its_children(bench: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules["measuring"], "EVERY", 2)
     large = "import time; b = b'x' * 10**8; time.sleep(1)"
