@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from pellucid.errors import StorageError
@@ -149,6 +150,35 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+@dataclass(frozen=True)
+class StoredFile:
+    """A file in the cache; `used` is its modification time, seconds since 1970."""
+
+    path: Path
+    bytes: int
+    used: float
+
+
+def stored(folder: Path, *endings: str) -> list[Path]:
+    """The files in a folder of the cache whose names have one of the endings, by name; none if there is no folder."""
+    return [path for path in _own(folder, endings) if not is_part(path)]
+
+
+def clear(folder: Path, *endings: str) -> int:
+    """Remove these files and the remains of killed runs, and the folder if it is empty then.
+
+    Returns the bytes freed. Raises StorageError.
+    """
+    freed = 0
+    with storage_errors(folder):
+        for path in _own(folder, endings):
+            freed += path.stat().st_size
+            path.unlink()
+        with suppress(OSError):  # not empty: it holds files of somebody else
+            folder.rmdir()
+    return freed
+
+
 def user_cache() -> Path:
     """Our folder in the user's cache. Raises StorageError if this user has no home folder, as in some containers."""
     import platformdirs
@@ -173,6 +203,11 @@ def sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file, read in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _own(folder: Path, endings: tuple[str, ...]) -> list[Path]:
+    there = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path for path in there if path.suffix in endings or is_part(path)]
 
 
 def _nearest(path: Path) -> Path:

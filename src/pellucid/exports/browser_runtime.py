@@ -8,7 +8,6 @@ import sys
 import tarfile
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,13 +25,8 @@ TIMEOUT = 30  # seconds that the registry may be silent
 _PIECE = 1 << 18  # bytes read at once
 
 
-@dataclass(frozen=True)
-class RuntimeInfo:
-    """A package in the cache; `used` is its modification time, seconds since 1970."""
-
-    path: Path
-    bytes: int
-    used: float
+class RuntimeInfo(files.StoredFile):
+    """A package in the cache."""
 
 
 class BrowserRuntime(NamedTuple):
@@ -134,23 +128,10 @@ def _show(done: int | None) -> None:
 
 def stored(cache: Path) -> list[RuntimeInfo]:
     """The packages in the cache, by name."""
-    entries = ((path, path.stat()) for path in _paths(cache) if not files.is_part(path))
+    entries = ((path, path.stat()) for path in files.stored(cache / FOLDER, ".tgz"))
     return [RuntimeInfo(path, status.st_size, status.st_mtime) for path, status in entries]
 
 
 def clear(cache: Path) -> int:
     """Remove them, and the remains of killed runs. Returns the bytes freed. Raises StorageError."""
-    freed = 0
-    with files.storage_errors(cache / FOLDER):
-        for path in _paths(cache):
-            freed += path.stat().st_size
-            path.unlink()
-        with suppress(OSError):  # not empty: it holds files of somebody else
-            (cache / FOLDER).rmdir()
-    return freed
-
-
-def _paths(cache: Path) -> list[Path]:
-    folder = cache / FOLDER
-    there = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [path for path in there if path.suffix == ".tgz" or files.is_part(path)]
+    return files.clear(cache / FOLDER, ".tgz")

@@ -208,16 +208,8 @@ def cache() -> Path:
 
 
 def clear(cache: Path) -> int:
-    """Remove the graphs from `cache` and return the bytes freed. Raises StorageError."""
-    freed, folder = 0, cache / CACHED
-    with files.storage_errors(folder):
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if path.suffix in (".onnx", ".json") or files.is_part(path):
-                freed += path.stat().st_size
-                path.unlink()
-        with suppress(OSError):  # not empty: it holds somebody else's files
-            folder.rmdir()
-    return freed
+    """Remove the graphs, and what int8 needs, from `cache`. Returns the bytes freed. Raises StorageError."""
+    return files.clear(cache / CACHED, ".onnx", ".json")
 
 
 def graph(steps: Sequence[PlacedLayer], weights: as_onnx.Weights, standardise: Standardise, source: Weights) -> Graph:
