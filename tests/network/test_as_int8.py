@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 import torch
 from onnx import numpy_helper
+from tests.network.random_modules import with_statistics
 
 from pellucid.network import as_int8, as_onnx, fold, int8_writer
 from pellucid.network.as_int8 import Folded
@@ -37,13 +38,7 @@ NETWORKS = {
 
 
 def weights_of(network: Network, seed: int = 0) -> dict[str, np.ndarray]:
-    torch.manual_seed(seed)
-    module = network.module(SHAPE, CLASSES).eval()
-    for name, tensor in module.state_dict().items():
-        if name.endswith("running_var"):
-            tensor.uniform_(0.5, 2)
-        elif name.endswith(("running_mean", "bias")):
-            tensor.normal_(0, 0.3)
+    module = with_statistics(network, SHAPE, CLASSES, seed, 0.3)
     return {name: tensor.numpy().copy() for name, tensor in module.state_dict().items()}
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from tests.network.random_modules import with_statistics
 
 from pellucid.errors import NetworkError
 from pellucid.network import as_onnx, residual, zoo
@@ -18,18 +19,6 @@ from pellucid.network.text import parse
 from pellucid.runtime import sessions
 
 EPS = float(np.finfo(np.float32).eps)
-
-
-def module_of(network: Network, shape: Shape, classes: int, seed: int) -> torch.nn.Module:
-    """With random batch norm statistics, because the initial ones change nothing."""
-    torch.manual_seed(seed)
-    module = network.module(shape, classes).eval()
-    for name, tensor in module.state_dict().items():
-        if name.endswith("running_var"):
-            tensor.uniform_(0.5, 2)
-        elif name.endswith(("running_mean", "bias")):
-            tensor.normal_(0, 0.1)
-    return module
 
 
 def graph(steps: list[residual.PlacedLayer], weights: as_onnx.Weights) -> bytes:
@@ -48,7 +37,7 @@ def forward(steps: list[residual.PlacedLayer], weights: as_onnx.Weights, image: 
 
 def both(network: Network, shape: Shape, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Logits by ONNX Runtime, by torch in float32, and by torch in float64."""
-    module = module_of(network, shape, classes, seed)
+    module = with_statistics(network, shape, classes, seed)
     image = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
     weights = {name: tensor.numpy().copy() for name, tensor in module.state_dict().items()}
     ours = forward(network.shapes(shape, classes), weights, image)
