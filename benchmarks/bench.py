@@ -57,8 +57,9 @@ def main() -> None:
         source = "made from scikit-learn's two photographs" if arguments.pictures is None else "given with --pictures"
         for name in names:
             about = {"machine": machine(), "date": date.today().isoformat(), "pictures": source}
-            results[name] = begun(name, setting, results.get(name), about)
-            for run in perform_all(name, setting, 1 if name in LONG else arguments.rounds):
+            cases = list(JOBS[name].cases(setting))  # once: some jobs train networks for them
+            results[name] = begun(cases, results.get(name), about)
+            for run in perform_all(name, cases, setting, 1 if name in LONG else arguments.rounds):
                 results[name]["runs"].append(run)
                 if not arguments.quick:
                     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
@@ -101,24 +102,23 @@ def parsed() -> argparse.Namespace:
     return arguments
 
 
-def begun(job: str, setting: Setting, before: dict[str, Any] | None, about: dict[str, Any]) -> dict[str, Any]:
+def begun(cases: list[Case], before: dict[str, Any] | None, about: dict[str, Any]) -> dict[str, Any]:
     """A job's result before its first run: with the figures of the cases that are not run now, from the same machine.
 
     Each of them has its own date from then on.
     """
     runs: list[Run] = []
     if before is not None and before["machine"] == about["machine"]:
-        now = {case.name for case in JOBS[job].cases(setting)}
+        now = {case.name for case in cases}
         runs = [{"date": before["date"], **run} for run in before["runs"] if run["case"] not in now]
     return {**about, "runs": runs}
 
 
-def perform_all(job: str, setting: Setting, rounds: int) -> Iterator[Run]:
+def perform_all(job: str, cases: list[Case], setting: Setting, rounds: int) -> Iterator[Run]:
     """All cases of a job, round after round: a temporary slowdown of the machine then affects each contender alike.
 
     A contender that failed, or took too long, has no further turn.
     """
-    cases = list(JOBS[job].cases(setting))
     failed = set()
     for turn in range(rounds):
         for number, case in enumerate(cases):

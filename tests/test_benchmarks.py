@@ -121,17 +121,18 @@ def test_a_network_that_is_run_again_leaves_the_others_their_figures(bench: Modu
     runs = [run("pellucid", case, 9.0, images_per_second=10.0) for case in cases]
     before = {"machine": machine, "date": "2026-01-01", "pictures": "made", "runs": runs}
 
-    result = bench.begun("training", setting, before, about)
+    now = list(bench.training.cases(setting))
+    result = bench.begun(now, before, about)
     assert [each["case"] for each in result["runs"]] == ["article", "small"]
     result["runs"].append(run("pellucid", "compact", 9.0, images_per_second=20.0))
     assert bench.circumstances(result).startswith("2026-02-02; article, small on 2026-01-01, P, 2 cores")
     assert [line.ours for line in bench.training.headlines(result["runs"])] == []  # nobody to compare with
-    again = bench.begun("training", setting, result, {**about, "date": "2026-03-03"})
+    again = bench.begun(now, result, {**about, "date": "2026-03-03"})
     assert [each["date"] for each in again["runs"]] == ["2026-01-01"] * 2
 
     other = {**about, "machine": {**machine, "cores": 4}}
-    assert bench.begun("training", setting, before, other)["runs"] == []
-    assert bench.begun("training", setting, None, about)["runs"] == []
+    assert bench.begun(now, before, other)["runs"] == []
+    assert bench.begun(now, None, about)["runs"] == []
 
 
 def test_efficientnet_is_the_published_one(bench: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,7 +178,7 @@ def test_a_split_gives_each_class_its_shares_and_loses_nothing(bench: ModuleType
 
 
 def test_a_folder_without_classes_is_made_once(bench: ModuleType, tmp_path: Path) -> None:
-    """A job lists its cases more than once."""
+    """Several networks share the pictures that they calibrate on."""
     for label in ("cat", "dog"):
         (tmp_path / "pictures" / label).mkdir(parents=True)
         Image.new("RGB", (8, 8)).save(tmp_path / "pictures" / label / "0.png")
