@@ -1,6 +1,7 @@
 """How every file is written: beside its place, flushed to the disk, then renamed over it.
 
 A reader of the path sees the old content or the new, never a part, even after `kill -9` or a power cut.
+Files in the cache are listed and removed here too.
 """
 
 import errno
