@@ -96,7 +96,9 @@ export function drawer({ page, store, served, complain, showHelp }) {
  */
 function besides(before, now) {
   const alike = before.name === now.name && before.direction === now.direction;
-  return alike && !before.view && !now.view && before.index !== null && now.index !== null;
+  return (
+    alike && before.present === now.present && !before.view && !now.view && before.index !== null && now.index !== null
+  );
 }
 
 /**
@@ -126,8 +128,8 @@ function show(main, parts, alike) {
  * The reader's view, without the place within it.
  * @param {PageState} state
  */
-function where({ view, name, index }) {
-  return JSON.stringify([view, name, !index]);
+function where({ view, name, index, present }) {
+  return JSON.stringify([view, name, !index, present]);
 }
 
 /**
@@ -168,11 +170,12 @@ function lightUp(network, context, complain) {
  */
 function refocus(key, opened, main) {
   const same = key && /** @type {HTMLElement | null} */ (document.querySelector(`[data-key="${CSS.escape(key)}"]`));
-  if (same && !(opened && key.startsWith("layer/"))) same.focus({ preventScroll: true });
+  // presentation mode hides the header, which is still there
+  if (same && same.checkVisibility() && !(opened && key.startsWith("layer/"))) same.focus({ preventScroll: true });
   else if (opened || key) {
     const first = /** @type {HTMLElement | null} */ (
       main.querySelector(
-        ".large, [data-key^='own/'][tabindex='0'], .units button, .grid [tabindex='0'], .factor, .thumbs button, " +
+        ".presentation, .large, [data-key^='own/'][tabindex='0'], .units button, .grid [tabindex='0'], .factor, .thumbs button, " +
           ".matrix [tabindex='0']",
       )
     );

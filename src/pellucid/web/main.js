@@ -6,12 +6,14 @@ import { help } from "./keys/help.js";
 import { fetched, findHost, Trouble } from "./host.js";
 import { onKey } from "./keys/keys.js";
 import { listen } from "./picture/picture.js";
+import { mode, presenting } from "./present/mode.js";
 import { play } from "./number/play.js";
 import { createTrace } from "./trace.js";
 import { createStore } from "./store.js";
 
 const page = /** @type {HTMLElement} */ (document.getElementById("page"));
 const store = createStore(window);
+mode(document, store);
 const keys = help();
 document.body.append(keys);
 
@@ -99,6 +101,10 @@ async function start() {
     return trace || watch ? open().catch(complain) : undefined;
   });
   await open();
+  // a presentation fits its digits to the height as well
+  window.addEventListener("resize", () => {
+    if (trace && draw && presenting(store.get()) && page.clientWidth === width) void draw(store.get(), trace);
+  });
   let width = page.clientWidth;
   new ResizeObserver(() => {
     if (page.clientWidth === width) return; // its height changes with what is drawn

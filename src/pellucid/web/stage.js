@@ -4,6 +4,7 @@ import { fetched } from "./host.js";
 import { lessonList } from "./lessons/list.js";
 import { difference } from "./mistakes/difference.js";
 import { mistakes } from "./mistakes/mistakes.js";
+import { presentation } from "./present/present.js";
 import { walk } from "./walk/walk.js";
 
 /** @typedef {import("./context.js").StageContext} StageContext */
@@ -24,6 +25,7 @@ const DRAW = {
  * @returns {Promise<Node[]>}
  */
 export function stage(context) {
-  const { view } = context.state;
-  return view ? DRAW[view](context) : walk(context);
+  const { view, present } = context.state;
+  if (view) return DRAW[view](context);
+  return present ? presentation(context) : walk(context);
 }
