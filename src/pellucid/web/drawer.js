@@ -1,5 +1,6 @@
 /** Draws the store's state: the header, the network, and the open view. Redraws only what has changed. */
 
+import { anchored } from "./anchor.js";
 import { h } from "./element.js";
 import { unit } from "./format.js";
 import { guide } from "./lessons/guide.js";
@@ -49,6 +50,7 @@ export function drawer({ page, store, served, complain, showHelp }) {
     reading.tell(trace, state);
     const focused = /** @type {HTMLElement | null} */ (document.activeElement)?.dataset?.key;
     const opened = before !== null && where(before) !== where(state);
+    const hold = other && !opened ? anchored(main) : () => {};
     const switches = JSON.stringify([state.view, state.direction, state.scale, state.exact]);
     if (!top || other || switches !== shownTop) {
       const fresh = header(context, showHelp);
@@ -66,6 +68,7 @@ export function drawer({ page, store, served, complain, showHelp }) {
       network = fresh;
       shownLook = look(state);
     }
+    hold();
     network.hidden = VIEWS[state.view]?.still ?? false;
     try {
       await Promise.all([
@@ -75,6 +78,7 @@ export function drawer({ page, store, served, complain, showHelp }) {
           const alike = !other && before !== null && besides(before, state);
           const were = alike ? corners(main) : [];
           show(main, parts, alike);
+          hold();
           const here = state.view ? VIEWS[state.view].title : state.name && unit(state.name, state.index ?? []);
           document.title = here ? `${here} · Pellucid` : "Pellucid";
           // a step of a lesson does not move the reader's focus

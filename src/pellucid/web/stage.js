@@ -1,5 +1,6 @@
 /** The stage: the view that the address names, or else the walk through the network. */
 
+import { lost, notice, nowhere } from "./astray/astray.js";
 import { fetched } from "./host.js";
 import { lessonList } from "./lessons/list.js";
 import { difference } from "./mistakes/difference.js";
@@ -24,8 +25,11 @@ const DRAW = {
  * @param {StageContext} context
  * @returns {Promise<Node[]>}
  */
-export function stage(context) {
-  const { view, present } = context.state;
-  if (view) return DRAW[view](context);
-  return present ? presentation(context) : walk(context);
+export async function stage(context) {
+  const { view, present, given } = context.state;
+  const wrong = given && lost(context.trace, given);
+  if (wrong) return nowhere(context, wrong);
+  const parts = await (view ? DRAW[view](context) : present ? presentation(context) : walk(context));
+  const beside = await notice(context);
+  return beside ? [...parts, beside] : parts;
 }

@@ -15,7 +15,6 @@ from pellucid.glassbox.page import replies
 from pellucid.glassbox.page.replies import Outdated, Query, Refused, Reply
 from pellucid.glassbox.why.mechanism import Mechanism
 
-
 JOB = "difference"
 
 

@@ -25,7 +25,6 @@ from pellucid.hub.reference import name_of
 from pellucid.runs.made_from import remembers
 from pellucid.whatif import Change, Setting
 
-
 MOST_RUNS, MOST_PICTURES = 200, 4  # that can be shown again
 
 
@@ -188,9 +187,7 @@ class Glass:
 
     def _remember(self) -> None:
         """Keep what a window with the shown run may want back: the last runs of the last pictures."""
-        trace = self.plain.document.trace
-        label = trace.classes[trace.label] if trace.labels is None else [trace.classes[each] for each in trace.labels]
-        plain = self.plain
+        plain, label = self.plain, self.plain.document.trace.against
         self._past[self.shown.run] = Past(plain.picture, plain.called, label, self.altered, self.aside, self.picture)
         while len(self._past) > MOST_RUNS or next(iter(self._past.values())).number <= self.picture - MOST_PICTURES:
             self._past.popitem(last=False)

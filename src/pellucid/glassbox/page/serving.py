@@ -1,8 +1,8 @@
 """The server of a page: the allowed origins, the form of requests, and files. Subclasses answer everything else.
 
-For one reader on this machine: it is bound to 127.0.0.1 and checks the Host, Origin and Sec-Fetch-Site headers, so other
-websites cannot send requests through the reader's browser. Python's own HTTP server does that without another package; see
-docs/why/page.md.
+For one reader on this machine: it is bound to 127.0.0.1 and checks the Host, Origin and Sec-Fetch-Site headers, so
+other websites cannot send requests through the reader's browser. Python's own HTTP server does that without another
+package; see docs/why/page.md.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ class Trace:
     source: str = ""
     """The picture's name."""
     size: tuple[int, int] | None = None
-    """The upright picture's height and width in pixels, before it was brought to the network's size; None if unknown."""
+    """The upright picture's height and width in pixels, before they became the network's; None if unknown."""
     precision: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """For arrays that were computed in 16 bits: (unit of rounding, smallest number). The arrays here have 32 bits."""
     network: Network | None = None
