@@ -215,7 +215,6 @@ def test_an_unknown_address_says_what_is_wrong_and_offers_the_start(opened: Call
         "#/conv/1,1,1/2": "has 3 parts",
         "#//1,2,3": "no layer or weight before it",
         "#/%E0%A4%A": "is not a valid part of an address",
-        "#/~difference/0,99": "does not name two classes",
     }.items():
         page = opened(place)
         expect(page.get_by_role("alert")).to_contain_text(why)
@@ -225,6 +224,7 @@ def test_an_unknown_address_says_what_is_wrong_and_offers_the_start(opened: Call
         "#/conv?lesson=nothing.3": "There is no lesson “nothing.3”",
         "#/conv?lesson=stride.99": "has no step “99”",
         "#/conv/0,1,1?direction=sideways": "direction is “sideways”",
+        "#/~difference/0,99": "does not name two classes",
         "#/conv?picture=7": "There is no picture 7 here",
     }.items():
         page = opened(place)

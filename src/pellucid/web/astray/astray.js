@@ -30,22 +30,29 @@ export function lost(trace, given) {
   const [first, second] = /** @type {string[]} */ (parts);
   if (parts.length > 2)
     return `The address has ${parts.length} parts. A place has two at most: a layer or weight, and an index.`;
-  if (first.startsWith("~")) return lostView(trace, first.slice(1), second ?? "");
+  if (first.startsWith("~")) return lostView(first.slice(1));
   if (!first) return second ? `The address has the index ${second}, but no layer or weight before it.` : "";
   if (!trace.known(first)) return `This network has no layer or weight “${first}”.`;
   return second && second !== "-" ? lostIndex(first, trace.shape(first), second) : "";
 }
 
+/** @param {string} view */
+function lostView(view) {
+  return Object.hasOwn(VIEWS, view)
+    ? ""
+    : `There is no view “${view}”. The views are ${Object.keys(VIEWS).join(", ")}.`;
+}
+
 /**
+ * Two classes by number, in the views that are about two; such a view shows its usual pair, or its table, otherwise.
  * @param {Trace} trace
- * @param {string} view
- * @param {string} place
+ * @param {string} given
  */
-function lostView(trace, view, place) {
-  if (!Object.hasOwn(VIEWS, view)) return `There is no view “${view}”. The views are ${Object.keys(VIEWS).join(", ")}.`;
-  const pair = view === "difference" || (view === "mistakes" && !trace.about.several);
+function lostPair({ about }, given) {
+  const [view, place = ""] = split(given).path.map((part) => decoded(part) ?? "");
+  const pair = view === "~difference" || (view === "~mistakes" && !about.several);
   if (!place || !pair) return "";
-  const { length } = trace.about.model.classes;
+  const { length } = about.model.classes;
   const numbers = place.split(",").map(Number);
   const fits = WHOLE.test(place) && numbers.length === 2 && numbers.every((each) => each < length);
   return fits ? "" : `“${place}” does not name two classes by number, from 0 to ${length - 1}.`;
@@ -83,6 +90,8 @@ async function ignored(trace, given) {
       ? []
       : [`${key} is “${value}”; it can be ${allowed.filter(Boolean).join(", ")}.`];
   });
+  const pair = lostPair(trace, given);
+  if (pair) wrong.push(pair);
   const pictures = trace.about.pictures?.length ?? 1;
   const picture = query.get("picture");
   if (picture !== null && !(WHOLE.test(picture) && Number(picture) < pictures)) {
