@@ -62,7 +62,7 @@ export async function picture({ trace, route, hero, window }) {
   const steps = [
     {
       text:
-        `To a network, a picture is numbers. ${sizeOf(trace, called, [height, width])} It comes in as ${grids}: ` +
+        `To a network, a picture is numbers. ${sizeOf(trace, called, [height, width])} comes in as ${grids}: ` +
         `${size(shape)} = ${counted(product(shape))}.${bytes}`,
       place: { name, cursor: [0, ...at] },
     },
@@ -94,9 +94,8 @@ export async function picture({ trace, route, hero, window }) {
 function sizeOf({ about }, called, seen) {
   const text = (/** @type {number[]} */ [rows, columns]) => `${counted(rows)} rows of ${counted(columns)} pixels`;
   const own = about.picture_size;
-  if (!own) return `The network sees ${called.replace(/^The/, "the")} as ${text(seen)}.`;
-  if (String(own) === String(seen)) return `${called} has ${text(seen)}.`;
-  return `${called} has ${text(own)}; the network sees it at ${seen.join(" × ")}.`;
+  if (!own || String(own) === String(seen)) return `${called} has ${text(seen)} and`;
+  return `${called} has ${text(own)}. The network sees it at ${seen.join(" × ")}, and it`;
 }
 
 /** @param {Ground} ground */
