@@ -23,7 +23,7 @@ from pellucid.runs.made_from import trained_on
 
 def waited(glass: Glass, query: dict[str, str]) -> Any:
     until = time.monotonic() + PATIENCE
-    while (answer := json.loads(exemplars.exemplars(glass, query).body))["state"] == "running":
+    while (answer := json.loads(exemplars.start(glass, query, b"").body))["state"] == "running":
         assert time.monotonic() < until
         time.sleep(0.02)
     return answer
@@ -83,9 +83,9 @@ def test_a_patch_opens_its_picture(trained: Path, photos: Path) -> None:
 def test_what_is_not_there_is_refused(glass: Glass) -> None:
     waited(glass, {"layer": "conv1", "channel": "0"})
     with pytest.raises(Refused, match="Layer 'dense1' has no patches"):
-        exemplars.exemplars(glass, {"layer": "dense1", "channel": "0"})
+        exemplars.start(glass, {"layer": "dense1", "channel": "0"}, b"")
     with pytest.raises(Refused, match="channel is '4'; it must be a number from 0 to 3"):
-        exemplars.exemplars(glass, {"layer": "conv1", "channel": "4"})
+        exemplars.start(glass, {"layer": "conv1", "channel": "4"}, b"")
     with pytest.raises(Refused, match="rank is '9'; it must be a number from 0 to 8"):
         exemplars.patch(glass, {"layer": "conv1", "channel": "0", "rank": "9"})
 

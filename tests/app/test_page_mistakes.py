@@ -42,7 +42,7 @@ def waited(ask: Callable[[], Any]) -> Any:
 @pytest.fixture(scope="module")
 def glass(trained: Path, photos: Path) -> Iterator[Glass]:
     glass = Glass(api.load(trained), trained, photos / "red" / "1.png")
-    assert waited(lambda: content_of(mistakes.mistakes(glass, {})))["state"] == "done"
+    assert waited(lambda: content_of(mistakes.start(glass, {}, b"")))["state"] == "done"
     yield glass
     glass.finish()
 
@@ -75,7 +75,7 @@ def test_an_evaluation_says_what_each_picture_was_taken_for(trained: Path, answe
 
 
 def test_the_matrix_is_that_of_the_evaluation(glass: Glass, trained: Path, answers: tuple[Answer, ...]) -> None:
-    content, metrics = content_of(mistakes.mistakes(glass, {})), api.evaluate(trained).metrics
+    content, metrics = content_of(mistakes.start(glass, {}, b"")), api.evaluate(trained).metrics
     assert content["confusion"] == [list(row) for row in metrics.confusion]
     assert (content["side"], content["pictures"], content["correct"]) == ("test", 8, metrics.correct)
     assert content["interval"] == list(metrics.interval)
@@ -113,7 +113,7 @@ def test_a_number_that_is_none_is_refused(glass: Glass, number: str) -> None:
 
 def test_a_picture_is_opened_against_its_true_class(trained: Path, photos: Path, glass: Glass) -> None:
     fresh = Glass(api.load(trained), trained, photos / "red" / "1.png")
-    waited(lambda: content_of(mistakes.mistakes(fresh, {})))
+    waited(lambda: content_of(mistakes.start(fresh, {}, b"")))
     wrong = next(n for n, a in enumerate(api.evaluate(trained).answers) if a.label != a.predicted)
     assert content_of(mistakes.opened(fresh, {"number": str(wrong)}, b"")) == {"ok": True, "run": 1}
     content = json.loads(fresh.shown.text)
@@ -126,7 +126,7 @@ def test_what_has_changed_since_is_told(own: Path, tmp_path: Path) -> None:
     stored[0][0].unlink()
     stored[1][0].write_bytes(b"something else")
     glass = Glass(api.load(own), own, stored[2][0])
-    content = waited(lambda: content_of(mistakes.mistakes(glass, {})))
+    content = waited(lambda: content_of(mistakes.start(glass, {}, b"")))
     assert content["pictures"] == len(stored) - 2
     assert content["unusable"] == [
         {"picture": str(stored[0][0]), "reason": "no longer there"},
@@ -146,7 +146,7 @@ def test_a_model_without_its_split_offers_no_mistakes_and_says_why(own: Path, ph
     (own / "split.csv").unlink()
     glass = Glass(api.load(own), own, photos / "red" / "1.png")
     assert "mistakes" not in json.loads(glass.shown.text)["offers"]
-    content = waited(lambda: content_of(mistakes.mistakes(glass, {})))
+    content = waited(lambda: content_of(mistakes.start(glass, {}, b"")))
     assert content["state"] == "failed"
     assert "split.csv" in content["error"]
     with pytest.raises(Refused, match=r"split\.csv"):
@@ -169,7 +169,7 @@ def test_no_picture_there_is_no_mistakes(own: Path, photos: Path, tmp_path: Path
 
 def test_the_parts_add_up_to_the_difference(glass: Glass) -> None:
     query = {"first": "1", "second": "0", "run": "0"}
-    content = content_of(difference.difference(glass, query))
+    content = content_of(difference.start(glass, query, b""))
     logits = json.loads(glass.shown.text)["logits"]
     assert content["difference"] == pytest.approx(logits[1] - logits[0], abs=1e-5)
     assert content["pixels"] + content["own"] == pytest.approx(content["difference"], abs=1e-5)
@@ -183,18 +183,18 @@ def test_the_parts_add_up_to_the_difference(glass: Glass) -> None:
 
 
 def test_the_other_way_round_is_the_negative(glass: Glass) -> None:
-    one, other = (content_of(difference.difference(glass, {"first": a, "second": b})) for a, b in ("10", "01"))
+    one, other = (content_of(difference.start(glass, {"first": a, "second": b}, b"")) for a, b in ("10", "01"))
     assert one["difference"] == -other["difference"]
     assert one["pixels"] == pytest.approx(-other["pixels"], abs=1e-9)
 
 
 def test_what_cannot_be_compared_is_refused(glass: Glass) -> None:
     with pytest.raises(TraceError, match="cannot be compared with itself"):
-        difference.difference(glass, {"first": "1", "second": "1"})
+        difference.start(glass, {"first": "1", "second": "1"}, b"")
     with pytest.raises(Refused, match="second is '2'; it must be a number from 0 to 1"):
-        difference.difference(glass, {"first": "1", "second": "2"})
+        difference.start(glass, {"first": "1", "second": "2"}, b"")
     with pytest.raises(Refused, match="changed something since"):
-        difference.difference(glass, {"first": "1", "second": "0", "run": "7"})
+        difference.start(glass, {"first": "1", "second": "0", "run": "7"}, b"")
 
 
 def test_the_difference_is_that_of_the_pixels_and_weights_that_are_shown(
@@ -202,13 +202,13 @@ def test_the_difference_is_that_of_the_pixels_and_weights_that_are_shown(
 ) -> None:
     picture = Path(shutil.copy(photos / "red" / "1.png", tmp_path / "p.png"))
     glass = Glass(api.load(trained), trained, picture)
-    before = content_of(difference.difference(glass, {"first": "1", "second": "0"}))
+    before = content_of(difference.start(glass, {"first": "1", "second": "0"}, b""))
     picture.write_bytes(b"written over")
-    assert content_of(difference.difference(glass, {"first": "1", "second": "0"})) == before
+    assert content_of(difference.start(glass, {"first": "1", "second": "0"}, b"")) == before
     shutil.copy(photos / "red" / "1.png", picture)
     bias = float(glass.shown.document.trace.values["dense1.bias"][1])
     glass.change((Weight("dense1.bias", (1,), bias + 2),))
-    after = content_of(difference.difference(glass, {"first": "1", "second": "0"}))
+    after = content_of(difference.start(glass, {"first": "1", "second": "0"}, b""))
     assert after["difference"] == pytest.approx(before["difference"] + 2, abs=1e-5)
     assert after["own"] == pytest.approx(before["own"] + 2, abs=1e-5)
     glass.finish()

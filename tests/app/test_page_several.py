@@ -22,7 +22,7 @@ from pellucid.runs.made_from import remembered
 @pytest.fixture(scope="module")
 def glass(tagged: Path) -> Iterator[Glass]:
     glass = Glass(api.load(tagged), tagged, tagged.parent / "photos" / "3.png")
-    assert waited(lambda: content_of(mistakes.mistakes(glass, {})))["state"] == "done"
+    assert waited(lambda: content_of(mistakes.start(glass, {}, b"")))["state"] == "done"
     yield glass
     glass.finish()
 
@@ -47,7 +47,7 @@ def test_the_evaluation_says_what_each_picture_was_called(tagged: Path, evaluati
 
 
 def test_each_label_counts_right_missed_and_wrong(glass: Glass, evaluation: Evaluation) -> None:
-    content = content_of(mistakes.mistakes(glass, {}))
+    content = content_of(mistakes.start(glass, {}, b""))
     assert "mistakes" in glass.shown.extra["offers"]
     assert (content["several"], content["confusion"]) == (True, [])
     assert content["macro_f1"] == evaluation.metrics.macro_f1
@@ -65,7 +65,7 @@ def test_each_label_counts_right_missed_and_wrong(glass: Glass, evaluation: Eval
 
 
 def test_a_cell_has_its_pictures_worst_first(glass: Glass, evaluation: Evaluation) -> None:
-    content = content_of(mistakes.mistakes(glass, {}))
+    content = content_of(mistakes.start(glass, {}, b""))
     for label, counts in enumerate(content["labels"]):
         for kind, count in counts.items():
             listed = content_of(mistakes.cell(glass, {"label": str(label), "kind": kind}))["pictures"]
@@ -87,7 +87,7 @@ def test_a_cell_that_is_none_is_refused(glass: Glass, label: str, kind: str) -> 
 
 def test_a_picture_is_opened_against_all_its_labels(tagged: Path, evaluation: Evaluation) -> None:
     glass = Glass(api.load(tagged), tagged, tagged.parent / "photos" / "3.png")
-    waited(lambda: content_of(mistakes.mistakes(glass, {})))
+    waited(lambda: content_of(mistakes.start(glass, {}, b"")))
     seen = set()
     for number, answer in enumerate(evaluation.labelled):
         if len(answer.labels) not in seen:

@@ -224,6 +224,51 @@ def test_another_website_may_not_ask(ask: Callable[..., Answer], opened: servers
     assert ask("/api/document", Origin=f"http://127.0.0.1:{opened.server_port}").status == 200
 
 
+def test_no_other_website_starts_a_job(ask: Callable[..., Answer], opened: servers.Server) -> None:
+    jobs = opened.glass.jobs  # type: ignore[union-attr]
+    own = f"http://127.0.0.1:{opened.server_port}"
+    for path in ("/api/mistakes", "/api/exemplars?layer=conv1&channel=0", "/api/difference?first=0&second=1"):
+        name = path.split("/")[2].split("?")[0]
+        for method in ("GET", "HEAD"):
+            ask(path, method)  # as an old browser does it for another website's picture
+            assert ask(path, method, **{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "image"}).status == 403
+        assert ask(path, "POST", b"").status == 403, "it names no start of the server"
+        assert ask(path, "POST", b"", **{"X-Pellucid-Server": "made up"}).status == 409
+        for origin in ("https://evil.example", "null"):
+            assert ask(path, "POST", b"", Origin=origin, **{"X-Pellucid-Server": opened.id}).status == 403
+        assert jobs.known(name) is None
+        assert not jobs._latest
+    assert ask("/api/mistakes/picture?number=0").status == 409
+    assert jobs.known("mistakes") is None
+    started = ask("/api/mistakes", "POST", b"", Origin=own, **{"X-Pellucid-Server": opened.id})
+    assert started.content["state"] in ("running", "done")
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    assert ask("/", **link).status == 200, "a link to the page may stand on a website"
+    assert ask("/api/document", **link).status == 403
+
+
+def test_each_answer_names_the_start_of_the_server(ask: Callable[..., Answer], opened: servers.Server) -> None:
+    for path in ("/", "/main.js", "/api/document", "/nothing", "/api/array?name=none"):
+        assert ask(path).headers["X-Pellucid-Server"] == opened.id
+    for late in (ask("/api/document", **{"X-Pellucid-Server": "earlier"}), ask("/api/document?server=earlier")):
+        assert (late.status, late.headers["X-Pellucid-Server"]) == (409, opened.id)
+        assert "started again" in late.content["error"]
+
+
+def test_an_earlier_run_is_shown_again(ask: Callable[..., Answer], photos: Path) -> None:
+    before = ask("/api/document").content
+    assert ask("/api/picture", "POST", (photos / "blue" / "3.png").read_bytes()).status == 200
+    assert ask("/api/document").content["logits"] != before["logits"]
+    assert ask(f"/api/back?run={before['run']}", "POST").status == 200
+    after = ask("/api/document").content
+    assert [after[key] for key in ("logits", "picture", "loss")] == [
+        before[key] for key in ("logits", "picture", "loss")
+    ]
+    assert after["run"] == before["run"] + 2
+    for wrong in ("9999", "-1", "x", ""):
+        assert ask(f"/api/back?run={wrong}", "POST").status == 410
+
+
 def test_what_is_no_request_of_the_page_is_told_as_json(ask: Callable[..., Answer], opened: servers.Server) -> None:
     for method in ("DELETE", "PUT", "BREW"):
         answer = ask("/", method)

@@ -201,6 +201,40 @@ def test_an_address_of_another_network_does_no_harm(opened: Callable[..., Page])
         expect(page.locator(".trouble")).to_have_count(0)
 
 
+def test_an_unknown_address_says_what_is_wrong_and_offers_the_start(opened: Callable[..., Page]) -> None:
+    for place, why in {
+        "#/~constructor": "There is no view “constructor”.",
+        "#/~__proto__": "There is no view “__proto__”.",
+        "#/~": "There is no view “”.",
+        "#/toString": "no layer or weight “toString”",
+        "#/nothing/1,2": "no layer or weight “nothing”",
+        "#/conv/900,1,1": "conv[900, 1, 1] does not exist",
+        "#/conv/1": "names 1 of 3 axes",
+        "#/conv/-1,0,0": "is not an index of conv",
+        "#/conv/1,,2": "is not an index of conv",
+        "#/conv/1,1,1/2": "has 3 parts",
+        "#//1,2,3": "no layer or weight before it",
+        "#/%E0%A4%A": "is not a valid part of an address",
+    }.items():
+        page = opened(place)
+        expect(page.get_by_role("alert")).to_contain_text(why)
+        page.get_by_role("link", name="Go to the start").click()
+        title(page, "Walk through the network")
+    for place, why in {
+        "#/conv?lesson=nothing.3": "There is no lesson “nothing.3”",
+        "#/conv?lesson=stride.99": "has no step “99”",
+        "#/conv/0,1,1?direction=sideways": "direction is “sideways”",
+        "#/~difference/0,99": "does not name two classes",
+        "#/conv?picture=7": "There is no picture 7 here",
+    }.items():
+        page = opened(place)
+        expect(page.locator(".astray")).to_contain_text(why)
+        expect(page.get_by_role("link", name="Go to the start")).to_be_visible()
+    for place in ("#/", "#/conv/", "#/loss/-", "#/fc.weight", "#/conv/0,1,1?at=1,1,1&present", "#/~lessons"):
+        page = opened(place)
+        expect(page.locator(".astray")).to_have_count(0)
+
+
 def test_a_block_folds(opened: Callable[..., Page]) -> None:
     page = opened()
     page.get_by_role("button", name="3 layers").click()

@@ -2,6 +2,7 @@
 
 import io
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 import pellucid
+from pellucid.app.page.server import Server, listening
+from pellucid.app.page.shown import Glass
 
 
 def test_a_number_on_the_served_page(served: Page, trained: Path, photos: Path) -> None:
@@ -83,6 +86,32 @@ def test_another_window_changes_what_is_shown(served: Page, photos: Path) -> Non
     expect(served.locator(".what")).to_contain_text("blue")
     other.keyboard.press("b")
     expect(other.locator(".trouble")).to_contain_text("Another window has opened a picture or changed something since.")
-    other.reload()
-    expect(other.locator(".what")).to_contain_text("blue")
+    other.get_by_role("button", name="Take this window’s picture back").click()
     expect(other.locator(".trouble")).to_have_count(0)
+    expect(other.locator(".what")).to_contain_text("1.png")
+    served.keyboard.press("b")
+    served.get_by_role("button", name=re.compile("^relu1")).click()
+    served.get_by_role("button", name="Show the other window’s picture here").click()
+    expect(served.locator(".what")).to_contain_text("1.png")
+    expect(served.locator(".trouble")).to_have_count(0)
+
+
+def test_another_start_at_the_same_address_is_told_and_shown(
+    served: Page, server: Server, trained: Path, photos: Path
+) -> None:
+    served.goto(f"{server.address}#/conv1/0,5,5")
+    expect(served.locator(".what")).to_contain_text("1.png")
+    server.shutdown()
+    server.server_close()
+    glass = Glass(pellucid.load(trained), trained, photos / "blue" / "2.png")
+    with listening(glass, server.server_port) as again:
+        thread = threading.Thread(target=again.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        served.keyboard.press("b")  # needs numbers that the page does not have yet
+        expect(served.locator(".trouble")).to_contain_text("Pellucid was started again since this page was opened.")
+        expect(served.locator(".what")).to_contain_text("2.png")
+        total = served.locator("#value").get_attribute("data-recorded")
+        assert float(total or "nan") == glass.shown.document.trace.gradients["conv1"][0, 0, 5, 5]
+        again.shutdown()
+        thread.join()
+    glass.finish()

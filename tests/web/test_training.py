@@ -248,6 +248,10 @@ def test_without_a_replay_the_epochs_are_shown(window: Page, trained: Path, phot
         expect(window.get_by_text("This model was trained without --replay")).to_be_visible()
         expect(window.get_by_role("img", name="Accuracy.")).to_be_visible()
         expect(window.get_by_role("slider", name="Moment of the training")).to_be_hidden()
+        for curve in window.locator(".curve").all():
+            named = curve.locator(".lines-of li")
+            expect(named).to_have_text([re.compile(r"^training[\d.]+%?$"), re.compile(r"^validation[\d.]+%?$")])
+            expect(named.nth(1).locator("i.dashed")).to_have_count(1)
 
 
 class Going:

@@ -36,7 +36,9 @@ def test_a_weight_is_changed_by_keys_and_put_back(served: Page, server: Server) 
     before, was = probabilities(served), served.locator("#value").inner_text()
     field = served.get_by_label("another value for conv1.weight[1, 0, 1, 1]")
     field.fill("2.5")
-    expect(served.locator(".adjust .shifts li")).to_have_count(2)  # foreseen, and nothing has changed
+    expect(served.locator(".adjust .shifts .by").first).not_to_have_text(
+        "the same"
+    )  # foreseen, and nothing has changed
     assert probabilities(served) == before
     field.press("Enter")
     expect(served.locator(".what-if .chips li")).to_have_count(1)
@@ -56,6 +58,27 @@ def test_a_weight_is_changed_by_keys_and_put_back(served: Page, server: Server) 
     served.get_by_role("button", name=re.compile("^Undo: conv1.weight")).click()
     expect(served.locator(".what-if")).to_have_count(0)
     assert probabilities(served) == before
+
+
+def test_the_controls_stay_in_place_and_an_edited_number_is_not_called_learned(served: Page, server: Server) -> None:
+    go(served, server, "conv1.weight/1,0,1,1")
+    expect(served.locator(".say p").first).to_contain_text("Training adjusts it.")
+    slider = served.get_by_label("slide conv1.weight[1, 0, 1, 1] to another value")
+    slider.focus()
+    before = slider.bounding_box()
+    served.keyboard.press("ArrowRight")
+    expect(served.locator(".adjust .shifts .by").first).not_to_have_text("the same")
+    assert slider.bounding_box() == before
+    expect(served.locator(".what-if .chips li")).to_have_count(1)
+    expect(served.locator(".say p").first).to_contain_text("You changed it; it was")
+    expect(slider).to_be_focused()
+    after = slider.bounding_box()
+    assert before is not None
+    assert after is not None
+    assert (after["x"], after["width"]) == (before["x"], before["width"])
+    assert after["y"] == pytest.approx(before["y"], abs=1)
+    assert "learned" not in served.locator("main").inner_text()
+    expect(served.get_by_role("button", name="as it was")).to_be_visible()
 
 
 def test_a_slider_does_not_queue_up(served: Page, server: Server) -> None:

@@ -155,9 +155,9 @@ class Classifier:
         usual = Loss("binary_cross_entropy") if several else CROSS_ENTROPY
         loss = self.learning.loss if self.learning is not None else usual
         optimizer = self.learning.optimizer if self.learning is not None else None
-        return self._record(
-            *self.predictor.named(picture), None if label is None else self._target(label), loss, optimizer
-        )
+        name, image, size = self.predictor.sized(picture)
+        trace = self._record(name, image, None if label is None else self._target(label), loss, optimizer)
+        return replace(trace, size=size)
 
     def changed(self, changes: Sequence[Change]) -> Classifier:
         """Make another classifier with changed weights, strides, paddings or poolings. This one does not change.

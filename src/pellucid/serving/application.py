@@ -116,7 +116,7 @@ async def _sentence(_request: Request, error: Exception) -> Response:
     if isinstance(error, Refusal):
         return refused(str(error), error.status, error.headers)
     if isinstance(error, Refused):
-        return refused(str(error), error.status)
+        return refused(str(error), error.status, error.headers)
     if isinstance(error, HTTPException):
         status = HTTPStatus(error.status_code)
         sentence = {

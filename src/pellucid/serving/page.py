@@ -9,6 +9,7 @@ import asyncio
 import re
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Protocol
 from fastapi import APIRouter, Request, Response
 
 from pellucid.glassbox.page.offline import WEB
-from pellucid.glassbox.page.replies import Refused, Reply
+from pellucid.glassbox.page.replies import SERVER, Refused, Reply, same_server
 from pellucid.glassbox.page.serving import POLICY, TYPES
 from pellucid.serving import bodies
 from pellucid.serving.handler import Handler
@@ -45,6 +46,16 @@ def router(handler: Handler, pages: Pages) -> APIRouter:
     """The addresses of the page, but for / itself: see `first`."""
     routes = APIRouter(include_in_schema=False)
     files = {path.relative_to(WEB).as_posix(): path for path in WEB.rglob("*") if path.is_file()}
+    server = secrets.token_urlsafe(12)  # random for each start, as in glassbox/page/serving.py
+
+    def asked(request: Request) -> tuple[str, str]:
+        """The reader and the path. Raises Refused."""
+        same_server(server, request.headers.get(SERVER))
+        return _reader(request), request.url.path
+
+    def answered(reply: Reply | None, path: str) -> Response:
+        there = _there(reply, path)
+        return sent(replace(there, headers={**there.headers, SERVER: server}))
 
     async def file(request: Request) -> Response:
         path = files.get(request.url.path.removeprefix("/"))
@@ -57,20 +68,20 @@ def router(handler: Handler, pages: Pages) -> APIRouter:
 
     @routes.get("/api/{rest:path}")
     async def read_from_page(request: Request) -> Response:
-        reader, path = _reader(request), request.url.path
+        reader, path = asked(request)
         with handler.models.using() as served:
             work = partial(pages.get, served, reader, path, dict(request.query_params))
             if path in QUICK and pages.knows(served, reader):
-                return sent(_there(await asyncio.to_thread(work), path))
-            return sent(_there(await handler.explainer.run(work), path))
+                return answered(await asyncio.to_thread(work), path)
+            return answered(await handler.explainer.run(work), path)
 
     @routes.post("/api/{rest:path}")
     async def write_to_page(request: Request) -> Response:
-        reader, path = _reader(request), request.url.path
+        reader, path = asked(request)
         async with bodies.body(request, handler.limits, handler.gate) as content:
             with handler.models.using() as served:
                 work = partial(pages.post, served, reader, path, dict(request.query_params), content)
-                return sent(_there(await handler.explainer.run(work), path))
+                return answered(await handler.explainer.run(work), path)
 
     return routes
 

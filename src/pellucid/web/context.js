@@ -7,6 +7,7 @@
  * The actions that need a server.
  * @typedef {object} Served
  * @property {(path: string, request?: RequestInit) => Promise<Response>} ask throws Trouble if refused
+ * @property {(path: string) => string} source the address of an image
  * @property {(path: string, body?: BodyInit) => Promise<boolean>} change requests other numbers and shows them;
  *     false if refused, which the page then reports
  * @property {(picture: Blob) => Promise<boolean>} choose another picture

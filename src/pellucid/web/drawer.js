@@ -1,5 +1,6 @@
 /** Draws the store's state: the header, the network, and the open view. Redraws only what has changed. */
 
+import { anchored } from "./anchor.js";
 import { h } from "./element.js";
 import { unit } from "./format.js";
 import { guide } from "./lessons/guide.js";
@@ -49,6 +50,7 @@ export function drawer({ page, store, served, complain, showHelp }) {
     reading.tell(trace, state);
     const focused = /** @type {HTMLElement | null} */ (document.activeElement)?.dataset?.key;
     const opened = before !== null && where(before) !== where(state);
+    const hold = other && !opened ? anchored(main) : () => {};
     const switches = JSON.stringify([state.view, state.direction, state.scale, state.exact]);
     if (!top || other || switches !== shownTop) {
       const fresh = header(context, showHelp);
@@ -66,6 +68,7 @@ export function drawer({ page, store, served, complain, showHelp }) {
       network = fresh;
       shownLook = look(state);
     }
+    hold();
     network.hidden = VIEWS[state.view]?.still ?? false;
     try {
       await Promise.all([
@@ -75,6 +78,7 @@ export function drawer({ page, store, served, complain, showHelp }) {
           const alike = !other && before !== null && besides(before, state);
           const were = alike ? corners(main) : [];
           show(main, parts, alike);
+          hold();
           const here = state.view ? VIEWS[state.view].title : state.name && unit(state.name, state.index ?? []);
           document.title = here ? `${here} · Pellucid` : "Pellucid";
           // a step of a lesson does not move the reader's focus
@@ -96,7 +100,9 @@ export function drawer({ page, store, served, complain, showHelp }) {
  */
 function besides(before, now) {
   const alike = before.name === now.name && before.direction === now.direction;
-  return alike && !before.view && !now.view && before.index !== null && now.index !== null;
+  return (
+    alike && before.present === now.present && !before.view && !now.view && before.index !== null && now.index !== null
+  );
 }
 
 /**
@@ -126,8 +132,8 @@ function show(main, parts, alike) {
  * The reader's view, without the place within it.
  * @param {PageState} state
  */
-function where({ view, name, index }) {
-  return JSON.stringify([view, name, !index]);
+function where({ view, name, index, present }) {
+  return JSON.stringify([view, name, !index, present]);
 }
 
 /**
@@ -168,11 +174,12 @@ function lightUp(network, context, complain) {
  */
 function refocus(key, opened, main) {
   const same = key && /** @type {HTMLElement | null} */ (document.querySelector(`[data-key="${CSS.escape(key)}"]`));
-  if (same && !(opened && key.startsWith("layer/"))) same.focus({ preventScroll: true });
+  // presentation mode hides the header, which is still there
+  if (same && same.checkVisibility() && !(opened && key.startsWith("layer/"))) same.focus({ preventScroll: true });
   else if (opened || key) {
     const first = /** @type {HTMLElement | null} */ (
       main.querySelector(
-        ".large, [data-key^='own/'][tabindex='0'], .units button, .grid [tabindex='0'], .factor, .thumbs button, " +
+        ".presentation, .large, [data-key^='own/'][tabindex='0'], .units button, .grid [tabindex='0'], .factor, .thumbs button, " +
           ".matrix [tabindex='0']",
       )
     );

@@ -23,6 +23,7 @@ import { unzip } from "./unzip.js";
  * @property {(name: string) => Promise<Numbers>} array
  * @property {(name: string, channel: number) => Promise<Float32Array | Float64Array>} channel
  * @property {((path: string, request?: RequestInit) => Promise<Response>) | null} ask only with a server
+ * @property {(path: string) => string} source the address of an image of this server, and of no other start of it
  * @property {() => void} forget the cache of a document that is no longer shown
  * @property {(number: number) => Host} picture the host of a picture, counted from 0; the first if it does not exist
  */
@@ -32,6 +33,14 @@ const WHOLE = 1 << 16; // numbers of an array that is fetched whole even where o
 
 /** An error, in a sentence that says what to do. */
 export class Trouble extends Error {}
+
+/** Another window has changed what the server shows. */
+export class Outdated extends Trouble {}
+
+const SERVER = "X-Pellucid-Server"; // names one start of the server
+const OUTDATED = "X-Pellucid-Outdated";
+/** In the history's state: the page was loaded again because the server had been started again. */
+export const RESTARTED = "restarted";
 
 const GONE = "Pellucid no longer answers. Start it again with “pellucid open”, then reload this page.";
 const CUT = "This file is not complete: it was cut off during the transfer. Copy it again, or save it again.";
@@ -60,24 +69,52 @@ function fromServer() {
     },
   );
   /** @type {Host} */
-  const whole = { ...host, served: true, ask: ask, picture: () => whole };
+  const whole = { ...host, served: true, ask, source, picture: () => whole };
   return whole;
+}
+
+let server = ""; // that this page's numbers come from; random for each start
+
+/** @param {string} path */
+function source(path) {
+  return `${path}${path.includes("?") ? "&" : "?"}server=${server}`;
+}
+
+/**
+ * @param {string} path
+ * @param {RequestInit} [request]
+ * @returns {Promise<Response>}
+ */
+async function ask(path, request) {
+  const answer = await answered(path, request);
+  const now = answer.headers.get(SERVER) ?? "";
+  if (server && now && now !== server) {
+    server = now;
+    // what the reader drew or chose is for whatever server there is
+    if (path.split("?")[0] === "api/picture") await answered(path, request);
+    window.history.replaceState(RESTARTED, "");
+    window.location.reload();
+    return new Promise(() => {}); // this page ends here: its numbers come from the other server
+  }
+  server ||= now;
+  if (answer.ok) return answer;
+  const reply = await answer.json().catch(() => ({}));
+  const text = reply.error ?? `Pellucid answered with error ${answer.status}. Reload this page.`;
+  throw answer.headers.has(OUTDATED) ? new Outdated(text) : new Trouble(text);
 }
 
 /**
  * @param {string} path
  * @param {RequestInit} [request]
  */
-async function ask(path, request) {
-  let answer;
+async function answered(path, request) {
+  const headers = new Headers(request?.headers);
+  if (server) headers.set(SERVER, server);
   try {
-    answer = await fetch(path, request);
+    return await fetch(path, { ...request, headers });
   } catch {
     throw new Trouble(GONE);
   }
-  if (answer.ok) return answer;
-  const reply = await answer.json().catch(() => ({}));
-  throw new Trouble(reply.error ?? `Pellucid answered with error ${answer.status}. Reload this page.`);
 }
 
 /**
@@ -133,7 +170,13 @@ function fromFile(page) {
   };
   const picture = (/** @type {number} */ number) => {
     const there = page.getElementById(`picture-${number}`) !== null;
-    return { ...(there ? other(number) : first), served: false, ask: null, picture };
+    return {
+      ...(there ? other(number) : first),
+      served: false,
+      ask: null,
+      source: (/** @type {string} */ path) => path,
+      picture,
+    };
   };
   return picture(0);
 }
@@ -193,7 +236,7 @@ function lazily(document, load, byChannel = true) {
   const array = (name) =>
     once(name, async () => {
       const { arrays } = await whole();
-      const described = arrays[name];
+      const described = Object.hasOwn(arrays, name) ? arrays[name] : null;
       if (!described) throw new Trouble(`There are no numbers called ${name} here. Go back with Escape.`);
       if (described.same_as) return { shape: described.shape, data: (await array(described.same_as)).data };
       const data = await load(name, null, described);

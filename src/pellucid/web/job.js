@@ -39,7 +39,7 @@ export function progress({ ask, path, answer, doing, finished }) {
   const again = async () => {
     if (!box.isConnected) return;
     try {
-      const now = await (await ask(path)).json();
+      const now = await (await ask(path, { method: "POST" })).json();
       if (!box.isConnected) return;
       show(now);
       if (now.state === "done") finished();

@@ -1,37 +1,25 @@
-/** The start of the page: the source of its numbers, the report of errors, and the drawer. */
+/** The start of the page: the source of its numbers, the keys, and the drawer. */
 
 import { drawer } from "./drawer.js";
-import { h } from "./element.js";
 import { help } from "./keys/help.js";
-import { fetched, findHost, Trouble } from "./host.js";
+import { fetched, findHost, Outdated } from "./host.js";
 import { onKey } from "./keys/keys.js";
 import { listen } from "./picture/picture.js";
+import { mode, presenting } from "./present/mode.js";
 import { play } from "./number/play.js";
 import { createTrace } from "./trace.js";
 import { createStore } from "./store.js";
+import { troubles } from "./trouble.js";
 
 const page = /** @type {HTMLElement} */ (document.getElementById("page"));
 const store = createStore(window);
+mode(document, store);
 const keys = help();
 document.body.append(keys);
 
-/**
- * Shows a sentence about an error, above everything else.
- * @param {unknown} error
- */
-function complain(error) {
-  if (!(error instanceof Trouble)) console.error(error);
-  const text =
-    error instanceof Trouble
-      ? error.message
-      : "Something went wrong while the page was drawn. Reload it. If this happens again, please report it.";
-  document.querySelector(".trouble")?.remove();
-  const close = h("button", { type: "button", "aria-label": "Close" }, "×");
-  const box = h("div", { class: "trouble", role: "alert" }, h("p", {}, text), close);
-  close.addEventListener("click", () => box.remove());
-  page.before(box);
-  page.querySelector(".waiting")?.remove();
-}
+/** @type {ReturnType<Parameters<typeof troubles>[1]>} */
+let ways = null;
+const complain = troubles(page, () => ways);
 
 async function start() {
   const host = findHost(document);
@@ -81,8 +69,25 @@ async function start() {
         return false;
       }
     };
+    /** @param {string} path @param {RequestInit} [request] */
+    const watched = async (path, request) => {
+      try {
+        return await ask(path, request);
+      } catch (error) {
+        if (error instanceof Outdated) complain(error); // wherever it is also shown, the ways out are here
+        throw error;
+      }
+    };
+    ways = {
+      show: () => reopen().catch(complain),
+      back: async () => {
+        const { run } = await host.document();
+        await change(`api/back?run=${run}`);
+      },
+    };
     return {
-      ask,
+      ask: watched,
+      source: host.source,
       change,
       choose: (picture) => change("api/picture", picture),
       against: (label) => change(`api/label?class=${encodeURIComponent(label)}`),
@@ -99,6 +104,10 @@ async function start() {
     return trace || watch ? open().catch(complain) : undefined;
   });
   await open();
+  // a presentation fits its digits to the height as well
+  window.addEventListener("resize", () => {
+    if (trace && draw && presenting(store.get()) && page.clientWidth === width) void draw(store.get(), trace);
+  });
   let width = page.clientWidth;
   new ResizeObserver(() => {
     if (page.clientWidth === width) return; // its height changes with what is drawn

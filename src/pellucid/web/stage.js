@@ -1,9 +1,11 @@
 /** The stage: the view that the address names, or else the walk through the network. */
 
+import { lost, notice, nowhere } from "./astray/astray.js";
 import { fetched } from "./host.js";
 import { lessonList } from "./lessons/list.js";
 import { difference } from "./mistakes/difference.js";
 import { mistakes } from "./mistakes/mistakes.js";
+import { presentation } from "./present/present.js";
 import { walk } from "./walk/walk.js";
 
 /** @typedef {import("./context.js").StageContext} StageContext */
@@ -23,7 +25,11 @@ const DRAW = {
  * @param {StageContext} context
  * @returns {Promise<Node[]>}
  */
-export function stage(context) {
-  const { view } = context.state;
-  return view ? DRAW[view](context) : walk(context);
+export async function stage(context) {
+  const { view, present, given } = context.state;
+  const wrong = given && lost(context.trace, given);
+  if (wrong) return nowhere(context, wrong);
+  const parts = await (view ? DRAW[view](context) : present ? presentation(context) : walk(context));
+  const beside = await notice(context);
+  return beside ? [...parts, beside] : parts;
 }

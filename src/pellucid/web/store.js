@@ -22,6 +22,8 @@
  * @property {number} page of a long list
  * @property {"" | "order" | "size"} sorted the order of a long list; "" for the layer's default
  * @property {boolean} brush whether the reader is painting on the picture
+ * @property {boolean} present whether the page is in presentation mode
+ * @property {string} given the address that the state was read from; "" once the reader has moved
  * @property {boolean} playing whether the window slides automatically; not in the address, because a link does not move
  */
 
@@ -42,6 +44,8 @@ export const START = {
   page: 0,
   sorted: "",
   brush: false,
+  present: false,
+  given: "",
   playing: false,
 };
 
@@ -60,6 +64,7 @@ export function address(state) {
   }
   if (state.exact) query.set("exact", "1");
   if (state.brush) query.set("brush", "1");
+  if (state.present) query.set("present", "1");
   if (state.open.length) query.set("open", state.open.join(","));
   const search = query.toString().replaceAll("%2C", ",");
   // a single number has an empty index, which still names a number
@@ -68,16 +73,15 @@ export function address(state) {
 }
 
 /**
- * Reads an address. Missing and invalid parts have their initial values.
+ * Reads an address. Missing and invalid parts have their initial values; astray/astray.js names the invalid ones.
  * @param {string} hash
  * @returns {PageState}
  */
 export function read(hash) {
-  const [path, search = ""] = hash.replace(/^#?\/?/, "").split("?");
-  const [first = "", second] = path.split("/").map(decoded);
+  const { path, query } = split(hash);
+  const [first = "", second] = path.map(decoded);
   const view = first.startsWith("~") ? first.slice(1) : "";
   const [name, index] = view ? ["", undefined] : [first, second];
-  const query = new URLSearchParams(search);
   const among = (/** @type {string} */ key, /** @type {any[]} */ allowed, /** @type {any} */ otherwise) =>
     allowed.includes(query.get(key)) ? query.get(key) : otherwise;
   const whole = (/** @type {string} */ key) => {
@@ -90,7 +94,7 @@ export function read(hash) {
     lesson: query.get("lesson") ?? "",
     picture: Math.max(0, whole("picture")),
     name,
-    index: index === undefined ? null : places(index),
+    index: index ? places(index) : null,
     cursor: query.has("at") ? places(query.get("at") ?? "") : null,
     direction: among("direction", ["forward", "backward", "update"], START.direction),
     exact: query.get("exact") === "1",
@@ -100,8 +104,27 @@ export function read(hash) {
     page: Math.max(0, whole("page")),
     sorted: among("sorted", ["order", "size"], START.sorted),
     brush: query.get("brush") === "1",
+    present: presents(query),
+    given: hash,
     playing: false,
   };
+}
+
+/**
+ * An address in its parts, which are not decoded.
+ * @param {string} hash
+ */
+export function split(hash) {
+  const [path, ...search] = hash.replace(/^#?\/?/, "").split("?");
+  return { path: path.split("/"), query: new URLSearchParams(search.join("?")) };
+}
+
+/**
+ * "?present" is enough.
+ * @param {URLSearchParams} query
+ */
+function presents(query) {
+  return query.has("present") && query.get("present") !== "0";
 }
 
 /** @param {string} text */
@@ -121,13 +144,32 @@ function places(text) {
     .filter((place) => !Number.isNaN(place));
 }
 
+const MOVES = /** @type {const} */ (["view", "place", "lesson", "picture", "name", "index", "cursor", "direction"]);
+
+/**
+ * The state of the first address. A link may say "?present" before the "#", where links to files have it too.
+ * @param {Window} window
+ */
+function begun(window) {
+  const { location } = window;
+  const state = read(location.hash);
+  const query = new URLSearchParams(location.search);
+  if (!presents(query)) return state;
+  query.delete("present");
+  const rest = query.toString();
+  const present = { ...state, present: true };
+  // from now on the part behind the "#" says it, so the reader can leave the mode
+  go(window, location.pathname + (rest && `?${rest}`) + address(present), true);
+  return present;
+}
+
 /**
  * @param {Window} window
  */
 export function createStore(window) {
   /** @type {((state: PageState) => unknown)[]} */
   const watching = [];
-  let state = read(window.location.hash);
+  let state = begun(window);
   const tell = () => Promise.all(watching.map((watch) => watch(state)));
   window.addEventListener("hashchange", () => {
     if (address(state) === window.location.hash) return;
@@ -144,7 +186,8 @@ export function createStore(window) {
     set(change, quiet = false) {
       // naming a layer means showing it
       const walks = "name" in change && !("view" in change) ? { view: "", place: "" } : {};
-      state = { ...state, ...walks, ...change };
+      const given = MOVES.some((key) => key in change) ? "" : state.given;
+      state = { ...state, ...walks, ...change, given };
       // browsers reject an address that changes many times a second
       if (!state.playing) go(window, address(state), quiet);
       return tell();
@@ -156,13 +199,13 @@ export function createStore(window) {
 
 /**
  * @param {Window} window
- * @param {string} hash
+ * @param {string} to
  * @param {boolean} quiet
  */
-function go({ history }, hash, quiet) {
+function go({ history }, to, quiet) {
   try {
-    if (quiet) history.replaceState(null, "", hash);
-    else history.pushState(null, "", hash);
+    if (quiet) history.replaceState(null, "", to);
+    else history.pushState(null, "", to);
   } catch (error) {
     // a notebook's iframe has no address of its own; the page works without
     if (!(error instanceof DOMException)) throw error;

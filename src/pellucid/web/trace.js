@@ -64,7 +64,7 @@ export function createTrace(document, host) {
   const batched = (/** @type {string} */ name) => byName.get(name)?.batched ?? false;
   /** @type {(name: string) => string} */
   const dtype = (name) => {
-    const described = document.arrays[name] ?? {};
+    const described = own(document.arrays, name) ?? {};
     return described.same_as ? dtype(described.same_as) : (described.dtype ?? "float32");
   };
   return {
@@ -82,22 +82,31 @@ export function createTrace(document, host) {
       return number === null ? null : document.ops[number];
     },
     opNumber: (number) => document.ops[number],
-    update: (name) => document.updates[name],
+    update: (name) => own(document.updates, name),
     users: (name) =>
       nodes.flatMap((node) =>
         Object.entries(node.reads)
           .filter(([, source]) => source === name)
           .map(([local]) => ({ node, local })),
       ),
-    hook: (name) => document.hooked[name] ?? "",
+    hook: (name) => own(document.hooked, name) ?? "",
     noGradient: (name) =>
-      document.no_gradient[name] ?? `${name} is not a parameter of the module, so its gradient is not recorded.`,
+      own(document.no_gradient, name) ?? `${name} is not a parameter of the module, so its gradient is not recorded.`,
     role: (role) => document.roles[role],
-    has: (name) => name in document.arrays,
+    has: (name) => Object.hasOwn(document.arrays, name),
     dtype,
     array: host.array,
     channel: host.channel,
   };
+}
+
+/**
+ * An entry of a table, whose names a user has chosen: every object has a "constructor" that is none of its entries.
+ * @param {Record<string, any>} table
+ * @param {string} name
+ */
+function own(table, name) {
+  return Object.hasOwn(table, name) ? table[name] : undefined;
 }
 
 /**

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 import numpy as np
 
 from pellucid.app.page import pictures
-from pellucid.app.page.shown import Glass
+from pellucid.app.page.shown import Glass, Shown
 from pellucid.classifier.predict.pictures import Prepared
 from pellucid.files import finite
 from pellucid.glassbox.page import replies
-from pellucid.glassbox.page.replies import Outdated, Query, Reply
+from pellucid.glassbox.page.replies import Outdated, Query, Refused, Reply
 from pellucid.glassbox.why.mechanism import Mechanism
+
+JOB = "difference"
+
+
+def start(glass: Glass, query: Query, _body: bytes) -> Reply:
+    """Take the difference apart, if that is not done yet; then as `difference`."""
+    _take_apart(glass, query)
+    return difference(glass, query)
 
 
 def difference(glass: Glass, query: Query) -> Reply:
@@ -26,11 +35,24 @@ def pixels(glass: Glass, query: Query) -> Reply:
 
 
 def _taken_apart(glass: Glass, query: Query) -> Mechanism:
-    """Computed once for both requests."""
+    """Computed before, for both requests. Raises Refused."""
+    shown, first, second = _asked(glass, query)
+    known = glass.jobs.result(JOB, (shown.run, first, second))
+    if known is None:
+        raise Refused(HTTPStatus.CONFLICT, "This difference has not been taken apart yet. Open it on the page first.")
+    return known
+
+
+def _asked(glass: Glass, query: Query) -> tuple[Shown, int, int]:
     shown, classes = glass.shown, glass.classifier.classes
     if query.get("run", str(shown.run)) != str(shown.run):
         raise Outdated()
     first, second = (pictures.whole(query, name, len(classes)) for name in ("first", "second"))
+    return shown, first, second
+
+
+def _take_apart(glass: Glass, query: Query) -> None:
+    (shown, first, second), classes = _asked(glass, query), glass.classifier.classes
 
     def make() -> Mechanism:
         # the pixels and weights on the page: the file may have been overwritten, and weights changed
@@ -39,7 +61,7 @@ def _taken_apart(glass: Glass, query: Query) -> Mechanism:
         picture = Prepared(pixels, shown.called)
         return shown.classifier.difference(picture, classes[first], classes[second])
 
-    return glass.jobs.latest("difference", (shown.run, first, second), make)
+    glass.jobs.latest(JOB, (shown.run, first, second), make)
 
 
 def _described(mechanism: Mechanism) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from pellucid import api
 from pellucid.app.page import pictures
+from pellucid.app.page.job import IDLE
 from pellucid.app.page.shown import Glass
 from pellucid.errors import ArtefactError
 from pellucid.glassbox.page import replies
@@ -22,6 +23,7 @@ from pellucid.glassbox.why.exemplars import LayerExemplars
 from pellucid.runs.made_from import trained_on
 from pellucid.steps import Steps
 
+JOB = "exemplars"
 COUNT = 9
 MOST = 500
 """Most training pictures to search."""
@@ -40,9 +42,20 @@ class Looked:
     unusable: int
 
 
+def start(glass: Glass, query: Query, _body: bytes) -> Reply:
+    """Start the search, if it has not started yet; then as `exemplars`."""
+    glass.jobs.ask(JOB, lambda: look(glass.model, _trusted(glass)))
+    return exemplars(glass, query)
+
+
 def exemplars(glass: Glass, query: Query) -> Reply:
-    """The progress of the search, for all layers at once; when it is done, the patches of ?layer= and its ?channel=."""
-    progress = glass.jobs.ask("exemplars", lambda: look(glass.model, _trusted(glass)))
+    """The progress of the search, for all layers at once; when it is done, the patches of ?layer= and its ?channel=.
+
+    "idle" if it has not been started.
+    """
+    progress = glass.jobs.known(JOB)
+    if progress is None:
+        return replies.as_json(IDLE)
     content = progress.as_json()
     if progress.result is not None:
         looked: Looked = progress.result
@@ -111,7 +124,11 @@ def _in_time(paths: Sequence[str]) -> Iterator[str]:
 
 
 def _exemplar(glass: Glass, query: Query) -> tuple[str, tuple[int, int, int, int]]:
-    progress = glass.jobs.ask("exemplars", lambda: look(glass.model, _trusted(glass)))
+    progress = glass.jobs.known(JOB)
+    if progress is None:
+        raise Refused(
+            HTTPStatus.CONFLICT, "The patches have not been searched yet. Open a convolution on the page first."
+        )
     if progress.result is None:
         raise Refused(
             HTTPStatus.CONFLICT,

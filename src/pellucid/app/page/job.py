@@ -1,10 +1,10 @@
-"""Work that takes longer than a reader waits: a thread does it beside the page, from the first request for it."""
+"""Work that takes longer than a reader waits: a thread does it beside the page, once it is started."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator, Hashable
+from collections.abc import Callable, Generator, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,10 @@ from pellucid.glassbox.page.replies import ENDING
 
 Work = Callable[[], Generator[tuple[int, int], None, Any]]
 """Starts the work: yields (done, total) and returns its result. It shares no classifier with the shown run."""
+
+
+IDLE: Mapping[str, Any] = {"state": "idle"}
+"""What a page learns about a job that nobody has started."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,17 @@ class Jobs:
             if name not in self._jobs:
                 self._jobs[name] = Job(name, work)
             return self._jobs[name].progress
+
+    def known(self, name: str) -> Progress | None:
+        """The progress of a job, without starting it; None if nobody has."""
+        with self._lock:
+            job = self._jobs.get(name)
+            return None if job is None else job.progress
+
+    def result(self, name: str, key: Hashable) -> Any:
+        """The cached result of `latest` for this key; None without one."""
+        known = self._latest.get(name)
+        return known[1] if known is not None and known[0] == key else None
 
     def latest(self, name: str, key: Hashable, make: Callable[[], Any]) -> Any:
         """The result of `make`, cached until another key is requested. One at a time; its errors are raised."""

@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from pellucid.app.page import pictures
+from pellucid.app.page.job import IDLE
 from pellucid.app.page.shown import Glass
 from pellucid.glassbox.page import replies
 from pellucid.glassbox.page.replies import Query, Refused, Reply
@@ -16,16 +17,27 @@ from pellucid.runs.evaluation import Answer, Evaluation, LabelsAnswer
 from pellucid.steps import Steps
 from pellucid.texts import LABELS_BETWEEN
 
+JOB = "mistakes"
 KINDS = ("right", "missed", "wrong")
 """For several labels: the picture has the label and gets it; has it and does not get it; gets it without having it."""
+
+
+def start(glass: Glass, query: Query, _body: bytes) -> Reply:
+    """Start the evaluation, if it has not started yet; then as `mistakes`."""
+    glass.jobs.ask(JOB, lambda: _classify(glass.model))
+    return mistakes(glass, query)
 
 
 def mistakes(glass: Glass, _query: Query) -> Reply:
     """The progress of the evaluation; when it is done, the confusion matrix, [true][predicted], and the accuracy.
 
+    "idle" if it has not been started.
+
     With several labels a picture the matrix is empty, and `labels` counts the pictures of each of KINDS for each label.
     """
-    progress = glass.jobs.ask("mistakes", lambda: _classify(glass.model))
+    progress = glass.jobs.known(JOB)
+    if progress is None:
+        return replies.as_json(IDLE)
     content = progress.as_json()
     if progress.result is not None:
         evaluation: Evaluation = progress.result
@@ -90,7 +102,9 @@ def _classify(model: Path) -> Generator[tuple[int, int], None, Evaluation]:
 
 
 def _evaluation(glass: Glass) -> Evaluation:
-    progress = glass.jobs.ask("mistakes", lambda: _classify(glass.model))
+    progress = glass.jobs.known(JOB)
+    if progress is None:
+        raise Refused(HTTPStatus.CONFLICT, "The pictures have not been classified yet. Open the page's mistakes first.")
     if progress.error is not None:
         raise Refused(HTTPStatus.CONFLICT, progress.error)
     if progress.result is None:

@@ -24,6 +24,8 @@ MOST = 8
 OWN = ("/api/mistakes", "/api/exemplars", "/api/training")
 """Questions whose answers show the model's own pictures."""
 _OWN = "A server does not show the model's own pictures. “pellucid open” shows them."
+_NONE = {"state": "failed", "error": _OWN}
+"""For the view of a layer, which shows why there are no patches."""
 GREY = 128
 RUNS = 1_000_000
 """Numbers of runs that each Glass has for itself: an old window never reads the numbers of another one's run."""
@@ -47,8 +49,8 @@ class Readers:
         """The answer to a question of the page; None where there is none. Raises PellucidError."""
         if path not in routes.GET:
             return None
-        if path == "/api/exemplars":  # requested by the view of a layer, which shows why there are none
-            return replies.as_json({"state": "failed", "error": _OWN})
+        if path == "/api/exemplars":
+            return replies.as_json(_NONE)
         _check(path)
         return routes.GET[path](self._glass(served, reader, begin=path == "/api/document"), query)
 
@@ -56,6 +58,8 @@ class Readers:
         """The same for what is sent."""
         if path not in routes.POST:
             return None
+        if path == "/api/exemplars":
+            return replies.as_json(_NONE)
         _check(path)
         return routes.POST[path](self._glass(served, reader, begin=False), query, body)
 

@@ -10,7 +10,7 @@ from pellucid.app.page.shown import Glass
 from pellucid.glassbox.page import replies
 from pellucid.glassbox.page.replies import Outdated, Query, Refused, Reply
 
-"""The query of an address."""
+LONGEST = 16  # digits of a run
 
 
 def document(glass: Glass, _query: Query) -> Reply:
@@ -40,6 +40,15 @@ def label(glass: Glass, query: Query, _body: bytes) -> Reply:
     return _shown(glass)
 
 
+def back(glass: Glass, query: Query, _body: bytes) -> Reply:
+    """Show an earlier ?run= again, with its picture and its changes: another window had shown something else."""
+    run = query.get("run", "")
+    if not (run.isascii() and run.isdigit() and len(run) < LONGEST and glass.back(int(run))):
+        sentence = "What this window showed is no longer in memory. Open the picture again."
+        raise Refused(HTTPStatus.GONE, sentence)
+    return _shown(glass)
+
+
 def _shown(glass: Glass) -> Reply:
     return replies.as_json({"ok": True, "run": glass.shown.run})
 
@@ -60,6 +69,7 @@ GET: dict[str, Callable[[Glass, Query], Reply]] = {
     "/api/exemplars/patch": exemplars.patch,
 }
 POST: dict[str, Callable[[Glass, Query, bytes], Reply]] = {
+    "/api/back": back,
     "/api/picture": picture,
     "/api/label": label,
     "/api/what-if": whatif.change,
@@ -67,6 +77,11 @@ POST: dict[str, Callable[[Glass, Query, bytes], Reply]] = {
     "/api/what-if/flip": whatif.flip,
     "/api/what-if/foresee": whatif.foresee,
     "/api/what-if/foresee-paint": whatif.foresee_paint,
+    "/api/mistakes": mistakes.start,
     "/api/mistakes/open": mistakes.opened,
+    "/api/difference": difference.start,
+    "/api/exemplars": exemplars.start,
     "/api/exemplars/open": exemplars.opened,
 }
+WORKS = frozenset({"/api/mistakes", "/api/difference", "/api/exemplars"})
+"""Those of POST that start a job."""

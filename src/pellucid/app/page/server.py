@@ -77,6 +77,8 @@ def _first(model: Path) -> Path:
 class Server(PageServer):
     """The server of a model, of one that is being opened, or of a running training."""
 
+    works = routes.WORKS
+
     def __init__(self, glass: Glass | Training | Opening, port: int) -> None:
         self.glass = glass
         super().__init__(port)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,6 +25,8 @@ from pellucid.hub.reference import name_of
 from pellucid.runs.made_from import remembers
 from pellucid.whatif import Change, Setting
 
+MOST_RUNS, MOST_PICTURES = 200, 4  # that can be shown again
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -43,6 +46,19 @@ class Shown:
         """The document in the page's form."""
         content = {**self.document.content, **self.extra, "run": self.run}
         return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+
+
+@dataclass(frozen=True)
+class Past:
+    """What it takes to show an earlier run again."""
+
+    picture: Source
+    called: str
+    label: str | Sequence[str]
+    altered: Altered
+    aside: Altered
+    number: int
+    """Of the picture, among those opened."""
 
 
 class Glass:
@@ -78,6 +94,8 @@ class Glass:
         """The picture in the model as it was loaded."""
         self.shown = self._with_changes(self.plain)
         """The same, or the run with the changes."""
+        self._past: OrderedDict[int, Past] = OrderedDict()
+        self._remember()
 
     def show(self, picture: Source | None = None, label: str | None = None, name: str = "your picture") -> None:
         """Show another picture, or the same against another class. Raises PictureError, TraceError.
@@ -113,11 +131,23 @@ class Glass:
             if self.altered:
                 self.aside, self.altered, self._aside = self.altered, Altered(), self.shown
                 self.shown = self._with_changes(replace(self.plain, run=run))
+                self._remember()
             elif self.aside and then is not None:
                 self.aside, self.altered, self._aside = Altered(), self.aside, None
                 self.shown = self._with_changes(replace(then, run=run))
+                self._remember()
             elif self.aside:
                 self._take(replace(self.plain, run=run), self.aside, Altered(), self.picture)
+
+    def back(self, run: int) -> bool:
+        """Show an earlier run again, as the next one; False if it is no longer remembered. Raises PictureError."""
+        with self._lock:
+            past = self._past.get(run)
+            if past is None:
+                return False
+            plain = self._follow(self.shown.run + 1, self.classifier, past.picture, past.called, past.label)
+            self._take(plain, past.altered, past.aside, self.picture + 1)
+        return True
 
     def foreseen(self, altered: Altered) -> NDArray[np.float64]:
         """The probabilities with these changes, (classes,), without showing them. Raises as `change`."""
@@ -150,9 +180,17 @@ class Glass:
             trace = plain.document.trace
             label = trace.against  # the losses before and after are against the same class
             image = Prepared(pixels, plain.called)
-            shown = self._follow(plain.run, self._changed(altered), image, plain.called, label)
+            shown = self._follow(plain.run, self._changed(altered), image, plain.called, label, trace.size)
         self.plain, self.altered, self.aside, self.picture, self._aside = plain, altered, aside, picture, None
         self.shown = self._with_changes(shown)
+        self._remember()
+
+    def _remember(self) -> None:
+        """Keep what a window with the shown run may want back: the last runs of the last pictures."""
+        plain, label = self.plain, self.plain.document.trace.against
+        self._past[self.shown.run] = Past(plain.picture, plain.called, label, self.altered, self.aside, self.picture)
+        while len(self._past) > MOST_RUNS or next(iter(self._past.values())).number <= self.picture - MOST_PICTURES:
+            self._past.popitem(last=False)
 
     def _changed(self, altered: Altered) -> Classifier:
         """Keep the last network of other sizes and change only its weights: tracing a new one takes time."""
@@ -163,9 +201,17 @@ class Glass:
         return resized.changed(altered.weights) if altered.weights else resized
 
     def _follow(
-        self, run: int, classifier: Classifier, picture: Source, called: str, label: str | Sequence[str] | None
+        self,
+        run: int,
+        classifier: Classifier,
+        picture: Source,
+        called: str,
+        label: str | Sequence[str] | None,
+        size: tuple[int, int] | None = None,
     ) -> Shown:
-        trace = replace(classifier.explain(picture, label), source=called)
+        """`size` of the picture's file, if `picture` is prepared and does not know it."""
+        trace = classifier.explain(picture, label)
+        trace = replace(trace, source=called, size=trace.size or size)
         document = Document(trace, name_of(self.model))
         return Shown(run, picture, called, document, {"offers": self._offers}, classifier)
 

@@ -96,6 +96,13 @@ class Predictor:
             raise PictureError(error or "cannot be read")
         return name, image
 
+    def sized(self, picture: Source) -> tuple[str, NDArray[np.uint8], tuple[int, int] | None]:
+        """As `named`, and the upright picture's height and width; None if it is prepared. Raises PictureError."""
+        if isinstance(picture, Prepared):
+            return *self.named(picture), None
+        image = decoded(picture, self.pixel_limit, self.ranges)
+        return _name(picture), self.form.apply(image), image.shape[:2]
+
     def item(self, picture: Source) -> Item:
         """Like `named`, but an unusable picture gives the reason instead of an error."""
         if isinstance(picture, Prepared):
@@ -103,7 +110,7 @@ class Predictor:
             fits = image.dtype == np.uint8 and image.shape == size
             reason = f"an array of {image.dtype} {image.shape}; a prepared image is uint8 {size}"
             return (picture.name, image, None) if fits else (picture.name, None, reason)
-        name = str(picture) if isinstance(picture, str | Path) else f"<{type(picture).__name__}>"
+        name = _name(picture)
         try:
             return name, self.form.apply(decoded(picture, self.pixel_limit, self.ranges)), None
         except PictureError as error:
@@ -164,3 +171,7 @@ class Predictor:
             logits=tuple(logits.tolist()),
             labels=None if self.thresholds is None else names,
         )
+
+
+def _name(picture: Source) -> str:
+    return str(picture) if isinstance(picture, str | Path) else f"<{type(picture).__name__}>"

@@ -96,6 +96,7 @@ class Document:
                 "temperature": trace.temperature,
             },
             "picture": PurePath(trace.source).name,
+            "picture_size": list(trace.size) if trace.size is not None else None,
             "label": trace.label,
             "predicted": trace.predicted,
             "several": trace.thresholds is not None,

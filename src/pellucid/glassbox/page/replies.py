@@ -15,6 +15,11 @@ from pellucid.errors import PellucidError
 
 ENDING = "Pellucid is shutting down. Start it again with “pellucid open”."
 
+SERVER = "X-Pellucid-Server"
+"""The header that names one start of a server. Every answer has it, and a page sends it back."""
+OUTDATED = "X-Pellucid-Outdated"
+"""The header of a refusal because another window has changed the run."""
+
 DIGITS = 10  # most digits of a channel's number
 
 Query = Mapping[str, str]
@@ -31,11 +36,11 @@ class Reply:
 
 
 class Refused(PellucidError):
-    """A request that is refused with a status and a sentence."""
+    """A request that is refused with a status and a sentence. `headers`: more for the page to know."""
 
-    def __init__(self, status: HTTPStatus, sentence: str) -> None:
+    def __init__(self, status: HTTPStatus, sentence: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(sentence)
-        self.status = status
+        self.status, self.headers = status, headers or {}
 
 
 class Outdated(Refused):
@@ -45,7 +50,25 @@ class Outdated(Refused):
         super().__init__(
             HTTPStatus.CONFLICT,
             "Another window has opened a picture or changed something since. Reload the page to see what it shows now.",
+            {OUTDATED: "1"},
         )
+
+
+class Restarted(Refused):
+    """A request about another start of the server: one page does not mix the numbers of two. `server` is this one."""
+
+    def __init__(self, server: str) -> None:
+        super().__init__(
+            HTTPStatus.CONFLICT,
+            "Pellucid was started again since. Reload the page to see what it shows now.",
+            {SERVER: server},
+        )
+
+
+def same_server(server: str, sent: str | None) -> None:
+    """Refuse a request of a page that another start of the server sent. `sent` is None if the request names none."""
+    if sent is not None and sent != server:
+        raise Restarted(server)
 
 
 def as_json(content: Any) -> Reply:

@@ -1,19 +1,21 @@
 """The server of a page: the allowed origins, the form of requests, and files. Subclasses answer everything else.
 
-For one reader on this machine: it is bound to 127.0.0.1 and checks the Host and Origin headers, so other websites
-cannot send requests through the reader's browser. Python's own HTTP server does that without another package; see
-docs/why/page.md.
+For one reader on this machine: it is bound to 127.0.0.1 and checks the Host, Origin and Sec-Fetch-Site headers, so
+other websites cannot send requests through the reader's browser. Python's own HTTP server does that without another
+package; see docs/why/page.md.
 """
 
 from __future__ import annotations
 
+import secrets
 import socket
 import threading
 import time
 import webbrowser
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
@@ -23,7 +25,7 @@ from urllib.parse import parse_qs, urlsplit
 from pellucid.errors import PellucidError, PictureError, StorageError
 from pellucid.glassbox.page import replies
 from pellucid.glassbox.page.offline import WEB
-from pellucid.glassbox.page.replies import ENDING, Query, Refused, Reply
+from pellucid.glassbox.page.replies import ENDING, SERVER, Query, Refused, Reply, same_server
 
 HOST = "127.0.0.1"
 HTTP_PORT, LARGEST_PORT = 80, 65_535
@@ -37,6 +39,8 @@ TYPES = {
     ".svg": "image/svg+xml",
     ".txt": "text/plain",
 }
+OWN = ("same-origin", "none")
+"""What a browser says of requests by this page, and of an address that the reader typed."""
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -62,6 +66,8 @@ class PageServer(ThreadingHTTPServer, ABC):
     daemon_threads = True
 
     def __init__(self, port: int = 0) -> None:
+        self.id = secrets.token_urlsafe(12)
+        """Random for each start, so a page notices that another server has taken over its port."""
         self.files = {path.relative_to(WEB).as_posix(): path for path in WEB.rglob("*") if path.is_file()}
         self._ending, self._answering, self._changed = False, 0, threading.Condition()
         self._announced = False
@@ -74,6 +80,9 @@ class PageServer(ThreadingHTTPServer, ABC):
             raise StorageError(
                 f"Port {port} cannot be used: {error.strerror}. Choose another, or 0 for any free port."
             ) from error
+
+    works: frozenset[str] = frozenset()
+    """The paths of POST requests that start a job; they must name this server (see `replies.SERVER`)."""
 
     @abstractmethod
     def get(self, path: str, query: Query) -> Reply | None:
@@ -192,7 +201,7 @@ class Handler(BaseHTTPRequestHandler):
             with self._page.answering():
                 reply = work()
         except Refused as refused:
-            self._refuse(refused.status, str(refused))
+            self._refuse(refused.status, str(refused), refused.headers)
         except PictureError as error:
             self._refuse(HTTPStatus.BAD_REQUEST, f"This cannot be used as a picture: {error.reason}.")
         except PellucidError as error:
@@ -214,12 +223,19 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             raise Refused(HTTPStatus.FORBIDDEN, f"This page is only for this machine; open {self._page.address}")
         origin = self.headers.get("Origin")
-        if origin is not None and origin not in {f"http://{host}" for host in hosts}:
+        foreign = origin is not None and origin not in {f"http://{host}" for host in hosts}
+        if foreign or (self.headers.get("Sec-Fetch-Site", "none") not in OWN and not self._followed_link()):
             self.close_connection = True
             raise Refused(HTTPStatus.FORBIDDEN, "Requests from other websites are refused.")
 
+    def _followed_link(self) -> bool:
+        """Whether the reader has followed a link to the page: other websites may have links, but no answers."""
+        opens = self.headers.get("Sec-Fetch-Mode") == "navigate" and self.headers.get("Sec-Fetch-Dest") == "document"
+        return opens and self.command == "GET" and not self.path.startswith("/api/")
+
     def _get(self) -> Reply:
         path, query = self._request()
+        same_server(self._page.id, self.headers.get(SERVER, query.get("server")))
         reply = self._page.get(path, query)
         if reply is not None:
             return reply
@@ -232,6 +248,10 @@ class Handler(BaseHTTPRequestHandler):
     def _post(self) -> Reply:
         path, query = self._request()
         body = self._body()
+        sent = self.headers.get(SERVER)
+        same_server(self._page.id, sent)
+        if path in self._page.works and sent is None:
+            raise Refused(HTTPStatus.FORBIDDEN, f"Only the page starts this. Open {self._page.address}")
         reply = self._page.post(path, query, body)
         if reply is None:
             raise Refused(HTTPStatus.NOT_FOUND, f"Nothing can be sent to {path}.")
@@ -261,8 +281,8 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = keep
         return body
 
-    def _refuse(self, status: HTTPStatus, sentence: str) -> None:
-        self._send(status, replies.as_json({"error": sentence}))
+    def _refuse(self, status: HTTPStatus, sentence: str, headers: Mapping[str, str] | None = None) -> None:
+        self._send(status, replace(replies.as_json({"error": sentence}), headers=headers or {}))
 
     def _send(self, status: HTTPStatus, reply: Reply) -> None:
         self.send_response(status)
@@ -274,6 +294,7 @@ class Handler(BaseHTTPRequestHandler):
             "Referrer-Policy": "no-referrer",
             "Cross-Origin-Resource-Policy": "same-origin",
             "Cache-Control": "no-store",
+            SERVER: self._page.id,
         }
         closing = {"Connection": "close"} if self.close_connection else {}
         for name, value in {**fixed, **reply.headers, **closing}.items():

@@ -76,6 +76,8 @@ class Trace:
     """For several labels a picture, the least probability at which each is assigned."""
     source: str = ""
     """The picture's name."""
+    size: tuple[int, int] | None = None
+    """The upright picture's height and width in pixels, before they became the network's; None if unknown."""
     precision: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """For arrays that were computed in 16 bits: (unit of rounding, smallest number). The arrays here have 32 bits."""
     network: Network | None = None

@@ -3,6 +3,7 @@
 import { choice, h } from "../element.js";
 import { percent } from "../format.js";
 import { names } from "../labels.js";
+import { presentButton } from "../present/mode.js";
 import { chooser } from "../picture/picture.js";
 import { pictures } from "../picture/pictures.js";
 import { VIEWS } from "../views.js";
@@ -40,6 +41,7 @@ export function header(context, showHelp) {
       "div",
       { class: "switches" },
       ...(VIEWS[state.view]?.still ? [] : switches(context)),
+      state.view ? "" : presentButton(context),
       h(
         "button",
         {

@@ -7,6 +7,7 @@ const KEYS = [
   ["← ↑ → ↓", "move in a map, a grid or a list"],
   ["Enter", "open the layer, number or factor that has the focus"],
   ["Escape", "back"],
+  ["P", "presentation mode: large digits, and only the current equation; P or Escape leaves it"],
   ["Space", "start or stop sliding the window; in a lesson, go to the next step"],
   ["R", "slide from the start of the map"],
   ["Space  R", "in the training view: play or pause, play from the start"],

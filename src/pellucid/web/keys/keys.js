@@ -52,6 +52,7 @@ const ACTIONS = {
     set(hands, { scale: scale === "unit" ? "layer" : scale === "layer" ? "network" : "unit" }, true),
   "[": ({ trace, store }) => beside(trace, store, -1),
   "]": ({ trace, store }) => beside(trace, store, 1),
+  p: (hands, { view, present }) => (view ? false : set(hands, { present: !present }, true)),
   "?": ({ showHelp }) => (showHelp(), true),
   Escape: back,
   r: ({ trace, store }) => replay(trace, store),
@@ -77,11 +78,12 @@ function turn(hands, direction) {
 }
 
 /**
- * Goes from a number to its layer, from there to the network.
+ * Leaves the presentation, then the lesson; goes from a number to its layer, from there to the network.
  * @param {Hands} hands
  * @param {PageState} state
  */
-function back(hands, { view, place, name, index, lesson }) {
+function back(hands, { view, place, name, index, lesson, present }) {
+  if (present && !view) return set(hands, { present: false }, true);
   if (lesson) return set(hands, { lesson: "" });
   if (view) return set(hands, place ? { place: "" } : { view: "" });
   const user = hands.trace.node(name) ? undefined : hands.trace.users(name)[0];
@@ -97,10 +99,11 @@ function back(hands, { view, place, name, index, lesson }) {
  * @param {PageState} state
  * @param {string} key
  */
-function moved(hands, { index }, key) {
+function moved(hands, { view, name, index }, key) {
   const step = { ArrowUp: [1, -1], ArrowDown: [1, 1], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[key];
-  if (!step || !index?.length) return false;
+  if (!step || view || !index?.length) return false;
   const axis = index.length - 1 - (index.length > 1 ? step[0] : 0);
-  const to = index.map((at, each) => (each === axis ? Math.max(0, at + step[1]) : at));
+  const most = hands.trace.shape(name)[axis] - 1;
+  const to = index.map((at, each) => (each === axis ? Math.max(0, Math.min(most, at + step[1])) : at));
   return set(hands, { index: to }, true);
 }

@@ -34,7 +34,7 @@ export async function exemplars(context, node, channel) {
   const path = `api/exemplars?${place}`;
   const before = shownPatches.get(trace);
   if (before?.path === path) return [before.drawn];
-  const answer = await (await served.ask(path)).json();
+  const answer = await (await served.ask(path, { method: "POST" })).json(); // starts the search
   const box = (/** @type {(Node | string | false)[]} */ ...inside) =>
     h("section", { class: "exemplars" }, h("h2", {}, `What activates filter ${channel} most`), ...inside);
   if (answer.state !== "done") {
@@ -88,7 +88,7 @@ function patches({ trace, state, store, served }, { seen, there, sees, patches: 
               on: { click: () => void open(rank) },
             },
             h("img", {
-              src: `api/exemplars/patch?${place}&rank=${rank}`,
+              src: served.source(`api/exemplars/patch?${place}&rank=${rank}`),
               alt: "",
               on: { error: (event) => event.target.replaceWith(h("span", { class: "gone" }, "no longer there")) },
             }),

@@ -16,12 +16,15 @@ import { number, unit } from "../format.js";
  * @param {[number, number]} about.cursor row, column
  * @param {number} about.side the longer side in CSS pixels
  * @param {boolean} about.exact
+ * @param {(value: number) => string} [about.text] of the number under the cursor
  * @param {(surface: CanvasRenderingContext2D, place: Place) => void | Promise<void>} about.draw
  * @param {(row: number, column: number) => void} about.hover
  * @param {(row: number, column: number) => void} about.move
  * @param {(row: number, column: number) => void} about.enter
  */
-export function largeMap({ key, name, channel, height, width, data, cursor, side, exact, draw, hover, move, enter }) {
+export function largeMap(about) {
+  const { key, name, channel, height, width, data, cursor, side, exact, draw, hover, move, enter } = about;
+  const text = about.text ?? ((/** @type {number} */ value) => number(value, exact));
   const cell = side / Math.max(width, height);
   const [across, down] = [cell * width, cell * height];
   const { canvas, surface } = sharpCanvas(across, down);
@@ -34,7 +37,7 @@ export function largeMap({ key, name, channel, height, width, data, cursor, side
     class: "chosen",
     style: { left: middle(column), top: middle(row), width: `${box}px`, height: `${box}px` },
   });
-  const label = `${unit(name, [channel, row, column])} is ${number(data[row * width + column], exact)}`;
+  const label = `${unit(name, [channel, row, column])} is ${text(data[row * width + column])}`;
   const readout = h("output", { class: "hover" }, label);
   const clamp = (/** @type {number} */ at, /** @type {number} */ size) => Math.max(0, Math.min(size - 1, at));
   const under = (/** @type {MouseEvent} */ event) => {
@@ -60,7 +63,7 @@ export function largeMap({ key, name, channel, height, width, data, cursor, side
         mousemove: (/** @type {MouseEvent} */ event) => {
           const [y, x] = under(event);
           hover(y, x);
-          readout.textContent = `${unit(name, [channel, y, x])} is ${number(data[y * width + x], exact)}`;
+          readout.textContent = `${unit(name, [channel, y, x])} is ${text(data[y * width + x])}`;
         },
         keydown: (/** @type {KeyboardEvent} */ event) => {
           const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];

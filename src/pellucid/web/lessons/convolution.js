@@ -62,7 +62,7 @@ export async function picture({ trace, route, hero, window }) {
   const steps = [
     {
       text:
-        `To a network, a picture is numbers. ${called} has ${height} rows of ${width} pixels and comes in as ${grids}: ` +
+        `To a network, a picture is numbers. ${sizeOf(trace, called, [height, width])} comes in as ${grids}: ` +
         `${size(shape)} = ${counted(product(shape))}.${bytes}`,
       place: { name, cursor: [0, ...at] },
     },
@@ -83,6 +83,19 @@ export async function picture({ trace, route, hero, window }) {
     });
   }
   return steps;
+}
+
+/**
+ * The size of the picture's file, and the size at which the network sees it.
+ * @param {import("../trace.js").Trace} trace
+ * @param {string} called
+ * @param {number[]} seen rows and columns
+ */
+function sizeOf({ about }, called, seen) {
+  const text = (/** @type {number[]} */ [rows, columns]) => `${counted(rows)} rows of ${counted(columns)} pixels`;
+  const own = about.picture_size;
+  if (!own || String(own) === String(seen)) return `${called} has ${text(seen)} and`;
+  return `${called} has ${text(own)}. The network sees it at ${seen.join(" × ")}, and it`;
 }
 
 /** @param {Ground} ground */
@@ -241,7 +254,7 @@ export async function filters({ trace, route, conv, hero, window: [down, across]
     },
     {
       text:
-        `Its parameters are all that it has learned: ${formula}. The size of the picture is not in this formula, because ` +
+        `Its parameters are all that training adjusts: ${formula}. The size of the picture is not in this formula, because ` +
         `the same weights are used everywhere. A dense layer with as many inputs and outputs would need ${counted(dense)}.`,
       place: { name: reads.weight, index: [c, 0, down.size >> 1, across.size >> 1] },
     },

@@ -39,10 +39,8 @@ export async function difference(context) {
     return [say("Difference", ["This model has only one class, so there is nothing to compare."])];
   const [first, second] = chosen(trace.about, state.place);
   const query = `first=${first}&second=${second}&run=${trace.about.run}`;
-  const [answer, map] = await Promise.all([
-    served.ask(`api/difference?${query}`),
-    served.ask(`api/difference/pixels?${query}`),
-  ]);
+  const answer = await served.ask(`api/difference?${query}`, { method: "POST" }); // takes it apart
+  const map = await served.ask(`api/difference/pixels?${query}`);
   const result = /** @type {Difference} */ (await answer.json());
   const size = (map.headers.get("X-Shape") ?? "").split(",").map(Number);
   const values = new Float64Array(await map.arrayBuffer());

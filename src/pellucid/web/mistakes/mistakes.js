@@ -46,7 +46,7 @@ const ABOUT = "Every picture that was held out from training is classified again
 export async function mistakes(context) {
   const { trace, state, store, served } = context;
   if (!served) return [say("Mistakes", ["Open the model with “pellucid open” to see its mistakes."])];
-  const answer = await (await served.ask("api/mistakes")).json();
+  const answer = await (await served.ask("api/mistakes", { method: "POST" })).json(); // starts the work
   if (answer.state !== "done") {
     const finished = () => store.set({}, true);
     const doing = "Classifying the pictures";
@@ -161,7 +161,7 @@ async function pictures(context, evaluation, [label, predicted]) {
     /** @type {[string, number][]} */
     const odds = [[classes[label], each.label_probability]];
     if (!right) odds.push([classes[predicted], each.predicted_probability]);
-    return thumb(each, odds, null, () => void open(each.number));
+    return thumb(each, odds, null, () => void open(each.number), served.source);
   };
   return listed(context, all, picture, {
     title: right ? `${classes[label]}, right` : `${classes[label]} mistaken for ${classes[predicted]}`,
@@ -200,7 +200,7 @@ async function ofLabel(context, evaluation, [label, kind]) {
   };
   const picture = (/** @type {Labelled} */ each) => {
     const words = `has ${names(classes, each.labels)}; called ${names(classes, each.called)}`;
-    return thumb(each, [[classes[label], each.probability]], words, () => void open(each.number));
+    return thumb(each, [[classes[label], each.probability]], words, () => void open(each.number), served.source);
   };
   return listed(context, all, picture, {
     title: titled(classes[label], kind),
@@ -253,10 +253,11 @@ function listed({ state, store }, all, picture, { title, back, lines }) {
  * @param {[string, number][]} odds classes, and the probability of each
  * @param {string | null} words a further line about it
  * @param {() => void} open
+ * @param {Served["source"]} source
  */
-function thumb({ number, name }, odds, words, open) {
+function thumb({ number, name }, odds, words, open, source) {
   const image = h("img", {
-    src: `api/mistakes/picture?number=${number}`,
+    src: source(`api/mistakes/picture?number=${number}`),
     alt: "",
     loading: "lazy",
     decoding: "async",

@@ -33,10 +33,11 @@ export function chart({ title, across, height, format, seek }) {
   const mark = h("i", { class: "at" });
   /** @type {any} */ let plot = null;
   /** @type {Line[]} */ let lines = [];
-  let [at, end, wide] = [0, 1, false];
+  let [end, wide] = [1, false];
+  /** @type {number | null} */ let at = null; // null without a moment: the end
   const place = () => {
     if (!plot) return;
-    const left = plot.valToPos(at, "x");
+    const left = at === null ? -1 : plot.valToPos(at, "x");
     mark.style.setProperty("left", `${left}px`);
     mark.hidden = !(left >= 0);
   };
@@ -75,11 +76,11 @@ export function chart({ title, across, height, format, seek }) {
           {},
           ...lines.map(({ name, color, width = 1.5, dots = false, dashed = false }) => ({
             label: name,
-            stroke: resolved(node, color),
+            stroke: resolved(canvas, color),
             width,
             dash: dashed ? [6, 4] : undefined,
             spanGaps: true,
-            points: { show: dots, size: 6, fill: resolved(node, color) },
+            points: { show: dots, size: 6, fill: resolved(canvas, color) },
           })),
         ],
       },
@@ -95,6 +96,21 @@ export function chart({ title, across, height, format, seek }) {
     );
     place();
   };
+  /** The legend: what each line is, and its number at the moment. */
+  const explain = () =>
+    legend.replaceChildren(
+      ...lines.map(({ name, color, points, dashed, dots }) => {
+        const last = points.findLast(([known]) => at === null || known <= at + 1e-9);
+        const kinds = [dashed && "dashed", dots && "dots"].filter(Boolean).join(" ");
+        return h(
+          "li",
+          {},
+          h("i", { class: kinds, style: { "border-color": color, color } }),
+          name,
+          h("b", {}, last ? format(last[1]) : "–"),
+        );
+      }),
+    );
   const point = (/** @type {PointerEvent} */ event) => {
     const { left } = plot.over.getBoundingClientRect();
     seek(plot.posToVal(event.clientX - left, "x"));
@@ -121,6 +137,7 @@ export function chart({ title, across, height, format, seek }) {
       scaled.textContent = far ? "logarithmic above 1" : "";
       node.hidden = !lines.some(({ points }) => points.length);
       canvas.setAttribute("aria-label", words);
+      explain();
       if (plot && same) plot.setData(aligned(lines));
       else if (canvas.isConnected && canvas.clientWidth) make();
       place();
@@ -134,18 +151,7 @@ export function chart({ title, across, height, format, seek }) {
     move(x) {
       at = x;
       place();
-      legend.replaceChildren(
-        ...lines.map(({ name, color, points, dashed }) => {
-          const last = points.findLast(([known]) => known <= x + 1e-9);
-          return h(
-            "li",
-            {},
-            h("i", { class: dashed ? "dashed" : "", style: { "border-color": color } }),
-            name,
-            h("b", {}, last ? format(last[1]) : "–"),
-          );
-        }),
-      );
+      explain();
     },
   };
 }

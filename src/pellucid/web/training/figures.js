@@ -54,7 +54,7 @@ export function figures({ replay, epochs }) {
   const end = (replay && each ? replay.steps / each : epochs.length) || 1; // a head on known weights takes no step
   const accuracy = [
     { name: "training", color: "var(--ink)", points: by("train_accuracy"), width: 2.5, dots: true },
-    { name: "validation", color: "var(--accent)", points: by("validation_accuracy"), dots: true },
+    { name: "validation", color: "var(--accent)", points: by("validation_accuracy"), dots: true, dashed: true },
   ].filter(({ points }) => points.length);
   return { loss, accuracy, end };
 }

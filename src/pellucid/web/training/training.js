@@ -141,7 +141,7 @@ function createPlayer({ store, served, reopen }) {
     const replay = /** @type {Replay} */ (about?.replay);
     const { labels, side, path } = replay.pictures[picture];
     const label = nameOf(replay.pictures[picture]);
-    const source = (/** @type {number} */ each) => `api/training/picture?n=${each}`;
+    const source = (/** @type {number} */ each) => served.source(`api/training/picture?n=${each}`);
     const how = side === "validation" ? "not trained on" : "trained on";
     shown.replaceChildren(
       h("img", {

@@ -21,10 +21,21 @@ export async function overview(context) {
     await drawPicture(surface, trace, maps, [0, 0, maps.width * scale, maps.height * scale]);
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", `The picture ${trace.about.picture}, as the network receives it`);
-    stage.append(h("div", { class: "seen" }, canvas, paintButton(context)));
+    stage.append(h("div", { class: "seen" }, canvas, sizeNote(trace), paintButton(context)));
   }
   stage.append(classes(context));
   return stage;
+}
+
+/**
+ * The size of the file, and that of the network's input, in pixels.
+ * @param {import("../trace.js").Trace} trace
+ */
+function sizeNote({ about, nodes }) {
+  const own = about.picture_size;
+  const seen = nodes[0].shape.slice(-2);
+  if (!own || String(own) === String(seen)) return null;
+  return h("p", { class: "note" }, `The picture has ${own.join(" × ")} pixels; the network sees ${seen.join(" × ")}.`);
 }
 
 /** @param {import("../context.js").Context} context */

@@ -42,7 +42,7 @@ function unchanged(trace, name) {
  * @param {Trace} trace
  * @param {PageState} state
  */
-async function workedOut(trace, { name, index, direction }) {
+export async function workedOut(trace, { name, index, direction }) {
   const at = index ?? [];
   if (direction === "forward") return working.value(trace, name, at);
   if (direction === "backward") {

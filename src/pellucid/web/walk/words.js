@@ -1,6 +1,6 @@
 /** Text beside the numbers: two or three sentences about the highlighted ones. */
 
-import { counted } from "../format.js";
+import { counted, number } from "../format.js";
 
 /** @typedef {import("../arithmetic/working.js").Working} Working */
 /** @typedef {import("../store.js").PageState} PageState */
@@ -75,13 +75,24 @@ export function aboutNumber(trace, state, working) {
       `${what} contributes: the gradient there, times the effect that this ${what} has on it.`
     );
   }
-  if (trace.parameter(state.name))
-    return "A weight. It was learned, and it is the same for every picture. Backward shows its gradient, Update its next step.";
+  if (trace.parameter(state.name)) return aboutWeight(trace, state);
   if (!working.parts.length) return working.unwritten.length ? "" : "This number is an input. No layer computed it.";
   if (MOVED.has(working.kind)) return "The same number from another place. Nothing is computed.";
   return (
     FORWARD[working.kind] ?? ((n) => `${working.kind}: computed from ${n === 1 ? "one number" : `${n} numbers`}.`)
   )(terms);
+}
+
+/**
+ * @param {Trace} trace
+ * @param {PageState} state
+ */
+function aboutWeight(trace, { name, index }) {
+  /** @type {import("../whatif/whatif.js").Change[]} */
+  const changes = trace.about.what_if?.changes ?? [];
+  const yours = changes.find((each) => each.name === name && String(each.index) === String(index ?? []));
+  const origin = yours ? `You changed it; it was ${number(yours.was)}. It` : "Training adjusts it. It";
+  return `A weight. ${origin} is the same for every picture. Backward shows its gradient, Update its next step.`;
 }
 
 /**

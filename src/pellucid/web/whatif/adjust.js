@@ -61,8 +61,18 @@ export async function weightForm({ trace, state, served }) {
   });
   field.addEventListener("change", () => field.value !== "" && commit(change(Number(field.value)), 0));
   const set = (/** @type {number} */ wanted) => (to(wanted), commit(change(wanted), 0));
-  const button = (/** @type {string} */ text, /** @type {number} */ wanted) =>
-    h("button", { type: "button", class: "single", key: `what-if/${text}`, on: { click: () => set(wanted) } }, text);
+  const button = (/** @type {string} */ text, /** @type {number} */ wanted, off = false) =>
+    h(
+      "button",
+      {
+        type: "button",
+        class: "single",
+        key: `what-if/${text}`,
+        "aria-disabled": off ? "true" : null,
+        on: { click: () => off || set(wanted) },
+      },
+      text,
+    );
   return form(
     `What if ${unit(name, index)} were a different number?`,
     h(
@@ -72,7 +82,7 @@ export async function weightForm({ trace, state, served }) {
       field,
       button("0", 0),
       button("its opposite", -was),
-      value === was ? "" : button("as it was", was),
+      button("as it was", was, value === was),
     ),
     outcome,
   );
@@ -153,7 +163,9 @@ function changedBefore({ what, layer }, changes) {
  * @param {Served} served
  */
 function hands(trace, served) {
-  const outcome = h("div", { class: "foreseen", role: "status" });
+  // from the beginning as high as later, so nothing moves when the reader does
+  const shown = shifts(trace.about.model.classes, before(trace), trace.about.probabilities);
+  const outcome = h("div", { class: "foreseen", role: "status" }, shown);
   let timer = 0;
   const ask = latest(async (/** @type {Change[]} */ changes) => {
     try {

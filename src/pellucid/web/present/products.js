@@ -1,0 +1,134 @@
+/** The products of one number's sum, in the layout of its window. */
+
+import { written } from "../arithmetic/expression.js";
+import { unit } from "../format.js";
+import { placeOf } from "../number/follow.js";
+import { slices } from "../number/window.js";
+import { alone, bracketed, setting } from "./digits.js";
+
+/** @typedef {import("../arithmetic/working.js").Part} Part */
+/** @typedef {import("../arithmetic/working.js").Working} Working */
+/** @typedef {import("../number/window.js").Slice} Slice */
+/** @typedef {{width: number, height: number}} Room in CSS pixels */
+/**
+ * A factor of every product.
+ * @typedef {object} Factor
+ * @property {string} caption
+ * @property {number[]} values one for each product
+ * @property {boolean[]} inside whether it is a number of its array, and not padding
+ * @property {boolean} single whether all are the same number
+ */
+/**
+ * The products of one map, or the candidates for its largest number.
+ * @typedef {object} Products
+ * @property {Factor[]} factors empty if the formula is more than a product
+ * @property {number[]} values
+ * @property {string[]} formulas each in numbers
+ * @property {number[][]} at row and column of each, from 0
+ * @property {number} rows
+ * @property {number} columns
+ * @property {"sum" | "max"} pick
+ * @property {number} winner the largest candidate; -1 in a sum
+ * @property {number} count of all products, of which a long list shows the largest
+ * @property {number} total
+ * @property {boolean} map whether they are in their places in a window
+ */
+
+const LISTED = 100; // products of a sum without a window
+
+/**
+ * The terms of the first part by their maps, and which of them is shown.
+ * @param {Working} working
+ * @param {import("../store.js").PageState} state
+ * @returns {[Slice[] | null, number]}
+ */
+export function mapsOfSum(working, state) {
+  const [part] = working.parts;
+  const perMap = part && part.terms.values.length > 1 ? slices(part) : null;
+  if (!perMap) return [null, 0];
+  if (state.channel >= 0) return [perMap, Math.min(state.channel, perMap.length - 1)];
+  if (perMap.length <= 3) return [perMap, 0];
+  const sizes = perMap.map(({ total }) => Math.abs(total));
+  return [perMap, sizes.indexOf(Math.max(...sizes))];
+}
+
+/**
+ * @param {Part} part
+ * @param {Slice | null} slice
+ * @returns {Products}
+ */
+export function productsOf(part, slice) {
+  const { terms, named } = part;
+  const { columns, pick, winner } = terms;
+  const all = slice?.rows ?? [...terms.values.keys()];
+  const rows = slice ? all : [...all].sort((a, b) => size(terms.values[b]) - size(terms.values[a])).slice(0, LISTED);
+  const [first] = columns;
+  const place = (/** @type {number} */ row) => placeOf(part, first, row).slice(-2);
+  const [top, left] = [0, 1].map((axis) => (slice ? Math.min(...rows.map((row) => place(row)[axis])) : 0));
+  const across = Math.ceil(Math.sqrt(rows.length));
+  const at = rows.map((row, each) =>
+    slice ? [place(row)[0] - top, place(row)[1] - left] : [Math.floor(each / across), each % across],
+  );
+  const factors = (product(terms.formula) ?? []).map((leaf) => {
+    const column = columns.find(({ name }) => name === leaf);
+    if (!column) return constant(Number(leaf), rows.length);
+    const values = rows.map((row) => column.values[row]);
+    const lead = slice ? placeOf(part, column, rows[0]).slice(0, -2) : [];
+    const fixed = column !== first && values.every((value) => value === values[0]);
+    return {
+      caption: unit(named(column.name), lead),
+      values,
+      inside: rows.map((row) => column.inside[row] === 1),
+      single: fixed,
+    };
+  });
+  return {
+    factors,
+    values: rows.map((row) => terms.values[row]),
+    formulas: rows.map((row) => inNumbersOf(terms, row)),
+    at,
+    rows: 1 + Math.max(...at.map(([row]) => row)),
+    columns: 1 + Math.max(...at.map(([, column]) => column)),
+    pick,
+    count: all.length,
+    winner: winner === null ? -1 : rows.indexOf(winner),
+    total: slice?.total ?? terms.total,
+    map: !!slice,
+  };
+}
+
+/** @param {number} value */
+function size(value) {
+  return Number.isFinite(value) ? Math.abs(value) : 0;
+}
+
+/**
+ * @param {number} value
+ * @param {number} count
+ * @returns {Factor}
+ */
+function constant(value, count) {
+  return { caption: "", values: Array(count).fill(value), inside: Array(count).fill(true), single: true };
+}
+
+/**
+ * The factors of a formula; null if it is more than a product.
+ * @param {import("../arithmetic/expression.js").Expression} node
+ * @returns {(string | number)[] | null}
+ */
+function product(node) {
+  if (typeof node !== "object") return [node];
+  if (node[0] !== "*") return null;
+  const [one, other] = [product(node[1]), product(node[2])];
+  return one && other && [...one, ...other];
+}
+
+/**
+ * @param {import("../arithmetic/evaluator.js").Terms} terms
+ * @param {number} row
+ */
+export function inNumbersOf({ formula, columns }, row) {
+  const values = new Map(columns.map((column) => [column.name, column.values[row]]));
+  const text = written(formula, (name) => bracketed(alone(values.get(name) ?? NaN)), setting);
+  return text.replaceAll(" * ", " × ").replaceAll(" - ", " − ");
+}

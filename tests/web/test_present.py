@@ -1,0 +1,110 @@
+"""Presentation mode: digits for the last row, three decimals, and nothing beside the current equation."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+PROJECTOR = {"width": 1024, "height": 768}
+PHONE = {"width": 360, "height": 740}
+
+SMALL = """() => {
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    const small = [];
+    for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+        const parent = node.parentElement;
+        if (!/\\d/.test(node.data) || !parent.checkVisibility() || parent.closest("script, style, .hidden")) continue;
+        const size = parseFloat(getComputedStyle(parent).fontSize);
+        if (size < 20) small.push([node.data, size]);
+    }
+    return small;
+}"""
+CELLS = """() => [...document.querySelectorAll(".cells")].map((table) =>
+    [...table.querySelectorAll("td")].map((cell) => cell.textContent.replace("−", "-")))"""
+
+
+def readable(page: Page, size: Any) -> None:
+    """All digits are large, and everything is on the screen without scrolling."""
+    assert page.evaluate(SMALL) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    if size is PROJECTOR:
+        assert page.evaluate("document.documentElement.scrollHeight") <= size["height"]
+    expect(page.locator("header, nav.strip").locator("visible=true")).to_have_count(0)
+
+
+def test_a_number_is_presented_by_a_key_and_slides(opened: Callable[..., Page]) -> None:
+    page = opened("#/conv/2,5,5", PROJECTOR)
+    page.keyboard.press("p")
+    expect(page.get_by_role("status").first).to_have_text("Presentation mode. P or Escape leaves it.")
+    readable(page, PROJECTOR)
+    window, weights, products = page.evaluate(CELLS)
+    assert len(window) == len(weights) == len(products) == 9
+    for one, other, product in zip(window, weights, products, strict=True):
+        assert re.fullmatch(r"-?\d\.\d{3}", product)
+        assert float(one) * float(other) == pytest.approx(float(product), abs=0.002)
+    chips = [each.replace("−", "-").strip("()") for each in page.locator(".adds .addend span").all_inner_texts()]
+    total = page.locator("#value").inner_text().replace("−", "-")
+    hidden = page.locator(".addend", has_text="digits not shown")
+    assert hidden.count() + len(chips) >= 4
+    left = float(re.sub(r"[^\d.]", "", hidden.inner_text())) if hidden.count() else 0.0
+    assert abs(sum(map(float, chips)) - float(total)) == pytest.approx(left, abs=1e-9)
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("h1").first).to_have_text("conv[2, 5, 6]")
+    page.keyboard.press("Space")
+    expect(page.locator("h1").first).to_have_text("conv[2, 5, 7]")
+    page.get_by_role("button", name="map 1").click()
+    expect(page.locator(".cells caption").first).to_have_text("input[1]")
+    page.keyboard.press("Escape")
+    expect(page.locator("nav.strip")).to_be_visible()
+    expect(page.locator("h1").first).to_have_text("conv[2, 5, 7]")
+    page.get_by_role("button", name="Present", exact=True).click()
+    expect(page.locator(".presentation")).to_be_focused()
+    page.keyboard.press("P")
+    expect(page.locator(".presentation")).to_have_count(0)
+
+
+def test_what_does_not_fit_is_one_product_that_the_reader_points_at(opened: Callable[..., Page]) -> None:
+    page = opened("#/conv/2,5,5?present=1&channel=0", PHONE)
+    readable(page, PHONE)
+    expect(page.locator(".cells")).to_have_count(0)
+    page.locator(".tiles i").first.click()
+    expect(page.locator(".which")).to_contain_text("product 1 of 9.")
+    one, other, product = (
+        float(re.sub(r"[^\d.−]", "", text).replace("−", "-")) for text in page.locator(".triple span").all_inner_texts()
+    )
+    assert one * other == pytest.approx(product, abs=0.002)
+    page.locator(".tiles").press("ArrowDown")
+    expect(page.locator(".which")).to_contain_text("product 4 of 9.")
+    page.locator("h1").click()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("h1").first).to_have_text("conv[2, 6, 5]")
+    expect(page.locator(".which")).to_contain_text("product 4 of 9.")
+
+
+def test_a_link_starts_in_the_mode_everywhere(page: Page, page_file: Path) -> None:
+    page.set_viewport_size(PROJECTOR)  # type: ignore[arg-type]
+    page.goto(page_file.as_uri() + "?present#/conv")
+    expect(page.locator(".presentation .hover")).to_have_text(re.compile(r"^conv\[0, 6, 6\] is −?\d\.\d{3}$"))
+    readable(page, PROJECTOR)
+    page.locator(".large").press("ArrowRight")
+    expect(page.locator(".hover")).to_contain_text("conv[0, 6, 7]")
+    page.locator(".large").press("Enter")
+    expect(page.locator("h1").first).to_have_text("conv[0, 6, 7]")
+    expect(page.locator(".cells")).to_have_count(3)
+    for place in ("#/", "#/fc", "#/fc/1", "#/act/2,5,5", "#/conv.weight/0,0,1,1", "#/conv/0,3,3?lesson=stride.1"):
+        for direction in ("forward", "backward"):
+            page.evaluate(
+                "place => location.hash = place", f"{place}{'&' if '?' in place else '?'}direction={direction}&present"
+            )
+            expect(page.locator(".presentation")).to_be_visible()
+            page.wait_for_function("!document.querySelector('.waiting')")
+            readable(page, PROJECTOR)
+    assert page.locator(".guide").is_visible()
+    page.keyboard.press("p")
+    expect(page.locator(".presentation")).to_have_count(0)
+    page.reload()
+    expect(page.locator("main h1")).to_be_visible()
+    expect(page.locator(".presentation")).to_have_count(0)
