@@ -65,8 +65,8 @@ def _apart(trace: Trace) -> Iterator[str]:
     """Why the loss is not minus the logarithm of the printed probability; see also web/scoring.js."""
     if trace.temperature != 1:
         yield (
-            f"these probabilities are those of the logits divided by {trace.temperature:.4g}, the temperature; the loss "
-            "takes the logits as they are"
+            f"these probabilities are those of the logits divided by {trace.temperature:.4g}, the temperature; "
+            "the loss takes the logits as they are"
         )
     op = trace.nodes[-1].op
     shares = op.constants.get("share") if op is not None and op.kind == "cross-entropy" else None

@@ -5,7 +5,7 @@ import { percent } from "../format.js";
 import { names } from "../labels.js";
 import { chooser } from "../picture/picture.js";
 import { pictures } from "../picture/pictures.js";
-import { besideLink, copyButton } from "../share/share.js";
+import { links } from "../share/share.js";
 import { VIEWS } from "../views.js";
 import { bar } from "../whatif/whatif.js";
 
@@ -37,12 +37,11 @@ export function header(context, showHelp) {
     views(context),
     h("span", { class: "what" }, model.name ? h("b", {}, model.name) : "", model.name ? " · " : "", summary),
     served ? chooser(served.choose, model.input[0]) : "",
-    besideLink(trace),
+    links(context),
     h(
       "div",
       { class: "switches" },
       ...(VIEWS[state.view]?.still ? [] : switches(context)),
-      copyButton(store),
       h(
         "button",
         {

@@ -198,8 +198,8 @@ export async function update(base) {
     ["value", "after"].map((kind) => read(trace, `${kind}/${weight.name}`, weight.name, weight.index)),
   );
   const result = await read(trace, `gradient/${weight.name}`, weight.name, weight.index);
-  const { lr } = trace.update(weight.name)?.settings ?? {};
-  const rate = typeof lr === "number" ? ` with a learning rate of ${short(lr)}` : "";
+  const { learning_rate: step } = trace.update(weight.name)?.settings ?? {};
+  const rate = typeof step === "number" ? ` with a learning rate of ${short(step)}` : "";
   const all = trace.about.parameters.reduce(
     (/** @type {number} */ sum, /** @type {any} */ { shape }) => sum + product(shape),
     0,

@@ -32,23 +32,16 @@ export function linkTo({ protocol, href }, state, { lesson, present }) {
 }
 
 /**
- * The button that copies the link to what is shown. A notebook's frame has no address, and no button.
- * @param {PageStore} store
+ * The header's part: the link to the page beside this one, and the button that copies the link to what is shown. A
+ * notebook's frame has no address, and no button.
+ * @param {import("../context.js").Context} context
  */
-export function copyButton(store) {
-  if (window.location.protocol === "about:") return "";
-  const button = h("button", { type: "button", class: "single", key: "link", "aria-haspopup": "dialog" }, "Copy link");
+export function links({ trace, store }) {
+  const { beside } = trace.about;
+  const other = beside && h("a", { href: beside.href, title: `${beside.href}, in the same folder` }, beside.title);
+  const button = h("button", { type: "button", key: "link", "aria-haspopup": "dialog" }, "Copy link");
   button.addEventListener("click", () => void open(button, store.get()));
-  return button;
-}
-
-/**
- * The link to the page beside this one.
- * @param {import("../trace.js").Trace} trace
- */
-export function besideLink({ about: { beside } }) {
-  if (!beside) return "";
-  return h("a", { class: "beside", href: beside.href, title: `${beside.href}, in the same folder` }, beside.title);
+  return h("div", { class: "links" }, other, window.location.protocol !== "about:" && button);
 }
 
 /**
