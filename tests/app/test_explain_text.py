@@ -69,8 +69,8 @@ def test_a_loss_that_does_not_fit_the_probability_says_why(capsys: pytest.Captur
     trace = explain(module, image, 1, loss=Loss(label_smoothing=0.3), classes=("cat", "dog", "owl"))
     explain_text.path(dataclasses.replace(trace, temperature=2.5), False)
     printed = capsys.readouterr().out
-    assert "those of the logits divided by 2.5, the temperature; the loss takes the logits as they are\n" in printed
-    assert "label smoothing: the loss's target is 0.8 for dog and 0.1 for each other class\n" in printed
+    assert "those of the logits divided by 2.5, the temperature. The loss takes the logits as they are.\n" in printed
+    assert "Label smoothing: the loss's target is 0.8 for dog and 0.1 for each other class.\n" in printed
     explain_text.path(explain(module, image, 1), False)
     printed = capsys.readouterr().out
     assert "temperature" not in printed

@@ -1,4 +1,4 @@
-"""`pellucid lessons --html`: the teaching model as one file, whose numbers agree; where they do not, a page says why."""
+"""`pellucid lessons --html`: the teaching model as one file, whose numbers agree; elsewhere a page says why not."""
 
 import gzip
 import json

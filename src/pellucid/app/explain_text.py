@@ -35,8 +35,6 @@ def path(trace: Trace, backward: bool) -> None:
         console.print(f"  … and {len(order) - CLASSES:,} more")
     against = ", ".join(map(printable, trace.against)) or "no label"
     console.print(Text(f"loss against {against}: {trace.loss:.6g}"))
-    for line in _apart(trace):
-        console.print(Text(f"  {line}", style="dim"))
     console.print()
     gradients = ["gradient"] if backward else []
     lines: list[tuple[str, ...]] = [
@@ -55,6 +53,8 @@ def path(trace: Trace, backward: bool) -> None:
         lines.append(tuple(cells))
     for line in _aligned(lines, left=3):
         console.print(line)
+    for number, line in enumerate(_apart(trace)):
+        console.print(Text(line if number else f"\n{line}", style="dim"))
     example = _example(trace)
     console.print(
         Text(f"\n--unit '{example}' shows how a number was computed; --backward shows its gradient.", style="dim")
@@ -65,8 +65,8 @@ def _apart(trace: Trace) -> Iterator[str]:
     """Why the loss is not minus the logarithm of the printed probability; see also web/scoring.js."""
     if trace.temperature != 1:
         yield (
-            f"these probabilities are those of the logits divided by {trace.temperature:.4g}, the temperature; "
-            "the loss takes the logits as they are"
+            f"The probabilities are those of the logits divided by {trace.temperature:.4g}, the temperature. "
+            "The loss takes the logits as they are."
         )
     op = trace.nodes[-1].op
     shares = op.constants.get("share") if op is not None and op.kind == "cross-entropy" else None
@@ -76,7 +76,7 @@ def _apart(trace: Trace) -> Iterator[str]:
     own, other = (shares[0][at] / weight for at in (trace.label, 0 if trace.label else 1))
     if abs(own - 1) > NEAR:
         name = printable(trace.classes[trace.label])
-        yield f"label smoothing: the loss's target is {own:.4g} for {name} and {other:.4g} for each other class"
+        yield f"Label smoothing: the loss's target is {own:.4g} for {name} and {other:.4g} for each other class."
 
 
 def called(trace: Trace) -> str:
