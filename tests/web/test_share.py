@@ -21,7 +21,7 @@ def test_a_file_s_link_is_its_name_and_the_place(opened: Callable[..., Page], pa
     button = page.get_by_role("button", name="Copy link")
     button.focus()
     page.keyboard.press("Enter")
-    expect(page.get_by_role("status")).to_have_text("Copied")
+    expect(page.get_by_role("dialog").get_by_role("status")).to_have_text("Copied")
     whole = f"{page_file.name}{STEP}"
     assert (link(page), page.evaluate("navigator.clipboard.readText()")) == (whole, whole)
     page.get_by_label("With this step of the lesson").uncheck()
@@ -30,7 +30,7 @@ def test_a_file_s_link_is_its_name_and_the_place(opened: Callable[..., Page], pa
     assert link(page) == f"{page_file.name}#/conv/1,4,4?present=1"
     page.get_by_label("With this step of the lesson").check()
     assert link(page) == f"{page_file.name}{STEP}&present=1"
-    expect(page.get_by_role("status")).to_have_text("Copied")
+    expect(page.get_by_role("dialog").get_by_role("status")).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == link(page)
     assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
     box = page.get_by_role("dialog").bounding_box()
@@ -60,7 +60,7 @@ def test_without_a_clipboard_the_link_is_selected(opened: Callable[..., Page]) -
         document.execCommand = () => false;
     }""")
     page.get_by_role("button", name="Copy link").click()
-    expect(page.get_by_role("status")).to_have_text("Copy it with Ctrl+C or ⌘C")
+    expect(page.get_by_role("dialog").get_by_role("status")).to_have_text("Copy it with Ctrl+C or ⌘C")
     assert page.evaluate("document.getSelection().toString()") == link(page) == "small.html#/~lessons"
     assert page.get_by_role("dialog").get_by_role("checkbox").count() == 0, "no lesson, and nothing to present"
     page.mouse.click(5, 600)
