@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pellucid.app.commands.demo import write_digits
+from pellucid.app import digits
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
@@ -38,7 +38,7 @@ def main() -> None:
     results = json.loads((HERE / "results.json").read_text()) if (HERE / "results.json").exists() else {}
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        write_digits(work / "digits")
+        digits.write(work / "digits")
         for name in arguments.only:
             dataset, seeds, flags = CASES[name]
             pictures = work / "digits" if dataset == "digits" else arguments.data / dataset

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,13 +12,16 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from pellucid import api
+from pellucid.app import digits
 from pellucid.app.commands import demo
 from pellucid.classifier.predict.prediction import Prediction
 from pellucid.runs.run import Run
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def test_the_digits_become_files(tmp_path: Path) -> None:
-    assert demo.write_digits(tmp_path / "digits") == 1797
+    assert digits.write(tmp_path / "digits") == 1797
     paths = sorted((tmp_path / "digits").rglob("*.png"))
     assert len(paths) == 1797
     assert sorted({path.parent.name for path in paths}) == list("0123456789")
@@ -45,11 +49,18 @@ def test_it_ends_by_saying_what_lies_where(pellucid: Callable, tmp_path: Path, m
     assert f"pellucid train {place.format('digits')} --out {place.format('model')}" in result.out
     assert len(re.findall(r"   my \[demo\]/digits/\d/\d{4}\.png  is  \d   \(\d \d+\.\d%  ", result.out)) == demo.SHOWN
     named = {path.name for path in (tmp_path / "my [demo]").iterdir()}
-    assert named >= {"digits", "model", "cache", "glass-box.html"}
+    assert named >= {"digits", "teaching", "model", "cache", "teaching.html", "glass-box.html"}
+    first, second = (tmp_path / "my [demo]" / name for name in ("teaching.html", "glass-box.html"))
+    assert result.out.index(f"   my [demo]/{first.name}   (") < result.out.index(f"   my [demo]/{second.name}   (")
+    assert f"({first.stat().st_size / 1e6:.1f} MB; any browser opens it, also offline)" in result.out
+    assert [beside(each) for each in (first, second)] == [second.name, first.name]
+    assert f"pellucid open {place.format('teaching')}   " in result.out
+    accuracies = re.findall(r"test: \d+\.\d% of 269 pictures, 95% interval", result.out)
+    assert len(accuracies) == 2, "each network's, on the same pictures"
     page = tmp_path / "my [demo]" / "glass-box.html"
     size = f"{page.stat().st_size / 1e6:.0f} MB; any browser opens it, also offline"
     assert f"   my [demo]/glass-box.html   ({size})\n" in result.out
-    document = json.loads(re.findall(r'id="document">(.*?)</script>', page.read_text(encoding="ascii"))[0])
+    document = document_of(page)
     mistake = document["pictures"][-1]
     assert demo.SHOWN <= len(document["pictures"]) <= demo.SHOWN + 1, "it may be one of the eight"
     assert len({each["picture"] for each in document["pictures"]}) == len(document["pictures"])
@@ -64,6 +75,15 @@ def test_it_ends_by_saying_what_lies_where(pellucid: Callable, tmp_path: Path, m
     assert "my [demo] is not empty, and nothing of yours is overwritten." in again.err
 
 
+def document_of(page: Path) -> dict[str, Any]:
+    return json.loads(re.findall(r'id="document">(.*?)</script>', page.read_text(encoding="ascii"))[0])
+
+
+def beside(page: Path) -> str:
+    """The file that a page links to."""
+    return document_of(page)["beside"]["href"]
+
+
 def test_a_place_that_is_a_file(pellucid: Callable, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     result = pellucid("demo", "--out", tmp_path / "file")
@@ -75,11 +95,12 @@ def test_a_place_that_is_a_file(pellucid: Callable, tmp_path: Path) -> None:
 
 
 def test_without_scikit_learn_it_says_what_to_install(pellucid: Callable, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(demo, "find_spec", lambda name: None)
-    result = pellucid("demo", "--out", tmp_path / "demo")
-    assert result.status == 1
-    assert "pip install 'pellucid[demo]'" in result.err
-    assert not (tmp_path / "demo").exists()
+    monkeypatch.setattr(digits, "find_spec", lambda name: None)
+    for words in (["demo", "--out", tmp_path / "demo"], ["lessons", "--html", tmp_path / "demo"]):
+        result = pellucid(*words)
+        assert result.status == 1
+        assert "scikit-learn for its pictures: pip install 'pellucid[demo]'" in result.err
+        assert not (tmp_path / "demo").exists()
 
 
 @pytest.mark.parametrize("digit", range(3))

@@ -1,10 +1,13 @@
 """`pellucid explain` on a number of any module: one without terms, and the largest of a long list."""
 
+import dataclasses
+
 import pytest
 import torch
 from torch import nn
 
 from pellucid.app import explain_text
+from pellucid.glassbox.arithmetic.loss import Loss
 from pellucid.glassbox.trace.recording import explain
 
 
@@ -58,3 +61,17 @@ def test_a_map_says_in_which_mode_it_was_made(training: bool, capsys: pytest.Cap
     printed = capsys.readouterr().out
     assert "made in evaluation mode" in printed
     assert ("the trace was recorded in training mode" in printed) == training
+
+
+def test_a_loss_that_does_not_fit_the_probability_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    torch.manual_seed(0)
+    module, image = nn.Sequential(nn.Flatten(), nn.Linear(12, 3)), torch.randn(3, 2, 2)
+    trace = explain(module, image, 1, loss=Loss(label_smoothing=0.3), classes=("cat", "dog", "owl"))
+    explain_text.path(dataclasses.replace(trace, temperature=2.5), False)
+    printed = capsys.readouterr().out
+    assert "those of the logits divided by 2.5, the temperature. The loss takes the logits as they are.\n" in printed
+    assert "Label smoothing: the loss's target is 0.8 for dog and 0.1 for each other class.\n" in printed
+    explain_text.path(explain(module, image, 1), False)
+    printed = capsys.readouterr().out
+    assert "temperature" not in printed
+    assert "smoothing" not in printed

@@ -24,6 +24,7 @@ COMMANDS = {  # -> its file in commands/
     "serve": "serve",
     "filters": "filters",
     "article": "article",
+    "lessons": "lessons",
     "plan": "plan",
     "export": "export",
     "push": "push",
@@ -48,6 +49,7 @@ An image classifier you can see through.
   pellucid serve MODEL ...                answer other programs over HTTP: predictions and explanations
   pellucid filters MODEL                  show what each filter responds to in your pictures
   pellucid article                        how a convolutional network works, in numbers small enough to follow
+  pellucid lessons                        the same in the browser, step by step; --html FILE for a class
   pellucid plan NETWORK                   sizes, parameters, operations and memory, before any training
   pellucid export MODEL model.onnx        for other programs (.onnx, .xml, .pt2) or a browser (.html)
   pellucid push MODEL OWNER/NAME          upload a model to a hub, where hf://OWNER/NAME opens it

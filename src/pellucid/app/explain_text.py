@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from pellucid.glassbox.why.attribution import Attribution
 from pellucid.glassbox.why.mechanism import Mechanism
 
 CLASSES, ROWS, CHANNELS, BETWEEN = 5, 12, 4, 12  # most lines of long lists; --json has everything
+NEAR = 1e-4  # of 1: a share of the target that is all of it
 WIDE = 11  # most columns of a printed grid
 
 
@@ -52,10 +53,30 @@ def path(trace: Trace, backward: bool) -> None:
         lines.append(tuple(cells))
     for line in _aligned(lines, left=3):
         console.print(line)
+    for number, line in enumerate(_apart(trace)):
+        console.print(Text(line if number else f"\n{line}", style="dim"))
     example = _example(trace)
     console.print(
         Text(f"\n--unit '{example}' shows how a number was computed; --backward shows its gradient.", style="dim")
     )
+
+
+def _apart(trace: Trace) -> Iterator[str]:
+    """Why the loss is not minus the logarithm of the printed probability; see also web/scoring.js."""
+    if trace.temperature != 1:
+        yield (
+            f"The probabilities are those of the logits divided by {trace.temperature:.4g}, the temperature. "
+            "The loss takes the logits as they are."
+        )
+    op = trace.nodes[-1].op
+    shares = op.constants.get("share") if op is not None and op.kind == "cross-entropy" else None
+    if shares is None or len(trace.classes) < 2:
+        return
+    weight = shares[0].sum()
+    own, other = (shares[0][at] / weight for at in (trace.label, 0 if trace.label else 1))
+    if abs(own - 1) > NEAR:
+        name = printable(trace.classes[trace.label])
+        yield f"Label smoothing: the loss's target is {own:.4g} for {name} and {other:.4g} for each other class."
 
 
 def called(trace: Trace) -> str:

@@ -46,6 +46,7 @@ async function start() {
       return watch(store.get());
     }
     if (about.fixed) served = null; // one trace, of which nothing can be asked
+    if (about.opens && !window.location.hash) void store.set({ view: about.opens }, true);
     trace = createTrace(about, chosen);
     shown = picture;
     draw ??= drawer({ page, store, served, complain, showHelp: () => keys.showModal() });

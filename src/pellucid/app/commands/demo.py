@@ -5,27 +5,24 @@ from __future__ import annotations
 import shlex
 from contextlib import closing
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
 from rich.console import Console
 from rich.markup import escape
 
 from pellucid import api, files
-from pellucid.app import bars, outputs, progress
+from pellucid.app import bars, digits, outputs, progress, teaching
 from pellucid.app.exits import Exit
 from pellucid.app.flags import parse
-from pellucid.app.format import printable
+from pellucid.app.format import printable, share
 from pellucid.classifier.predict.prediction import Prediction
-from pellucid.errors import RecipeError
-from pellucid.glassbox.page.offline import offline
+from pellucid.glassbox.page.offline import paging
 from pellucid.runs.made_from import remembered
+from pellucid.steps import result_of
 
 EPOCHS = 12
 SHOWN = 8
-PAGE = "glass-box.html"
+PAGE, TEACHING = "glass-box.html", "teaching.html"
 
 
 @dataclass(frozen=True)
@@ -38,11 +35,14 @@ class Mistake:
 
 
 def demo(out: Path = Path("pellucid-demo")) -> int:
-    """Write 1,797 handwritten digits as picture files, train on them, report the result, classify a few.
+    """Write 1,797 handwritten digits as picture files, train two networks on them, and show how good they are and why.
+
+    The first network is small enough to follow every number of it. The second is the one that you would train.
 
     Args:
-        out: A new folder for the pictures and the model.
+        out: A new folder for the pictures and the models.
     """
+    digits.check("The demo needs")
     with outputs.new_folder(out):
         return _run(out)
 
@@ -52,62 +52,70 @@ def run(args: list[str]) -> int:
 
 
 def _run(out: Path) -> int:
-    """Write pictures, train, classify a few, open the network. Returns the exit status."""
+    """Write pictures, train, classify a few, open the networks. Returns the exit status."""
     console = Console(soft_wrap=True, highlight=False)
-    pictures, model, page = out / "digits", out / "model", out / PAGE
-    count = write_digits(pictures)
-    shown, folder = (escape(shlex.quote(printable(path))) for path in (pictures, model))
+    pictures, model, small = out / "digits", out / "model", out / "teaching"
+    count = digits.write(pictures)
+    shown, folder, taught = (escape(shlex.quote(printable(path))) for path in (pictures, model, small))
     console.print(f"[bold]1. Pictures.[/] {count:,} handwritten digits are now files in {shown}/0 to {shown}/9.\n")
-    console.print(f"[bold]2. Training.[/] The same as: pellucid train {shown} --out {folder} --epochs {EPOCHS}")
+    console.print("[bold]2. A teaching model,[/] small enough to follow every number of it. The same as:")
+    console.print(f"   {teaching.command(shown, taught)}")
+    with progress.waiting("training the teaching model"):
+        report = teaching.train(pictures, small, out / "cache")
+    console.print(f"   {report.reported}: {share(report.metrics[report.reported])}", markup=False)
+    lesson = teaching.chosen(teaching.answered(small))
+    files.write(out / TEACHING, teaching.page(small, lesson, _beside("The larger network", PAGE)))
+    console.print("\n[bold]3. A larger network,[/] as for pictures of your own.", end=" ")
+    console.print(f"The same as: pellucid train {shown} --out {folder} --epochs {EPOCHS}")
     with closing(api.start(pictures, model, cache=out / "cache", epochs=EPOCHS)) as training:
         status = progress.watch(training)
     if status:
         return status
-    console.print("\n[bold]3. Classifying[/] a few that the model never saw:")
+    console.print("\n[bold]4. Classifying[/] a few that this network never saw:")
     answers = never_seen(pictures, model)
     for path, answer in answers:
-        ranked = "  ".join(f"{label} {share:.1%}" for label, share in answer.top(3))
+        ranked = "  ".join(f"{label} {part:.1%}" for label, part in answer.top(3))
         path = pictures / path.relative_to(pictures.absolute())  # as short as the user's --out
         console.print(f"   {escape(printable(path))}  is  [bold]{answer.label}[/]   ({ranked})")
     mistake = worst_mistake(model)
-    write_page(page, model, [(path, path.parent.name) for path, _ in answers], mistake)
-    console.print("\n[bold]4. The glass box:[/] every number behind these answers, forward, backward and updated.")
+    write_page(out / PAGE, model, [(path, path.parent.name) for path, _ in answers], mistake)
+    console.print("\n[bold]5. The glass boxes:[/] every number behind the answers, forward, backward and updated.")
+    console.print("   Start with the teaching model and the lessons:")
+    _name(out / TEACHING, 1, console)
+    console.print("   The larger network:")
+    _name(out / PAGE, 0, console)
     if mistake is not None:
         console.print(
             f"   It includes a {mistake.label} from the test pictures that the network mistakes for a "
             f"{mistake.predicted}."
         )
-    size = page.stat().st_size / 1e6
-    console.print(f"   [bold]{escape(printable(page))}[/]   ({size:,.0f} MB; any browser opens it, also offline)")
     console.print(
         f"\n[bold]Files[/]\n"
         f"   {folder}/README.md        the model card: how good, for which digits, the worst mistakes\n"
         f"   {folder}/config.json      network, classes, preprocessing, recipe; weights in model.safetensors\n"
         f"   {folder}/quarantine.csv   files that could not be used (none here)\n"
+        f"   {taught}        the same of the teaching model, with a replay of its training\n"
         f"\n[bold]Try next[/]\n"
+        f"   pellucid open {taught}   (the lessons, and the training step by step)\n"
         f"   pellucid predict {folder} {shown}/7 --top 2\n"
         f"   pellucid evaluate {folder}\n"
-        f"   pellucid open {folder}   (the same, and drop your own pictures on it)\n"
+        f"   pellucid open {folder}   (drop your own pictures on it)\n"
         f"   pellucid plan article --input 300x300x3\n"
         f"   pellucid train YOUR_PICTURES        (a folder with a folder of pictures for each class)"
     )
     return Exit.OK
 
 
-def write_digits(folder: Path) -> int:
-    """scikit-learn's 1,797 digits of 8x8 pixels as PNG files FOLDER/DIGIT/NUMBER.png; returns how many."""
-    if find_spec("sklearn") is None:
-        raise RecipeError("The demo needs scikit-learn for its pictures: pip install 'pellucid[demo]'.")
-    from sklearn.datasets import load_digits
+def _name(page: Path, decimals: int, console: Console) -> None:
+    """Print a page's path and its size, with this many decimals of a megabyte."""
+    size = page.stat().st_size / 1e6
+    name = escape(printable(page))
+    console.print(f"   [bold]{name}[/]   ({size:,.{decimals}f} MB; any browser opens it, also offline)")
 
-    pixels, labels = load_digits(return_X_y=True)  # (1797, 64) in 0..16, (1797,)
-    images = np.round(pixels * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8)
-    with files.storage_errors(folder):
-        for digit in range(10):
-            (folder / str(digit)).mkdir(parents=True)
-        for number, (image, digit) in enumerate(zip(images, labels, strict=True)):
-            Image.fromarray(image).save(folder / str(digit) / f"{number:04}.png")
-    return len(images)
+
+def _beside(title: str, href: str) -> dict[str, dict[str, str]]:
+    """What a page says about the other one in its folder."""
+    return {"beside": {"title": title, "href": href}}
 
 
 def never_seen(pictures: Path, model: Path) -> list[tuple[Path, Prediction]]:
@@ -136,4 +144,4 @@ def write_page(page: Path, model: Path, pictures: list[tuple[Path, str]], mistak
         labelled = [each for each in pictures if each[0] != mistake.path] + [(mistake.path, mistake.label)]
     traces = (classifier.explain(path, digit) for path, digit in labelled)
     counted = bars.counted(traces, lambda: len(labelled), "glass box", watched=False)
-    files.write(page, offline(counted, "digits"))
+    files.write(page, result_of(paging(counted, "digits", extra=_beside("The teaching model", TEACHING))))

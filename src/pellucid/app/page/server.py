@@ -27,8 +27,7 @@ class Training(Protocol):
 
 def run(model: Path, picture: Path | None, port: int, browser: bool, trust: bool = False) -> int:
     """Show a model until Ctrl-C. Without a picture, start with the first that the model keeps for evaluation."""
-    if not 0 <= port <= LARGEST_PORT:
-        raise RecipeError(f"--port is {port}; it must be from 0 (any free port) to {LARGEST_PORT}.")
+    check_port(port)
     with progress.waiting("opening the model"):
         classifier = api.load(model, trust=trust)
         chosen = picture if picture is not None else _first(model)
@@ -45,6 +44,12 @@ def run(model: Path, picture: Path | None, port: int, browser: bool, trust: bool
             with progress.waiting("following the picture through the network"):
                 glass = opening.opened(Glass(classifier, model, chosen))
         return serve(server, glass)
+
+
+def check_port(port: int) -> None:
+    """Raises RecipeError if no server can have this port."""
+    if not 0 <= port <= LARGEST_PORT:
+        raise RecipeError(f"--port is {port}; it must be from 0 (any free port) to {LARGEST_PORT}.")
 
 
 def serve(server: Server, glass: Glass, browser: bool = False) -> int:

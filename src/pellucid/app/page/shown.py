@@ -75,13 +75,17 @@ class Glass:
         called: str | None = None,
         offers: list[str] | None = None,
         run: int = 0,
+        label: str | None = None,
+        view: str = "",
     ) -> None:
         """`called`: what the picture is called; by default its path. `offers`: the views; by default all there are.
 
-        `run`: the number of the first run.
+        `run`: the number of the first run. `label`: the class that its loss is measured against; by default the
+        predicted one. `view`: the one that the page opens with; by default the network.
         """
         self.classifier, self.model = classifier, model
         self._offers = _offers(model) if offers is None else offers
+        self._opens = {"opens": view} if view else {}
         self.jobs = Jobs()
         self._lock = threading.Lock()
         self._resized: tuple[tuple[Setting, ...], Classifier] = ((), classifier)
@@ -90,7 +94,7 @@ class Glass:
         self._aside: Shown | None = None  # the run with the changes put aside, if picture and class are still the same
         self.picture = 0
         """How many pictures have been opened since the first."""
-        self.plain = self._follow(run, classifier, picture, str(picture) if called is None else called, None)
+        self.plain = self._follow(run, classifier, picture, str(picture) if called is None else called, label)
         """The picture in the model as it was loaded."""
         self.shown = self._with_changes(self.plain)
         """The same, or the run with the changes."""
@@ -213,7 +217,7 @@ class Glass:
         trace = classifier.explain(picture, label)
         trace = replace(trace, source=called, size=trace.size or size)
         document = Document(trace, name_of(self.model))
-        return Shown(run, picture, called, document, {"offers": self._offers}, classifier)
+        return Shown(run, picture, called, document, {"offers": self._offers, **self._opens}, classifier)
 
     def _with_changes(self, shown: Shown) -> Shown:
         """With the page's data about the changes."""

@@ -62,11 +62,20 @@ def offline(
 
 
 def paging(
-    traces: Trace | Iterable[Trace], name: str = "", *, web: Path | None = None, largest: int | None = None
+    traces: Trace | Iterable[Trace],
+    name: str = "",
+    *,
+    web: Path | None = None,
+    largest: int | None = None,
+    extra: Mapping[str, Any] | None = None,
 ) -> Generator[tuple[int, int], None, str]:
-    """As `offline`. Yields how many bytes of a picture's numbers are packed, and of how many."""
+    """As `offline`. Yields how many bytes of a picture's numbers are packed, and of how many.
+
+    `extra`: more of the document, JSON types. "opens": the view that a file opens with, if its address names no place.
+    "beside": another page in the same folder, {"title", "href"}, to which this one links.
+    """
     several = traces if isinstance(traces, Iterable) else [traces]
-    elements = yield from _elements(several, name, LARGEST if largest is None else largest)
+    elements = yield from _elements(several, name, LARGEST if largest is None else largest, extra or {})
     return assembled(elements, web or WEB)
 
 
@@ -82,7 +91,9 @@ def framed(trace: Trace) -> str:
     )
 
 
-def _elements(traces: Iterable[Trace], name: str, largest: int) -> Generator[tuple[int, int], None, dict[str, str]]:
+def _elements(
+    traces: Iterable[Trace], name: str, largest: int, extra: Mapping[str, Any]
+) -> Generator[tuple[int, int], None, dict[str, str]]:
     """The page's data by the id of its element: "document" and "arrays" of the first, "picture-1", "picture-2", ...
 
     With several, the first document's "pictures" describes each before it is opened.
@@ -100,6 +111,7 @@ def _elements(traces: Iterable[Trace], name: str, largest: int) -> Generator[tup
             if number:
                 raise TraceError(_too_many(number, largest)) from error
             raise
+        content |= extra
         if number:
             element = {
                 "document": b64encode(gzip.compress(as_json(content).encode(), LEVEL, mtime=0)).decode("ascii"),

@@ -6,6 +6,7 @@ import { names } from "../labels.js";
 import { presentButton } from "../present/mode.js";
 import { chooser } from "../picture/picture.js";
 import { pictures } from "../picture/pictures.js";
+import { links } from "../share/share.js";
 import { VIEWS } from "../views.js";
 import { bar } from "../whatif/whatif.js";
 
@@ -37,6 +38,7 @@ export function header(context, showHelp) {
     views(context),
     h("span", { class: "what" }, model.name ? h("b", {}, model.name) : "", model.name ? " · " : "", summary),
     served ? chooser(served.choose, model.input[0]) : "",
+    links(context),
     h(
       "div",
       { class: "switches" },

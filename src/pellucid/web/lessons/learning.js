@@ -5,6 +5,7 @@ import { names } from "../labels.js";
 import { product, short } from "./convolution.js";
 import { placeIn } from "./layers.js";
 import { read, strongest, windowOf } from "./route.js";
+import { apart, believed, called, shareOf, tempered, truthOf, weightOfClass } from "../scoring.js";
 
 /** @typedef {import("./route.js").Base} Base */
 /** @typedef {import("./route.js").LessonStep} LessonStep */
@@ -69,72 +70,17 @@ export async function output({ trace, route: { scores, softmax, sigmoid } }) {
   return steps;
 }
 
-/**
- * A class's name, in quotes: it may be a number.
- * @param {Trace} trace
- * @param {number} at
- */
-function called(trace, at) {
-  return `“${trace.about.model.classes[at] ?? at}”`;
-}
-
-/** @param {Trace} trace */
-function tempered(trace) {
-  const { temperature } = trace.about.model;
-  return typeof temperature === "number" && temperature !== 1;
-}
-
-/**
- * The probability in the loss: uncalibrated softmax of the scores, for the loss's class.
- * @param {Base} base
- */
-async function believed({ trace, route: { scores } }) {
-  const data = Array.from((await trace.array(`value/${scores.name}`)).data);
-  const largest = Math.max(...data);
-  const powers = data.map((score) => Math.exp(score - largest));
-  return powers[trace.about.label] / powers.reduce((a, b) => a + b, 0);
-}
-
-/**
- * The loss's class's share of the target: 1, or less with smoothed labels.
- * @param {Base} base
- * @returns {number}
- */
-function shareOf({ trace, route }) {
-  const share = trace.op(route.loss.name)?.constants.share;
-  return Array.isArray(share?.[0]) ? (share[0][trace.about.label] ?? 1) : 1;
-}
-
-/**
- * The weight of a picture of this class: the sum of its shares, 1 without class weights.
- * @param {Base} base
- * @returns {number}
- */
-function weightOfClass({ trace, route }) {
-  const share = trace.op(route.loss.name)?.constants.share;
-  const row = Array.isArray(share?.[0]) ? /** @type {number[]} */ (share[0]) : [1];
-  const sum = row.reduce((a, b) => a + b, 0);
-  return Math.abs(sum - 1) < NEAR ? 1 : sum;
-}
-
-/**
- * The loss's class or labels, in quotes.
- * @param {Trace} trace
- */
-function truthOf(trace) {
-  return trace.about.against.map((/** @type {number} */ at) => called(trace, at)).join(", ") || "no label at all";
-}
-
 /** @param {Base} base */
 export async function loss(base) {
   const { trace, route } = base;
   const truth = truthOf(trace);
   const value = await read(trace, `value/${route.loss.name}`, route.loss.name, []);
-  const weight = weightOfClass(base);
+  const weight = weightOfClass(trace);
   const result = short(value / weight);
-  const probability = await believed(base);
-  const share = shareOf(base) / weight;
+  const probability = believed(trace);
+  const share = shareOf(trace) / weight;
   const scored = `${truth}${tempered(trace) ? ", without the temperature" : ""}`;
+  const why = apart(trace);
   const weighted =
     weight === 1
       ? ""
@@ -149,7 +95,7 @@ export async function loss(base) {
     ? "Each label is judged by itself: minus the logarithm of its probability if the picture has the label, or of 1 minus " +
       `the probability if it does not. The mean of these is ${result}.`
     : `With ${route.loss.kind}, it is ${result}.`;
-  const how = (route.loss.kind === "cross-entropy" ? logarithm : other) + weighted;
+  const how = (route.loss.kind === "cross-entropy" ? logarithm : other) + weighted + (why && ` ${why}`);
   return [
     {
       text:
@@ -179,9 +125,9 @@ export async function backward(base) {
     pace: 900,
   });
   const ofScore = await gradient(scores.name, [label]);
-  const probability = await believed(base);
-  const share = shareOf(base);
-  const simple = weightOfClass(base) === 1 && Math.abs(probability - share - ofScore) < NEAR;
+  const probability = believed(trace);
+  const share = shareOf(trace);
+  const simple = weightOfClass(trace) === 1 && Math.abs(probability - share - ofScore) < NEAR;
   const little = Math.abs(ofScore) < LITTLE;
   const means = little
     ? `The network is sure of ${truth}, and it is right: almost no gradient comes back. Measured against another class, much more would.`
@@ -196,7 +142,7 @@ export async function backward(base) {
     },
     {
       text: simple
-        ? `The gradient of a score is its probability minus its share of the target. For ${truth} that is ` +
+        ? `The gradient of a score is its probability minus its share of the target. For ${truth} that is${tempered(trace) ? ", without the temperature," : ""} ` +
           `${short(probability)} - ${short(share)} = ${short(ofScore)}. ${means}`
         : `The gradient of the score for ${truth} is ${short(ofScore)}. ${means}`,
       ...turned(scores.name, [label]),
@@ -252,8 +198,8 @@ export async function update(base) {
     ["value", "after"].map((kind) => read(trace, `${kind}/${weight.name}`, weight.name, weight.index)),
   );
   const result = await read(trace, `gradient/${weight.name}`, weight.name, weight.index);
-  const { lr } = trace.update(weight.name)?.settings ?? {};
-  const rate = typeof lr === "number" ? ` with a learning rate of ${short(lr)}` : "";
+  const { learning_rate: step } = trace.update(weight.name)?.settings ?? {};
+  const rate = typeof step === "number" ? ` with a learning rate of ${short(step)}` : "";
   const all = trace.about.parameters.reduce(
     (/** @type {number} */ sum, /** @type {any} */ { shape }) => sum + product(shape),
     0,

@@ -6,6 +6,7 @@ import { layer } from "../layer/layer.js";
 import { numberView } from "../number/number.js";
 import { overview } from "./overview.js";
 import { say } from "../say.js";
+import { apart } from "../scoring.js";
 import { aboutLayer, aboutNumber, START } from "./words.js";
 import * as working from "../arithmetic/working.js";
 
@@ -24,7 +25,13 @@ export async function walk(context) {
   const title = unit(state.name, state.index) + (label && ` ${label}`);
   const worked = await workedOut(trace, state);
   if (typeof worked === "string") return [say(title, [worked])];
-  return [say(title, [aboutNumber(trace, state, worked)]), await numberView(context, worked)];
+  const scored =
+    state.direction === "forward" &&
+    ["probability", "loss"].some((/** @type {any} */ role) => trace.role(role) === state.name);
+  return [
+    say(title, [aboutNumber(trace, state, worked), scored ? apart(trace) : ""]),
+    await numberView(context, worked),
+  ];
 }
 
 /**
