@@ -220,6 +220,7 @@ def test_every_command_on_a_page_is_one_that_there_is() -> None:
         "push",
         "import",
         "cache",
+        "compare",
         "demo",
     }
     for page in PAGES:

@@ -18,6 +18,7 @@ NAMES = [
     "article",
     "cached",
     "clear_cache",
+    "compare",
     "evaluate",
     "explain",
     "export",

@@ -1,4 +1,5 @@
-"""The verbs: start, train, finish, load, predict, evaluate, export, push, plan, probe, article, cached, clear_cache.
+"""The verbs: start, train, finish, load, predict, evaluate, compare, export, push, plan, probe, article, cached,
+clear_cache.
 
 The command line calls them, and so can you. Each verb imports what it needs when it is called: a cold command that
 predicts one picture must not wait for the imports of training. `explain`, `offline` and `import_keras` each need only
@@ -15,10 +16,12 @@ if TYPE_CHECKING:
     from pellucid.classifier.classifier import Classifier
     from pellucid.classifier.predict.pictures import Source
     from pellucid.classifier.predict.prediction import Prediction
+    from pellucid.debugging.comparison import Comparison
     from pellucid.engine.probe import Probe
     from pellucid.exports.browser_runtime import RuntimeInfo
     from pellucid.exports.exporting import Exported
     from pellucid.exports.pushing import Pushed
+    from pellucid.glassbox.whatif.change import Change
     from pellucid.lessons.lesson import Lesson
     from pellucid.network.plan import Plan
     from pellucid.pictures.store import StoreInfo
@@ -186,6 +189,39 @@ def evaluate(
 
     columns = Columns(path_column, label_column, split_column)
     return result_of(evaluating(folder_of(model, trust), directory, columns, trust))
+
+
+def compare(
+    first: str | Path,
+    second: str | Path | None = None,
+    pictures: str | Path | Iterable[str | Path] = (),
+    *,
+    precision: str = "float32",
+    changes: Iterable[Change] = (),
+    trust: bool = False,
+) -> Comparison:
+    """Compare two models on the same pictures: who is right how often, which answers change, and by how much.
+
+    Each model is a model folder, a file that `export` wrote, or a checkpoint of an unfinished training (RUN/checkpoint,
+    or a file in it). `second`: by default the first, which `precision` or `changes` must then alter; both are about the
+    second. `precision`: "float32", "int8", or "bfloat16" for rounded weights. `changes`: see pellucid.whatif.
+
+    `pictures`: a labelled folder or table, of which the test side counts if it has sides, or names as for `predict`; by
+    default those that the first model kept for its figure. Models with different classes are compared on the classes
+    that both know.
+
+    >>> pellucid.compare("model", "other", "photos/").labelled.difference  # doctest: +SKIP
+    -0.0125
+
+    Raises ArtefactError, RecipeError if the two cannot be compared, and CatalogError if there is no usable picture.
+    """
+    from pellucid.debugging import variant
+    from pellucid.debugging.comparing import comparing
+    from pellucid.steps import result_of
+
+    one, other = variant.pair(first, second, precision, tuple(changes), trust)
+    names = [pictures] if isinstance(pictures, str | Path) else list(pictures)
+    return result_of(comparing(one, other, names))
 
 
 def export(

@@ -19,6 +19,7 @@ COMMANDS = {  # -> its file in commands/
     "train": "train",
     "predict": "predict",
     "evaluate": "evaluate",
+    "compare": "compare",
     "explain": "explain",
     "open": "open",
     "serve": "serve",
@@ -33,7 +34,7 @@ COMMANDS = {  # -> its file in commands/
     "demo": "demo",
 }
 
-ANSWERS = {"predict", "evaluate", "explain", "article", "plan", "cache"}
+ANSWERS = {"predict", "evaluate", "compare", "explain", "article", "plan", "cache"}
 """What these print is their result: where it cannot be written, they have failed. The others make files or a page."""
 
 USAGE = """usage: pellucid COMMAND ...
@@ -44,6 +45,7 @@ An image classifier you can see through.
   pellucid train table.csv                train on a table with the columns path and label
   pellucid predict MODEL picture.jpg      classify pictures, with probabilities; folders and globs too
   pellucid evaluate MODEL [DIR]           measure a model on its own test pictures or on others
+  pellucid compare MODEL OTHER [DIR]      two models on the same pictures: who is right, which answers change
   pellucid explain MODEL picture.jpg      follow any number: forward, backward, into the optimizer's step
   pellucid open MODEL [picture.jpg]       the same in the browser, layer by layer
   pellucid serve MODEL ...                answer other programs over HTTP: predictions and explanations

@@ -34,7 +34,7 @@ def evaluation(result: Evaluation) -> None:
     console.print(Text(balanced(metrics)))
     console.print(f"cross-entropy {metrics.loss:.4f}, calibration error {metrics.calibration.error:.3f}")
     more = ("average precision>", "threshold>") if metrics.several else ()
-    table = _table("label" if metrics.several else "class", "pictures>", "precision>", "recall>", "F1>", *more)
+    table = columns("label" if metrics.several else "class", "pictures>", "precision>", "recall>", "F1>", *more)
     for item in metrics.classes:
         figures = [item.precision, item.recall, item.f1]
         figures += [item.average_precision, item.threshold] if metrics.several else []
@@ -195,7 +195,7 @@ def cache(stored: list[StoreInfo | WeightsInfo | RuntimeInfo]) -> None:
     if not stored:
         console.print("The cache is empty.")
         return
-    table = _table("pictures of", "size", "fit", "pictures>", "MB>")
+    table = columns("pictures of", "size", "fit", "pictures>", "MB>")
     for each in stored:
         megabytes = f"{each.bytes / 1e6:,.1f}"
         if isinstance(each, WeightsInfo | RuntimeInfo):
@@ -211,7 +211,7 @@ def cache(stored: list[StoreInfo | WeightsInfo | RuntimeInfo]) -> None:
     console.print("`pellucid cache --clear` removes them, but not your pictures.", style="dim")
 
 
-def _table(*headings: str) -> Table:
+def columns(*headings: str) -> Table:
     """A plain table; a heading that ends in > belongs to a column of numbers."""
     table = Table(box=None, padding=(0, 1), pad_edge=False)
     for heading in headings:

@@ -62,8 +62,6 @@ def save(folder: Path, classifier: Classifier, about: dict[str, Any]) -> None:
 
     `about` is saved unchanged under its own keys: recipe, data, training, optimizer.
     """
-    from pellucid.network import text
-
     with files.storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     program = classifier.program
@@ -74,25 +72,35 @@ def save(folder: Path, classifier: Classifier, about: dict[str, Any]) -> None:
         files.write(folder / PROGRAM, program.content)
     config = {
         "format": FORMAT,
+        **description(classifier),
+        **about,
+        "versions": versions(),
+        "files": {name: describe(folder / name) for name in HASHED if (folder / name).exists()},
+    }
+    write_json(folder / CONFIG, config)
+
+
+def description(classifier: Classifier) -> dict[str, Any]:
+    """What config.json says about a classifier itself: enough, with its weights, to predict."""
+    from pellucid.network import text
+
+    form, program = classifier.form, classifier.program
+    return {
         "network": text.write(classifier.network) if classifier.network is not None else None,
         "program": program.as_json() if program is not None else None,
-        "input": [classifier.form.channels, classifier.form.height, classifier.form.width],
+        "input": [form.channels, form.height, form.width],
         "classes": list(classifier.classes),
         "preprocessing": {
-            "fit": classifier.form.fit,
-            "crop": classifier.form.crop,
-            "filter": classifier.form.filter,
+            "fit": form.fit,
+            "crop": form.crop,
+            "filter": form.filter,
             "mean": list(classifier.standardise.mean),
             "deviation": list(classifier.standardise.deviation),
             "ranges": classifier.ranges.as_json(),
         },
         "temperature": classifier.temperature,
         **({} if classifier.thresholds is None else {"thresholds": list(classifier.thresholds)}),
-        **about,
-        "versions": versions(),
-        "files": {name: describe(folder / name) for name in HASHED if (folder / name).exists()},
     }
-    write_json(folder / CONFIG, config)
 
 
 def load(folder: Path, device: str = "cpu", trust: bool = False) -> Classifier:

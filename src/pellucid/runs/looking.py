@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pellucid.classifier.classifier import Classifier
 from pellucid.classifier.predict.pictures import Prepared, Source
+from pellucid.classifier.predict.predictor import Predictor
 from pellucid.errors import PictureError
 from pellucid.pictures import familiar, twins
 from pellucid.pictures.decode import decode, read
@@ -29,7 +30,7 @@ class Looked(NamedTuple):
     coarse: NDArray[np.uint8]
 
 
-def looking(classifier: Classifier, paths: list[str], looked: deque[Looked]) -> Iterator[Source]:
+def looking(classifier: Classifier | Predictor, paths: list[str], looked: deque[Looked]) -> Iterator[Source]:
     """The pictures for the classifier, read and decoded once by a few threads that run ahead; what is kept of each is
     appended to `looked`. An unusable picture is passed on as its path, and the classifier says why.
     """

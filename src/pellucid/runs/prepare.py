@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import files
+from pellucid.classifier import store as artefact
 from pellucid.classifier.classifier import Classifier
 from pellucid.engine import device
 from pellucid.engine.device import Engine
@@ -79,14 +80,14 @@ def prepare(
         basis, more = yield from transfer.begin(chosen.basis, data, task, state, request.cache, built.once)
         chosen = replace(chosen, basis=basis, reasons=(*chosen.reasons, *more))
     chosen = replace(chosen, reasons=(*chosen.reasons, *set_clock(task, state, request, saved)))
-    keeper = write_first(chosen, built, data, state, request)
+    classifier = _classifier(chosen, built, data, task)
+    keeper = write_first(chosen, built, data, state, request, classifier)
     recorder = None
     if task.recipe.replay:
         paths, classes = data.catalog.pictures.paths, data.catalog.classes
         recorder = Recorder(request.out / replay.FOLDER, task, state, paths, classes)
     reasons = (*_reasons(chosen, built, data), *where, *folds.suggestion(data, task.recipe))
     resumed_at = state.step if saved is not None else None
-    classifier = _classifier(chosen, built, data, task)
     return Trained(data, task, state, classifier, keeper, reasons, resumed_at, recorder, chosen.basis.about)
 
 
@@ -173,10 +174,15 @@ def set_clock(task: Task, state: State, request: Request, saved: Checkpoint | No
     return ()
 
 
-def write_first(chosen: Chosen, built: Built, data: Data, state: State, request: Request) -> checkpoint.Keeper:
+def write_first(
+    chosen: Chosen, built: Built, data: Data, state: State, request: Request, classifier: Classifier
+) -> checkpoint.Keeper:
     """Write the first files in `out`. The checkpoint comes first: once any file is there, the run can be resumed."""
     place = request.out / CHECKPOINTS
-    keeper = checkpoint.Keeper(place, _context(chosen, built, data, request), request.checkpoint_seconds)
+    halves = (0.5,) * len(classifier.classes) if data.catalog.several else None
+    described = artefact.description(replace(classifier, thresholds=halves))
+    context = {**_context(chosen, built, data, request), "classifier": described}
+    keeper = checkpoint.Keeper(place, context, request.checkpoint_seconds)
     with files.storage_errors(request.out):
         request.out.mkdir(parents=True, exist_ok=True)
     for folder in (request.out, place):
