@@ -22,6 +22,7 @@ from pellucid.errors import TraceError
 from pellucid.glassbox.page.document import Document
 from pellucid.hub.reference import name_of
 from pellucid.runs.made_from import remembers
+from pellucid.runs.truth import Truth, Truths
 from pellucid.whatif import Change, Setting
 
 
@@ -66,6 +67,8 @@ class Glass:
         """
         self.classifier, self.model = classifier, model
         self._offers = _offers(model) if offers is None else offers
+        # a reader at a distance, whose views are limited, must not learn which pictures the model was made from
+        self._truths = Truths(model, classifier) if offers is None else None
         self.jobs = Jobs()
         self._lock = threading.Lock()
         self._resized: tuple[tuple[Setting, ...], Classifier] = ((), classifier)
@@ -150,7 +153,8 @@ class Glass:
             trace = plain.document.trace
             label = trace.against  # the losses before and after are against the same class
             image = Prepared(pixels, plain.called)
-            shown = self._follow(plain.run, self._changed(altered), image, plain.called, label)
+            known = trace.truth if altered.pixels is None else None  # what is painted is another picture
+            shown = self._follow(plain.run, self._changed(altered), image, plain.called, label, known)
         self.plain, self.altered, self.aside, self.picture, self._aside = plain, altered, aside, picture, None
         self.shown = self._with_changes(shown)
 
@@ -163,9 +167,19 @@ class Glass:
         return resized.changed(altered.weights) if altered.weights else resized
 
     def _follow(
-        self, run: int, classifier: Classifier, picture: Source, called: str, label: str | Sequence[str] | None
+        self,
+        run: int,
+        classifier: Classifier,
+        picture: Source,
+        called: str,
+        label: str | Sequence[str] | None,
+        known: Truth = None,
     ) -> Shown:
-        trace = replace(classifier.explain(picture, label), source=called)
+        """`known`: the truth about a picture that is no file any more."""
+        trace = classifier.explain(picture, label)
+        if known is None:
+            known = trace.truth if self._truths is None else self._truths.of(picture, trace.truth)
+        trace = replace(trace, source=called, truth=known)
         document = Document(trace, name_of(self.model))
         return Shown(run, picture, called, document, {"offers": self._offers}, classifier)
 

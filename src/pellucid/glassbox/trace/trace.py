@@ -76,6 +76,8 @@ class Trace:
     """For several labels a picture, the least probability at which each is assigned."""
     source: str = ""
     """The picture's name."""
+    truth: tuple[int, ...] | None = None
+    """The picture's true class, or all its labels, by number; None where they are not known."""
     precision: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """For arrays that were computed in 16 bits: (unit of rounding, smallest number). The arrays here have 32 bits."""
     network: Network | None = None
