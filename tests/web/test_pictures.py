@@ -113,14 +113,6 @@ def test_the_keys_go_from_one_to_the_next(several: Callable[..., Page], traces: 
     shows(page, 1, totals[1])
 
 
-def test_the_strip_stays_where_it_was(several: Callable[..., Page]) -> None:
-    page = several("#/", PHONE)
-    page.locator(".strip").evaluate("strip => { strip.scrollLeft = 200; }")
-    page.keyboard.press("]")
-    expect(page.locator(".pictures [aria-pressed='true']")).to_have_attribute("data-key", "picture/1")
-    assert page.locator(".strip").evaluate("strip => strip.scrollLeft") == 200
-
-
 def test_an_address_without_such_a_picture_shows_the_first(several: Callable[..., Page], traces: list[Trace]) -> None:
     page = several("#/conv1/3,5,6?picture=9")
     shows(page, 0, traces[0].unit(UNIT).total)

@@ -3,6 +3,7 @@
 import { h, sharpCanvas } from "../element.js";
 import { probability } from "../format.js";
 import { drawPicture, isPicture, mapsOf } from "../layer/maps.js";
+import { marks, ranked } from "../truth.js";
 import { paintable, paintButton, painter } from "../whatif/paint.js";
 
 const SIDE = 320;
@@ -31,8 +32,8 @@ export async function overview(context) {
 function classes({ trace, store }) {
   const names = /** @type {string[]} */ (trace.about.model.classes);
   const probabilities = /** @type {number[]} */ (trace.about.probabilities);
-  const order = probabilities.map((_, at) => at).sort((a, b) => probabilities[b] - probabilities[a]);
-  const rows = order.slice(0, SHOWN).map((at) =>
+  const { shown, rest } = ranked(trace, SHOWN);
+  const rows = shown.map((at) =>
     h(
       "li",
       {},
@@ -45,7 +46,7 @@ function classes({ trace, store }) {
             click: () => store.set({ name: trace.role("probability"), index: [at], page: 0, channel: -1, sorted: "" }),
           },
         },
-        h("span", { class: "label" }, names[at] ?? String(at)),
+        h("span", { class: "label" }, names[at] ?? String(at), " ", h("span", { class: "marks" }, ...marks(trace, at))),
         h(
           "span",
           { class: "track whole" },
@@ -58,7 +59,6 @@ function classes({ trace, store }) {
       ),
     ),
   );
-  const rest = order.length - rows.length;
   return h(
     "div",
     { class: "units" },
