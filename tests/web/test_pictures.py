@@ -65,12 +65,14 @@ def test_the_row_tells_each_picture(several: Callable[..., Page], traces: list[T
     expect(buttons).to_have_count(3)
     for number, trace in enumerate(traces):
         predicted, share = trace.classes[trace.predicted], f"{100 * trace.probabilities[trace.predicted]:.1f}%"
-        label = f"{NAMES[number][1]}.png: {predicted}, {share}"
-        if trace.label != trace.predicted:
+        truth = NAMES[number][0]  # the folder's name
+        told = "right" if truth == predicted else f"wrong: it is {truth}"
+        label = f"{NAMES[number][1]}.png: {predicted}, {told}, {share}"
+        if trace.classes[trace.label] != truth:
             label += f", loss against {trace.classes[trace.label]}"
         expect(buttons.nth(number)).to_have_attribute("aria-label", label)
         assert buttons.nth(number).locator("img").evaluate("image => image.naturalWidth") > 0
-    assert "loss against red" in (buttons.nth(2).get_attribute("aria-label") or "")
+    expect(buttons.nth(2)).to_contain_text("it is red")
 
 
 def test_a_click_shows_another_and_keeps_the_place(several: Callable[..., Page], traces: list[Trace]) -> None:

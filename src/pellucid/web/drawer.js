@@ -7,6 +7,7 @@ import { header } from "./header/header.js";
 import { morph } from "./number/morph.js";
 import { corners, slide } from "./number/slide.js";
 import { settled } from "./place.js";
+import { listen } from "./pointing.js";
 import { stage } from "./stage.js";
 import { mark } from "./strip/mark.js";
 import { roomOf } from "./strip/room.js";
@@ -40,6 +41,7 @@ export function drawer({ page, store, served, complain, showHelp }) {
   const main = h("main", {});
   const reading = guide(store, complain);
   page.replaceChildren(main, reading.panel);
+  listen(page);
   /** @type {PageState | null} */ let before = null;
   return async (/** @type {PageState} */ wanted, /** @type {Trace} */ trace) => {
     const mine = ++turn;

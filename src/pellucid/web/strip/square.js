@@ -1,7 +1,8 @@
 /** A layer in the strip: a square with its first maps, and their places in it. */
 
 import { h, sharpCanvas } from "../element.js";
-import { drawMap, drawPicture, isPicture, limitOf, mapData, mapsOf } from "../layer/maps.js";
+import { drawMap, drawPicture, isPicture, limitOf, mapData, mapsOf, numberAt } from "../layer/maps.js";
+import { pointable } from "../pointing.js";
 
 /** @typedef {import("../context.js").Context} Context */
 /** @typedef {import("../store.js").PageState} PageState */
@@ -34,14 +35,22 @@ export async function drawSquare({ trace, state }, node, square) {
   const { canvas, surface } = sharpCanvas(side, side);
   try {
     const tiles = tilesOf(trace, node, state, square);
-    if (isPicture(trace, node.name, state.direction)) await drawPicture(surface, trace, maps, tiles[0]);
+    const picture = isPicture(trace, node.name, state.direction);
+    const count = picture ? maps.channels : tiles.length;
+    const drawn = await Promise.all(
+      Array.from({ length: count }, async (_, channel) => ({ channel, data: await mapData(trace, maps, channel) })),
+    );
+    if (picture) await drawPicture(surface, trace, maps, tiles[0]);
     else {
-      for (const [channel, place] of tiles.entries()) {
-        const data = await mapData(trace, maps, channel);
-        drawMap(surface, maps, data, limitOf(trace, maps, state.scale, data), place);
-      }
+      drawn.forEach(({ data }, at) => drawMap(surface, maps, data, limitOf(trace, maps, state.scale, data), tiles[at]));
     }
     square.prepend(canvas);
+    pointable(square, (x, y) => {
+      const shown = picture ? [drawn] : drawn.map((each) => [each]);
+      const pointer = { x, y, exact: state.exact };
+      const all = shown.map((numbers, at) => numberAt(trace, maps, numbers, tiles[at], pointer));
+      return all.find((each) => each !== null) ?? null;
+    });
   } catch (error) {
     square.append(h("span", { class: "none" }, "not available"));
     console.warn(error);
