@@ -134,6 +134,8 @@ def test_painted_pixels_arrive_bit_for_bit(ask: Ask, glass: Glass) -> None:
     assert np.array_equal(np.frombuffer(shown, np.float32).reshape(3, 12, 12), pixels.transpose(2, 0, 1))
     now = document(ask)
     assert now["what_if"]["painted"] == 10
+    assert first["truth"] == [glass.classifier.classes.index("red")]
+    assert now["truth"] is None, "a painted picture may be another class's"
     assert now["probabilities"] == pytest.approx(foreseen["probabilities"], abs=1e-6)
     assert ask("/api/what-if/original")[1] == original
     ask("/api/what-if/paint", b"")
@@ -148,6 +150,7 @@ def test_another_picture_keeps_the_network_s_changes_and_not_the_paint(ask: Ask,
     now = document(ask)
     assert now["what_if"]["painted"] == 0
     assert [each["what"] for each in now["what_if"]["changes"]] == ["weight"]
+    assert now["truth"] == [glass.classifier.classes.index("blue")], "a file of the model's own, whatever the weights"
     before = glass.classifier.predict(photos / "blue" / "2.png")
     assert now["what_if"]["before"]["probabilities"] == pytest.approx(list((before.probabilities or {}).values()))
     status, content = ask("/api/what-if/paint?picture=0", bytes(12 * 12 * 3))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from pellucid.errors import TraceError, did_you_mean
 from pellucid.texts import LABELS_BETWEEN, composed, listed
@@ -29,3 +30,10 @@ def number(label: str, classes: Sequence[str]) -> int:
         return names.index(composed(label))
     hint = did_you_mean(label, classes, quoted=True)
     raise TraceError(f"{label!r} is not a class of this model.{hint} The classes are {listed(classes, 10)}.")
+
+
+def of_folder(picture: Path, classes: Sequence[str]) -> int | None:
+    """The class of a picture in a labelled folder, CLASS/picture, by number; None if its folder is named otherwise."""
+    folder = composed(picture.absolute().parent.name)
+    names = [composed(name) for name in classes]
+    return names.index(folder) if folder in names else None

@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
@@ -144,7 +145,8 @@ class Classifier:
 
         `label`: the class that the loss is measured against; by default the predicted one. A classifier of several
         labels takes any number of them. The loss and the optimizer are those of the training, or else cross-entropy
-        (binary for several labels) and plain gradient descent.
+        (binary for several labels) and plain gradient descent. A picture in a folder with a class's name is of that
+        class: `Trace.truth`. A folder cannot name several labels.
 
         >>> trace = classifier.explain("cat.jpg", "cat")   # doctest: +SKIP
         >>> trace.unit("conv1[3, 10, 12]").total           # doctest: +SKIP
@@ -155,9 +157,13 @@ class Classifier:
         usual = Loss("binary_cross_entropy") if several else CROSS_ENTROPY
         loss = self.learning.loss if self.learning is not None else usual
         optimizer = self.learning.optimizer if self.learning is not None else None
+        target = None if label is None else self._target(label)
         name, image, size = self.predictor.sized(picture)
-        trace = self._record(name, image, None if label is None else self._target(label), loss, optimizer)
-        return replace(trace, size=size)
+        trace = replace(self._record(name, image, target, loss, optimizer), size=size)
+        if several or not isinstance(picture, str | Path):
+            return trace
+        truth = class_names.of_folder(Path(picture), self.classes)
+        return trace if truth is None else replace(trace, truth=(truth,))
 
     def changed(self, changes: Sequence[Change]) -> Classifier:
         """Make another classifier with changed weights, strides, paddings or poolings. This one does not change.

@@ -192,6 +192,23 @@ def chosen_on(model: str | Path) -> list[tuple[Path, str]]:
     return [(root / row["path"], row["class"]) for row in rows if _changed(root / row["path"], row) is None]
 
 
+def labels(model: str | Path) -> dict[str, str]:
+    """SHA-256 -> class, or labels with texts.LABELS_BETWEEN between them, of every picture that a model was made from.
+
+    Empty if the model does not list them.
+    """
+    folder = Path(model)
+    try:
+        config = artefact.read_config(folder)
+        if artefact.SPLIT not in config.get("files", {}):
+            return {}
+        artefact.check_file(folder, artefact.SPLIT, config)
+        with (folder / artefact.SPLIT).open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return {row["sha256"]: row["class"] for row in csv.DictReader(file)}
+    except (ArtefactError, OSError, KeyError, csv.Error):
+        return {}
+
+
 def _side(model: Path) -> tuple[str, Path, list[dict[str, str]]]:
     """(side, folder, rows of split.csv) of the pictures that a model keeps for evaluation, existing or not."""
     root, rows = _split(model, f"The pictures that {model} remembers", "give a folder")

@@ -8,8 +8,10 @@ import { header } from "./header/header.js";
 import { morph } from "./number/morph.js";
 import { corners, slide } from "./number/slide.js";
 import { settled } from "./place.js";
+import { listen } from "./pointing.js";
 import { stage } from "./stage.js";
 import { mark } from "./strip/mark.js";
+import { roomOf } from "./strip/room.js";
 import { look, strip } from "./strip/strip.js";
 import { VIEWS } from "./views.js";
 
@@ -40,6 +42,7 @@ export function drawer({ page, store, served, complain, showHelp }) {
   const main = h("main", {});
   const reading = guide(store, complain);
   page.replaceChildren(main, reading.panel);
+  listen(page);
   /** @type {PageState | null} */ let before = null;
   return async (/** @type {PageState} */ wanted, /** @type {Trace} */ trace) => {
     const mine = ++turn;
@@ -59,14 +62,13 @@ export function drawer({ page, store, served, complain, showHelp }) {
       top = fresh;
       shownTop = switches;
     }
-    if (!network || other || look(state) !== shownLook) {
-      const scrolled = network?.scrollLeft ?? 0;
-      const fresh = strip(context);
+    const room = roomOf(page);
+    if (!network || other || look(state, room) !== shownLook) {
+      const fresh = strip(context, room);
       if (network) network.replaceWith(fresh);
       else main.before(fresh);
-      fresh.scrollLeft = scrolled;
       network = fresh;
-      shownLook = look(state);
+      shownLook = look(state, room);
     }
     hold();
     network.hidden = VIEWS[state.view]?.still ?? false;
@@ -82,7 +84,7 @@ export function drawer({ page, store, served, complain, showHelp }) {
           const here = state.view ? VIEWS[state.view].title : state.name && unit(state.name, state.index ?? []);
           document.title = here ? `${here} · Pellucid` : "Pellucid";
           // a step of a lesson does not move the reader's focus
-          if (!before || before.lesson === state.lesson) refocus(focused, opened, main);
+          if (!before || before.lesson === state.lesson) refocus(focused, opened, main, state);
           if (alike && near(before, state)) slide(main, were, state.playing);
           before = state;
         }),
@@ -167,15 +169,17 @@ function lightUp(network, context, complain) {
 }
 
 /**
- * Returns the focus to the element that had it, or to a newly opened stage.
+ * Returns the focus to the element that had it, or to a newly opened stage: a number's heading, a layer's map.
  * @param {string | undefined} key
  * @param {boolean} opened
  * @param {HTMLElement} main
+ * @param {PageState} state
  */
-function refocus(key, opened, main) {
+function refocus(key, opened, main, state) {
+  if (opened && !state.view && state.index) return arrive(main.querySelector("h1"));
   const same = key && /** @type {HTMLElement | null} */ (document.querySelector(`[data-key="${CSS.escape(key)}"]`));
   // presentation mode hides the header, which is still there
-  if (same && same.checkVisibility() && !(opened && key.startsWith("layer/"))) same.focus({ preventScroll: true });
+  if (same && same.checkVisibility() && !(opened && /^(layer\/|heading)/.test(key))) same.focus({ preventScroll: true });
   else if (opened || key) {
     const first = /** @type {HTMLElement | null} */ (
       main.querySelector(
@@ -183,6 +187,16 @@ function refocus(key, opened, main) {
           ".matrix [tabindex='0']",
       )
     );
-    first?.focus({ preventScroll: true });
+    if (opened) arrive(first);
+    else first?.focus({ preventScroll: true });
   }
+}
+
+/**
+ * Moves the focus to what a reader has opened, and brings it into sight.
+ * @param {HTMLElement | null} place
+ */
+function arrive(place) {
+  place?.focus({ preventScroll: true });
+  place?.scrollIntoView({ block: "nearest" });
 }

@@ -29,3 +29,15 @@ export function classOf(trace, name, index) {
   const each = trace.node(name) && String(trace.shape(name)) === String([classes.length]);
   return each ? classes[index[0]] : "";
 }
+
+/**
+ * Whether a prediction is right, and the truth in words: "it is 9".
+ * @param {{called: number[], truth?: number[] | null}} picture classes by number
+ * @param {string[]} classes
+ * @param {boolean} several whether a picture has any number of labels
+ * @returns {{right: boolean, truth: string} | null} null if the picture's truth is not known
+ */
+export function verdict({ called, truth }, classes, several) {
+  if (!truth) return null;
+  return { right: same(called, truth), truth: `it ${several ? "has" : "is"} ${names(classes, truth)}` };
+}

@@ -21,7 +21,7 @@ export function say(title, sentences, keys = WALK) {
   return h(
     "section",
     { class: "say" },
-    h("h1", {}, title),
+    h("h1", { tabindex: "-1", key: "heading" }, title),
     ...sentences.filter(Boolean).map((text) => h("p", {}, text)),
     h("p", { class: "keys" }, ...keys.flatMap(([key, what]) => [h("kbd", {}, key), ` ${what} `])),
   );

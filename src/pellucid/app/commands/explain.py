@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -25,6 +25,7 @@ from pellucid.glassbox.trace.trace import Trace
 from pellucid.glassbox.why.attribution import Method, overlay
 from pellucid.hub.reference import name_of
 from pellucid.pictures.png import encode as png
+from pellucid.runs.truth import Truths
 from pellucid.steps import result_of
 
 T = TypeVar("T")
@@ -119,7 +120,8 @@ def _explain(model: Path, pictures: tuple[Path, ...], request: Request, trust: b
         layer = request.layer if request.method == "grad_cam" else None
         classifier.expect(request.labels, request.why_not, request.units, request.updates, layer)
     results: list[dict[str, Any]] = []
-    traces = _followed(classifier, list(zip(pictures, places, strict=True)), request, results)
+    truths = Truths(model, classifier)
+    traces = _followed(classifier, list(zip(pictures, places, strict=True)), request, results, truths)
     if several:
         rows = not request.json and (request.html is None or _works(request))
         traces = bars.counted(traces, lambda: len(pictures), "pictures", rows)
@@ -150,7 +152,11 @@ def _explain(model: Path, pictures: tuple[Path, ...], request: Request, trust: b
 
 
 def _followed(
-    classifier: Classifier, pictures: list[tuple[Path, Places]], request: Request, results: list[dict[str, Any]]
+    classifier: Classifier,
+    pictures: list[tuple[Path, Places]],
+    request: Request,
+    results: list[dict[str, Any]],
+    truths: Truths,
 ) -> Iterator[Trace | None]:
     """Each picture's trace, None if it is unusable. Its answers are printed, and added to `results`."""
     several = len(pictures) > 1
@@ -173,7 +179,7 @@ def _followed(
             print(f"{printable(picture)}: {explain_text.called(trace)}")
         answered = _answer(classifier, picture, trace, request, places, several)
         results.append({**trace.as_json(), **answered} if request.json else {"why_not": answered.get("why_not")})
-        yield trace
+        yield trace if request.html is None else replace(trace, truth=truths.of(picture, trace.truth))
 
 
 def _answer(

@@ -23,6 +23,7 @@ from pellucid.errors import TraceError
 from pellucid.glassbox.page.document import Document
 from pellucid.hub.reference import name_of
 from pellucid.runs.made_from import remembers
+from pellucid.runs.truth import Truth, Truths
 from pellucid.whatif import Change, Setting
 
 MOST_RUNS, MOST_PICTURES = 200, 4  # that can be shown again
@@ -86,6 +87,8 @@ class Glass:
         self.classifier, self.model = classifier, model
         self._offers = _offers(model) if offers is None else offers
         self._opens = {"opens": view} if view else {}
+        # a reader at a distance, whose views are limited, must not learn which pictures the model was made from
+        self._truths = Truths(model, classifier) if offers is None else None
         self.jobs = Jobs()
         self._lock = threading.Lock()
         self._resized: tuple[tuple[Setting, ...], Classifier] = ((), classifier)
@@ -184,7 +187,9 @@ class Glass:
             trace = plain.document.trace
             label = trace.against  # the losses before and after are against the same class
             image = Prepared(pixels, plain.called)
-            shown = self._follow(plain.run, self._changed(altered), image, plain.called, label, trace.size)
+            known = trace.truth if altered.pixels is None else None  # what is painted is another picture
+            network = self._changed(altered)
+            shown = self._follow(plain.run, network, image, plain.called, label, known, trace.size)
         self.plain, self.altered, self.aside, self.picture, self._aside = plain, altered, aside, picture, None
         self.shown = self._with_changes(shown)
         self._remember()
@@ -211,11 +216,14 @@ class Glass:
         picture: Source,
         called: str,
         label: str | Sequence[str] | None,
+        known: Truth = None,
         size: tuple[int, int] | None = None,
     ) -> Shown:
-        """`size` of the picture's file, if `picture` is prepared and does not know it."""
+        """`known`, `size`: the truth about a picture that is no file any more, and its file's height and width."""
         trace = classifier.explain(picture, label)
-        trace = replace(trace, source=called, size=trace.size or size)
+        if known is None:
+            known = trace.truth if self._truths is None else self._truths.of(picture, trace.truth)
+        trace = replace(trace, source=called, truth=known, size=trace.size or size)
         document = Document(trace, name_of(self.model))
         return Shown(run, picture, called, document, {"offers": self._offers, **self._opens}, classifier)
 

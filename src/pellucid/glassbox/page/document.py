@@ -102,6 +102,7 @@ class Document:
             "several": trace.thresholds is not None,
             "against": [trace.label] if trace.labels is None else list(trace.labels),
             "called": list(trace.predictions),
+            "truth": None if trace.truth is None else list(trace.truth),
             "roles": dict(trace.roles),
             "hooked": dict(trace.hooked),
             "no_gradient": {name: ungraded.reason(trace, name) for name in self._without_gradient()},

@@ -173,7 +173,7 @@ def _packing(
 
 def _picture_summary(trace: Trace, content: Mapping[str, Any]) -> dict[str, Any]:
     """The page's description of a picture before its numbers are read."""
-    known = {key: content[key] for key in ("picture", "against", "predicted", "called")}
+    known = {key: content[key] for key in ("picture", "against", "predicted", "called", "truth")}
     return {**known, "probability": content["probabilities"][content["predicted"]], "thumbnail": _thumbnail(trace)}
 
 

@@ -78,6 +78,8 @@ class Trace:
     """The picture's name."""
     size: tuple[int, int] | None = None
     """The upright picture's height and width in pixels, before they became the network's; None if unknown."""
+    truth: tuple[int, ...] | None = None
+    """The picture's true class, or all its labels, by number; None where they are not known."""
     precision: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """For arrays that were computed in 16 bits: (unit of rounding, smallest number). The arrays here have 32 bits."""
     network: Network | None = None

@@ -4,6 +4,7 @@ import { choice, h } from "../element.js";
 import { percent } from "../format.js";
 import { names } from "../labels.js";
 import { presentButton } from "../present/mode.js";
+import { judged } from "../truth.js";
 import { chooser } from "../picture/picture.js";
 import { pictures } from "../picture/pictures.js";
 import { links } from "../share/share.js";
@@ -20,12 +21,16 @@ export function header(context, showHelp) {
   const { trace, state, store, served } = context;
   const { model, picture, predicted, probabilities, several, called } = trace.about;
   const certain = probabilities[predicted];
-  const share = certain === null || several ? "" : `, ${percent(certain)}`;
   const answer = several ? names(model.classes, called) : model.classes[predicted];
-  const summary = (picture ? `${picture}: ` : "") + answer + share;
+  const judgement = judged(trace);
+  const share = certain === null || several ? "" : percent(certain);
+  // behind "it is 9", the share needs to say whose it is
+  const whose = judgement.length > 2 ? ` (${share} for ${answer})` : judgement.length ? ` (${share})` : `, ${share}`;
+  const summary = [(picture ? `${picture}: ` : "") + answer, ...judgement, share && whose];
   return h(
     "header",
     {},
+    skip(VIEWS[state.view]?.still ?? false),
     h(
       "a",
       {
@@ -36,7 +41,8 @@ export function header(context, showHelp) {
       "Pellucid",
     ),
     views(context),
-    h("span", { class: "what" }, model.name ? h("b", {}, model.name) : "", model.name ? " · " : "", summary),
+    h("span", { class: "what" }, model.name ? h("b", {}, model.name) : "", model.name ? " · " : "", ...summary),
+    against(context),
     served ? chooser(served.choose, model.input[0]) : "",
     links(context),
     h(
@@ -60,6 +66,39 @@ export function header(context, showHelp) {
     pictures(context),
     VIEWS[state.view]?.saved ? "" : bar(context),
   );
+}
+
+/**
+ * The page's first link: to the network's one Tab stop, or past the header where no network is shown.
+ * @param {boolean} still
+ */
+function skip(still) {
+  const go = () => {
+    const target = document.querySelector(still ? "main h1" : ".strip [tabindex='0']");
+    /** @type {HTMLElement | null} */ (target)?.focus();
+  };
+  return h(
+    "a",
+    { class: "to-network", href: "#/", on: { click: (event) => (event.preventDefault(), go()) } },
+    still ? "Skip to the content" : "Skip to the network",
+  );
+}
+
+/**
+ * The class of the loss, which the reader can choose where a server can compute it.
+ * @param {Context} context
+ */
+function against({ trace, served }) {
+  const { model, label, several } = trace.about;
+  if (!served || several) return "";
+  const options = model.classes.map((/** @type {string} */ name, /** @type {number} */ at) =>
+    h("option", { value: name, selected: at === label }, name),
+  );
+  const select = /** @type {HTMLSelectElement} */ (
+    h("select", { key: "against", "aria-label": "loss against" }, ...options)
+  );
+  select.addEventListener("change", () => void served.against(select.value));
+  return h("label", { class: "against" }, "loss against", select);
 }
 
 /**

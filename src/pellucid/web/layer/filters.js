@@ -47,6 +47,25 @@ export async function filters(context, node, channel) {
     data.subarray((filter * depth + from) * rows * columns, (filter * depth + from + 1) * rows * columns);
   const colored = depth === 3;
   const side = count > 64 ? 22 : count > 16 ? 34 : 48;
+  const called = /** @type {Record<string, string>} */ ({ backward: "gradient of ", update: "change of " });
+  // the weight of a kernel at a place of its drawing; in colour three kernels lie over each other
+  const weightAt = (
+    /** @type {number} */ filter,
+    /** @type {number[]} */ from,
+    /** @type {[number, number]} */ [x, y],
+    /** @type {[number, number, number, number]} */ [left, top, wide, tall],
+  ) => {
+    const [cell, line] = [wide / columns, tall / rows];
+    const [column, row] = [Math.floor((x - left) / cell), Math.floor((y - top) / line)];
+    if (column < 0 || row < 0 || column >= columns || row >= rows) return null;
+    const says = from.map((map) => {
+      const value = number(kernel(filter, map)[row * columns + column], state.exact);
+      return `${called[state.direction] ?? ""}${unit(name, [filter, map, row, column])} is ${value}`;
+    });
+    /** @type {import("../colors.js").Place} */
+    const place = [left + column * cell, top + row * line, cell, line];
+    return { says: says.join(", "), place };
+  };
   const all = wall({
     key: "filters",
     label: `The ${count} ${what} of ${state.name}`,
@@ -63,6 +82,7 @@ export async function filters(context, node, channel) {
     },
     choose: (at) => store.set({ cursor: [at, ...(state.cursor ?? [0, 0, 0]).slice(1)] }, true),
     says: (at) => `filter ${at}`,
+    numberAt: (at, x, y, place) => weightAt(at, colored ? [0, 1, 2] : [0], [x, y], place),
   });
   const own = wall({
     key: "kernels",
@@ -76,6 +96,7 @@ export async function filters(context, node, channel) {
     choose: (at) => go(name, [channel, at, Math.floor(rows / 2), Math.floor(columns / 2)]),
     enter: (at) => go(name, [channel, at, Math.floor(rows / 2), Math.floor(columns / 2)]),
     says: (at) => `kernel for input map ${at}`,
+    numberAt: (at, x, y, place) => weightAt(channel, [at], [x, y], place),
   });
   const title = colored ? `${count} ${what}, in colour` : `${count} ${what}, each shown by its first kernel`;
   return [

@@ -6,7 +6,7 @@ import { exemplars } from "./exemplars.js";
 import { filters } from "./filters.js";
 import { number, size } from "../format.js";
 import { histogram } from "./histogram.js";
-import { drawMap, drawPicture, isPicture, limitOf, mapData, mapsOf } from "./maps.js";
+import { drawMap, drawPicture, isPicture, limitOf, mapData, mapsOf, nameOf, numberAt } from "./maps.js";
 import { largeMap } from "./map.js";
 import { paintable, paintButton, painter } from "../whatif/paint.js";
 import { units } from "./units.js";
@@ -119,6 +119,8 @@ async function allMaps({ trace, state, store, width, hover }, maps, [channel, ro
     choose: (at) => goTo(at, true),
     enter: () => /** @type {HTMLElement | null} */ (document.querySelector(".large"))?.focus(),
     says: (at) => `map ${at}`,
+    numberAt: (at, x, y, place) =>
+      numberAt(trace, maps, [{ channel: at, data: channels[at] }], place, { x, y, exact: state.exact }),
   });
   const map = largeMap({
     key: "large",
@@ -130,6 +132,7 @@ async function allMaps({ trace, state, store, width, hover }, maps, [channel, ro
     cursor: [row, column],
     side: large,
     exact: state.exact,
+    says: (y, x) => nameOf(trace, maps, channel, [y, x], channels[channel][y * maps.width + x], state.exact),
     hover: (y, x) => hover([channel, y, x]),
     draw: (surface, place) =>
       picture

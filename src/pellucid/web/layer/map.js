@@ -16,7 +16,7 @@ import { number, unit } from "../format.js";
  * @param {[number, number]} about.cursor row, column
  * @param {number} about.side the longer side in CSS pixels
  * @param {boolean} about.exact
- * @param {(value: number) => string} [about.text] of the number under the cursor
+ * @param {(row: number, column: number) => string} [about.says] a number's name and value
  * @param {(surface: CanvasRenderingContext2D, place: Place) => void | Promise<void>} about.draw
  * @param {(row: number, column: number) => void} about.hover
  * @param {(row: number, column: number) => void} about.move
@@ -24,21 +24,19 @@ import { number, unit } from "../format.js";
  */
 export function largeMap(about) {
   const { key, name, channel, height, width, data, cursor, side, exact, draw, hover, move, enter } = about;
-  const text = about.text ?? ((/** @type {number} */ value) => number(value, exact));
+  const plain = (/** @type {number} */ y, /** @type {number} */ x) =>
+    `${unit(name, [channel, y, x])} is ${number(data[y * width + x], exact)}`;
+  const says = about.says ?? plain;
   const cell = side / Math.max(width, height);
   const [across, down] = [cell * width, cell * height];
   const { canvas, surface } = sharpCanvas(across, down);
   void draw(surface, [0, 0, across, down]);
   canvas.setAttribute("aria-hidden", "true");
-  const [row, column] = cursor;
+  let [row, column] = cursor; // the number that is named and marked; the mouse moves it too
   const box = Math.max(cell, 7);
   const middle = (/** @type {number} */ at) => `${(at + 0.5) * cell - box / 2}px`;
-  const mark = h("i", {
-    class: "chosen",
-    style: { left: middle(column), top: middle(row), width: `${box}px`, height: `${box}px` },
-  });
-  const label = `${unit(name, [channel, row, column])} is ${text(data[row * width + column])}`;
-  const readout = h("output", { class: "hover" }, label);
+  const mark = h("i", { class: "chosen", style: { width: `${box}px`, height: `${box}px` } });
+  const readout = h("output", { class: "hover" });
   const clamp = (/** @type {number} */ at, /** @type {number} */ size) => Math.max(0, Math.min(size - 1, at));
   const under = (/** @type {MouseEvent} */ event) => {
     const { left, top } = canvas.getBoundingClientRect();
@@ -54,16 +52,12 @@ export function largeMap(about) {
       key,
       tabindex: "0",
       role: "application",
-      "aria-label":
-        `Map ${channel} of ${name}, ${height} rows, ${width} columns. ${label}. Arrow keys move, Enter shows how ` +
-        `it was computed.`,
       style: { width: `${across}px`, height: `${down}px` },
       on: {
         click: (/** @type {MouseEvent} */ event) => enter(...under(event)),
         mousemove: (/** @type {MouseEvent} */ event) => {
-          const [y, x] = under(event);
-          hover(y, x);
-          readout.textContent = `${unit(name, [channel, y, x])} is ${text(data[y * width + x])}`;
+          point(...under(event));
+          hover(row, column);
         },
         keydown: (/** @type {KeyboardEvent} */ event) => {
           const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
@@ -78,12 +72,21 @@ export function largeMap(about) {
     canvas,
     mark,
   );
+  const point = (/** @type {number} */ y, /** @type {number} */ x) => {
+    [row, column] = [y, x];
+    mark.style.setProperty("left", middle(x));
+    mark.style.setProperty("top", middle(y));
+    readout.textContent = says(y, x);
+    const size = `Map ${channel} of ${name}, ${height} rows, ${width} columns.`;
+    target.setAttribute("aria-label", `${size} ${says(y, x)}. Arrow keys move, Enter shows how it was computed.`);
+  };
+  point(row, column);
   return h(
     "figure",
     { class: "map" },
     h("figcaption", {}, readout),
     target,
-    asTable({ name, channel, height, width, data, cursor, exact }),
+    asTable({ name, channel, height, width, data, cursor, exact, says }),
   );
 }
 
@@ -99,8 +102,9 @@ const AROUND = 8;
  * @param {ArrayLike<number>} about.data
  * @param {[number, number]} about.cursor row, column
  * @param {boolean} about.exact
+ * @param {(row: number, column: number) => string} about.says
  */
-function asTable({ name, channel, height, width, data, cursor: [row, column], exact }) {
+function asTable({ name, channel, height, width, data, cursor: [row, column], exact, says }) {
   const [top, left] = [Math.max(0, row - AROUND), Math.max(0, column - AROUND)];
   const [bottom, right] = [Math.min(height, row + AROUND + 1), Math.min(width, column + AROUND + 1)];
   const all = bottom - top === height && right - left === width;
@@ -120,7 +124,7 @@ function asTable({ name, channel, height, width, data, cursor: [row, column], ex
           "tr",
           {},
           h("th", { scope: "row" }, String(y)),
-          ...range(left, right).map((x) => h("td", {}, number(data[y * width + x], exact, 4))),
+          ...range(left, right).map((x) => h("td", { "data-says": says(y, x) }, number(data[y * width + x], exact, 4))),
         ),
       );
       const caption = h("caption", {}, `Map ${channel} of ${name}`);

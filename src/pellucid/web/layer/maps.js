@@ -1,6 +1,8 @@
 /** Arrays of maps: the places of their numbers, and their colour scale, for every view that draws them. */
 
 import { drawImage, largestOf, pixelImage, signedImage } from "../colors.js";
+import { number, unit } from "../format.js";
+import { indexOf } from "../trace.js";
 
 /** @typedef {import("../trace.js").Trace} Trace */
 /** @typedef {import("../store.js").PageState} PageState */
@@ -116,6 +118,42 @@ export async function drawPicture(surface, trace, maps, place) {
   const bytes = low >= 0 && high > 1;
   const image = pixelImage(channels, maps.width, maps.height, bytes ? 0 : low, bytes ? 255 : high);
   drawImage(surface, image, place);
+}
+
+/**
+ * The number of a drawn map at a place of the drawing, as pointing.js names it.
+ * @param {Trace} trace
+ * @param {Maps} maps
+ * @param {{channel: number, data: ArrayLike<number>}[]} drawn the map, or a picture's channels
+ * @param {import("../colors.js").Place} place of the map
+ * @param {{x: number, y: number, exact: boolean}} pointer
+ * @returns {import("../pointing.js").Pointed | null} null beside the map
+ */
+export function numberAt(trace, maps, drawn, [left, top, wide, tall], { x, y, exact }) {
+  const columns = maps.vector ? folded(maps.width) : maps.width;
+  const rows = maps.vector ? Math.ceil(maps.width / columns) : maps.height;
+  const [cell, line] = [wide / columns, tall / rows];
+  const [column, row] = [Math.floor((x - left) / cell), Math.floor((y - top) / line)];
+  const at = row * columns + column;
+  if (column < 0 || row < 0 || column >= columns || row >= rows || at >= drawn[0].data.length) return null;
+  const says = drawn.map(({ channel, data }) => nameOf(trace, maps, channel, [row, column], data[at], exact));
+  return { says: says.join(", "), place: [left + column * cell, top + row * line, cell, line] };
+}
+
+/**
+ * "conv1[3, 10, 12] is 0.5", or "gradient of conv1[3, 10, 12] is 0.5".
+ * @param {Trace} trace
+ * @param {Maps} maps
+ * @param {number} channel
+ * @param {[number, number]} at row, column
+ * @param {number} value
+ * @param {boolean} exact
+ */
+export function nameOf(trace, maps, channel, [row, column], value, exact) {
+  const lead = indexOf(channel, trace.shape(maps.name).slice(0, -2));
+  const index = maps.vector ? [row * folded(maps.width) + column] : [...lead, row, column];
+  const shown = unit(maps.name, trace.shape(maps.name).length ? index : []);
+  return `${maps.prefix === "gradient" ? "gradient of " : ""}${shown} is ${number(value, exact)}`;
 }
 
 /** @param {number} length */

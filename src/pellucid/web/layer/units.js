@@ -4,6 +4,7 @@ import { largestOf } from "../colors.js";
 import { h } from "../element.js";
 import { decimals, exact as allDigits, fixed, unit } from "../format.js";
 import { pager } from "../pager.js";
+import { marks } from "../truth.js";
 
 const PAGE = 24;
 
@@ -36,7 +37,12 @@ export function units({ trace, state, store }, data) {
           key: `unit/${at}`,
           on: { click: () => store.set({ index: trace.shape(state.name).length ? [at] : [], channel: -1, page: 0 }) },
         },
-        h("span", { class: "label" }, named ? `${unit(state.name, [at])} ${classes[at]}` : unit(state.name, [at])),
+        h(
+          "span",
+          { class: "label" },
+          named ? `${unit(state.name, [at])} ${classes[at]} ` : unit(state.name, [at]),
+          named && h("span", { class: "marks" }, ...marks(trace, at)),
+        ),
         h("span", { class: "track" }, bar),
         h("span", { class: "value" }, state.exact ? allDigits(data[at]) : fixed(data[at], places)),
       ),

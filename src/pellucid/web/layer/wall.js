@@ -1,6 +1,7 @@
 /** Many maps on one canvas, in which the arrow keys choose one: for ten or five hundred maps, it has two elements. */
 
 import { h, sharpCanvas } from "../element.js";
+import { pointable } from "../pointing.js";
 
 /**
  * @param {object} about
@@ -15,8 +16,10 @@ import { h, sharpCanvas } from "../element.js";
  * @param {(map: number) => void} [about.enter]
  * @param {(map: number) => string} about.says
  * @param {number} [about.aspect] width divided by height of a map
+ * @param {(map: number, x: number, y: number, place: [number, number, number, number]) => import("../pointing.js").Pointed | null} about.numberAt
+ *     the number of a map at a place of the wall; `place`: that of the map
  */
-export function wall({ key, label, order, chosen, side, width, draw, choose, enter, says, aspect = 1 }) {
+export function wall({ key, label, order, chosen, side, width, draw, choose, enter, says, numberAt, aspect = 1 }) {
   const gap = 6;
   const tall = Math.max(6, Math.round(side / aspect));
   const columns = Math.max(1, Math.min(order.length, Math.floor((width + gap) / (side + gap))));
@@ -30,6 +33,10 @@ export function wall({ key, label, order, chosen, side, width, draw, choose, ent
     const [x, y] = corner(at);
     draw(surface, map, [x, y, side, tall]);
   });
+  const tileAt = (/** @type {number} */ x, /** @type {number} */ y) => {
+    const column = Math.floor(x / (side + gap));
+    return column < columns ? Math.floor(y / (tall + gap)) * columns + column : -1;
+  };
   const marked = order.indexOf(chosen);
   const here = Math.max(0, marked);
   const [left, top] = corner(here);
@@ -40,7 +47,7 @@ export function wall({ key, label, order, chosen, side, width, draw, choose, ent
   });
   const to = (/** @type {number} */ at) => at >= 0 && at < order.length && choose(order[at]);
   canvas.setAttribute("aria-hidden", "true");
-  return h(
+  const element = h(
     "div",
     {
       class: "wall",
@@ -56,9 +63,7 @@ export function wall({ key, label, order, chosen, side, width, draw, choose, ent
       on: {
         click: (/** @type {MouseEvent} */ event) => {
           const box = canvas.getBoundingClientRect();
-          const x = Math.floor((event.clientX - box.left) / (side + gap));
-          const y = Math.floor((event.clientY - box.top) / (tall + gap));
-          if (x < columns) to(y * columns + x);
+          to(tileAt(event.clientX - box.left, event.clientY - box.top));
         },
         keydown: (/** @type {KeyboardEvent} */ event) => {
           const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[event.key];
@@ -73,4 +78,10 @@ export function wall({ key, label, order, chosen, side, width, draw, choose, ent
     canvas,
     marked >= 0 && mark,
   );
+  pointable(element, (x, y) => {
+    const tile = tileAt(x, y);
+    const [left, top] = corner(tile);
+    return tile >= 0 && tile < order.length ? numberAt(order[tile], x, y, [left, top, side, tall]) : null;
+  });
+  return element;
 }

@@ -2,7 +2,8 @@
 
 import { h } from "../element.js";
 import { percent } from "../format.js";
-import { names, same } from "../labels.js";
+import { names, same, verdict } from "../labels.js";
+import { sign } from "../truth.js";
 
 /** @typedef {import("../trace.js").Trace} Trace */
 /** @typedef {import("../store.js").PageStore} PageStore */
@@ -11,6 +12,7 @@ import { names, same } from "../labels.js";
  * @typedef {object} Summary
  * @property {string} picture
  * @property {number[]} against the class or labels of its loss
+ * @property {number[] | null} [truth] its true class or labels, if they are known
  * @property {number} predicted
  * @property {number[]} called
  * @property {number | null} probability
@@ -82,10 +84,14 @@ function shown(trace, number) {
  * @param {number} number
  * @param {boolean} chosen
  */
-function button({ trace, store }, { picture, against: truth, called, probability, thumbnail }, number, chosen) {
+function button({ trace, store }, summary, number, chosen) {
+  const { picture, called, probability, thumbnail } = summary;
   const { classes } = trace.about.model;
+  const known = verdict(summary, classes, trace.about.several);
   const share = probability === null || trace.about.several ? "" : percent(probability);
-  const against = same(truth, called) ? "" : `loss against ${names(classes, truth)}`;
+  const told = known && (known.right ? "right" : `wrong: ${known.truth}`);
+  const other = known ? summary.truth : called;
+  const against = same(summary.against, other ?? []) ? "" : `loss against ${names(classes, summary.against)}`;
   const name = names(classes, called);
   return h(
     "button",
@@ -93,14 +99,14 @@ function button({ trace, store }, { picture, against: truth, called, probability
       type: "button",
       key: `picture/${number}`,
       "aria-pressed": String(chosen),
-      "aria-label": [`${picture || `picture ${number}`}: ${name}`, share, against].filter(Boolean).join(", "),
+      "aria-label": [`${picture || `picture ${number}`}: ${name}`, told, share, against].filter(Boolean).join(", "),
       title: picture || false,
       tabindex: chosen ? 0 : -1,
       on: { click: () => store.set({ picture: number }) },
     },
     thumbnail ? h("img", { src: thumbnail, alt: "", draggable: "false" }) : h("span", { class: "file" }, picture),
-    h("b", {}, name),
-    h("small", {}, against || share),
+    h("b", {}, name, known && " ", known && sign(known.right)),
+    h("small", {}, known && !known.right ? known.truth : against || share),
   );
 }
 

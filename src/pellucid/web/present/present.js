@@ -121,7 +121,7 @@ async function layer({ trace, state, store, hover }, { width, height }) {
     cursor: [row, column],
     side,
     exact: false,
-    text: alone,
+    says: (y, x) => `${unit(state.name, [channel, y, x])} is ${alone(channels[channel][y * maps.width + x])}`,
     hover: (y, x) => hover([channel, y, x]),
     draw: (surface, place) =>
       picture

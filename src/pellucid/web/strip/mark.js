@@ -3,11 +3,16 @@
 import { evaluatorOf } from "../arithmetic/working.js";
 import { h } from "../element.js";
 import { isPicture } from "../layer/maps.js";
+import { stopAt } from "../rove.js";
+import { layersOf } from "./column.js";
 import { tilesOf } from "./square.js";
 
 /** @typedef {import("../context.js").Context} Context */
 /** @typedef {import("../trace.js").Node} Node */
 /** @typedef {import("../trace.js").Trace} Trace */
+
+/** @type {WeakMap<HTMLElement, number>} the latest mark: an earlier one may still wait for its numbers */
+const turns = new WeakMap();
 
 /**
  * Moves the mark: the reader's layer, the window in the layer before, and the numbers that it feeds in the layer after.
@@ -16,44 +21,56 @@ import { tilesOf } from "./square.js";
  */
 export async function mark(strip, context) {
   const { trace, state } = context;
-  const name = trace.node(state.name) ? state.name : (trace.users(state.name)[0]?.node.name ?? "");
-  const prefix = name.split(".")[0];
-  for (const item of /** @type {NodeListOf<HTMLElement>} */ (strip.querySelectorAll("li.layer"))) {
-    const here = item.dataset.name === name || (item.dataset.block === prefix && name !== "");
-    const was = item.classList.contains("now");
-    item.classList.toggle("now", here);
-    const button = /** @type {HTMLElement} */ (item.querySelector("button.open"));
-    if (here) button.setAttribute("aria-current", "true");
-    else button.removeAttribute("aria-current");
-    for (const old of item.querySelectorAll("i.window")) old.remove();
-    if (here && !was) show(strip, item);
-  }
+  const turn = (turns.get(strip) ?? 0) + 1;
+  turns.set(strip, turn);
+  here(strip, context);
   const at = state.index ?? state.cursor;
-  const here = trace.node(state.name);
-  if (!here || !at || at.length !== 3) return;
-  frame(strip, context, here, [at]);
-  if (here.op !== null) {
-    const evaluator = await evaluatorOf(trace, here, false);
-    for (const [local, source] of Object.entries(here.reads)) {
+  const node = trace.node(state.name);
+  if (!node || !at || at.length !== 3) return;
+  frame(strip, context, node, [at]);
+  if (node.op !== null) {
+    const evaluator = await evaluatorOf(trace, node, false);
+    if (turns.get(strip) !== turn) return;
+    for (const [local, source] of Object.entries(node.reads)) {
       const before = trace.node(source);
-      if (before)
-        frame(
-          strip,
-          context,
-          before,
-          corners(trace, evaluator.places("out", trace.whole(here.name, at), local), source),
-        );
+      const stages = before && evaluator.places("out", trace.whole(node.name, at), local);
+      if (stages) frame(strip, context, before, corners(trace, stages, source));
     }
   }
-  for (const { node: after, local } of trace.users(here.name)) {
+  for (const { node: after, local } of trace.users(node.name)) {
     if (after.op === null) continue;
     const evaluator = await evaluatorOf(trace, after, false);
-    frame(
-      strip,
-      context,
-      after,
-      corners(trace, evaluator.places(local, trace.whole(here.name, at), "out"), after.name),
-    );
+    if (turns.get(strip) !== turn) return;
+    const stages = evaluator.places(local, trace.whole(node.name, at), "out");
+    frame(strip, context, after, corners(trace, stages, after.name));
+  }
+}
+
+/**
+ * Marks the reader's column, its edges and, in the classes, the reader's class.
+ * @param {HTMLElement} strip
+ * @param {Pick<Context, "trace" | "state">} context
+ */
+function here(strip, { trace, state }) {
+  const name = trace.node(state.name) ? state.name : (trace.users(state.name)[0]?.node.name ?? "");
+  /** @type {Element | null} */ let now = null;
+  for (const item of strip.querySelectorAll("li.layer")) {
+    const own = layersOf(item).has(name);
+    const button = /** @type {HTMLElement} */ (item.querySelector("button.open"));
+    item.classList.toggle("now", own);
+    if (own) button.setAttribute("aria-current", "true");
+    else button.removeAttribute("aria-current");
+    if (own) now = item;
+    for (const old of item.querySelectorAll("i.window")) old.remove();
+  }
+  if (now && !strip.contains(document.activeElement)) stopAt(strip, now.querySelector("button"));
+  const names = now ? layersOf(now) : new Set();
+  for (const path of /** @type {NodeListOf<SVGPathElement>} */ (strip.querySelectorAll(".edges path"))) {
+    path.classList.toggle("lit", names.has(path.dataset.from) || names.has(path.dataset.to));
+  }
+  const chosen = name === trace.role("probability") ? state.index?.[0] : undefined;
+  for (const bar of /** @type {NodeListOf<HTMLElement>} */ (strip.querySelectorAll(".bar"))) {
+    bar.classList.toggle("chosen-class", bar.dataset.class === String(chosen));
   }
 }
 
@@ -83,7 +100,7 @@ function frame(strip, { trace, state }, node, ends) {
   const square = strip.querySelector(`li[data-name="${CSS.escape(node.name)}"] .square`);
   if (!square || !ends.length || ends[0].length !== 3 || node.shape.length !== 3) return;
   const [first, last] = [ends[0], ends[ends.length - 1]];
-  tilesOf(trace, node, state).forEach(([x, y, width, height], tile) => {
+  tilesOf(trace, node, state, square).forEach(([x, y, width, height], tile) => {
     if (!isPicture(trace, node.name, state.direction) && (tile < first[0] || tile > last[0])) return;
     const [across, down] = [width / node.shape[2], height / node.shape[1]];
     const place = {
@@ -95,16 +112,4 @@ function frame(strip, { trace, state }, node, ends) {
     const style = Object.fromEntries(Object.entries(place).map(([key, value]) => [key, `${value}px`]));
     square.append(h("i", { class: "window", style }));
   });
-}
-
-/**
- * Scrolls the strip, and nothing else, until an item is visible.
- * @param {HTMLElement} strip
- * @param {HTMLElement} item
- */
-function show(strip, item) {
-  const left = item.offsetLeft - strip.offsetLeft;
-  if (left < strip.scrollLeft || left + item.offsetWidth > strip.scrollLeft + strip.clientWidth) {
-    strip.scrollLeft = left - strip.clientWidth / 2 + item.offsetWidth / 2;
-  }
 }

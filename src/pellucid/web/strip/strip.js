@@ -1,50 +1,129 @@
-/** The network from left to right: the picture, each layer as a small square of its first maps, the classes. */
+/** The network as a map that fits the page: the picture left, each layer as a small square, the classes right. */
 
-import { bars } from "./bars.js";
+import { column, end } from "./column.js";
+import { closed, cut } from "./cut.js";
+import { drawn, edgesOf } from "./edges.js";
 import { h } from "../element.js";
-import { number, size } from "../format.js";
-import { names } from "../labels.js";
-import { mapsOf } from "../layer/maps.js";
-import { drawSquare } from "./square.js";
+import { rove, stopAt } from "../rove.js";
 
 /** @typedef {import("../context.js").Context} Context */
 /** @typedef {import("../store.js").PageState} PageState */
 /** @typedef {import("../trace.js").Node} Node */
-/** @typedef {{prefix: string, nodes: Node[]}} Group */
-
-const SHORT = 14; // letters of a formula that stand beside a layer without being folded
+/** @typedef {import("./cut.js").Opened} Opened */
+/** @typedef {import("./room.js").Room} Room */
 
 /**
- * The part of the state that affects the strip, apart from its mark.
+ * What affects the strip, apart from its mark.
  * @param {PageState} state
+ * @param {Room} room
  */
-export function look(state) {
-  return JSON.stringify([state.direction === "backward", state.scale, state.open]);
+export function look(state, room) {
+  return JSON.stringify([state.direction === "backward", state.scale, state.open, room]);
 }
 
-/** @param {Context} context */
-export function strip(context) {
+/**
+ * @param {Context} context
+ * @param {Room} room
+ */
+export function strip(context, room) {
   const { trace, state } = context;
-  const seen = whenSeen();
-  const columns = groups(trace.nodes).flatMap((group) => {
-    const single = group.nodes.length === 1;
-    if (single || state.open.includes(group.prefix)) {
-      const opened = group.nodes.map((node) => column(context, node, seen));
-      return single ? opened : [fold(context, group, true), ...opened];
-    }
-    return [folded(context, group, seen)];
-  });
-  columns.at(-1)?.append(against(context));
-  return h(
-    "nav",
-    { class: "strip", "aria-label": "The network, from the picture to the classes" },
-    h("ol", {}, ...columns),
+  const { row, band } = room;
+  const ends = trace.nodes.filter(({ name }) => [trace.role("probability"), trace.role("loss")].includes(name));
+  const layers = trace.nodes.filter((node) => !ends.includes(node));
+  const open = layers.length ? state.open : [];
+  const closing = open.length * room.close;
+  const fitting = Math.floor((room.width - room.panel - closing) / room.least);
+  const { parts, opened } = cut(layers, fitting, open, (node) =>
+    Object.values(node.reads).some((name) => trace.parameter(name) && trace.shape(name).length > 1),
   );
+  const free = room.width - room.panel - opened.length * room.close;
+  const width = Math.min(room.most, free / Math.max(1, parts.length));
+  const side = Math.max(12, Math.min(room.side, Math.floor(width) - (row ? 2 : 12)));
+  const seen = whenSeen();
+  const columns = parts.map((part) => column(context, part, { side, row, seen }));
+  const tail = ends.map((node) => end(context, node, row));
+  const left = parts.map((_, at) => at * width + room.close * opened.filter(({ from }) => from <= at).length);
+  const list = arranged(context, columns, opened, tail, { room, width });
+  const edges = edgesOf(
+    trace,
+    parts,
+    ends.map(({ name }) => name),
+  );
+  const sizes = { left: [...left, parts.length * width + room.close * opened.length], width, band, side };
+  const nav = h(
+    "nav",
+    {
+      class: row ? "strip row" : "strip",
+      "aria-label": "The network, from the picture to the classes",
+      style: {
+        "--band": `${band}px`,
+        "--side": `${side}px`,
+        "--panel": `${room.panel}px`,
+        "--lead": `${room.width - room.panel - sizes.left[parts.length]}px`,
+      },
+    },
+    h("div", { class: "map" }, /** @type {any} */ (drawn(edges, sizes)), list),
+  );
+  rove(nav);
+  stopAt(nav);
+  return nav;
+}
+
+/**
+ * The columns in the places of a grid, and a mark for each opened part that closes it.
+ * @param {Context} context
+ * @param {HTMLElement[]} columns
+ * @param {Opened[]} opened
+ * @param {HTMLElement[]} tail
+ * @param {{room: Room, width: number}} sizes
+ */
+function arranged(context, columns, opened, tail, { room, width }) {
+  const { row, close: slim, panel } = room;
+  /** @type {string[]} */ const tracks = [];
+  /** @type {HTMLElement[]} */ const items = [];
+  const place = (/** @type {HTMLElement} */ item, /** @type {string} */ area) => {
+    item.style.setProperty("grid-area", area);
+    items.push(item);
+  };
+  columns.forEach((item, at) => {
+    for (const part of opened.filter(({ from }) => from === at)) {
+      if (row) tracks.push(`${slim}px`);
+      const from = tracks.length + (row ? 0 : 1);
+      place(close(context, part, row), row ? `1 / ${from}` : `3 / ${from} / 4 / ${from + part.to - part.from + 1}`);
+    }
+    tracks.push(`minmax(0, ${width}px)`);
+    place(item, row ? `1 / ${tracks.length}` : `1 / ${tracks.length} / 3`);
+  });
+  const last = tracks.length + 1;
+  tail.forEach((item, at) => place(item, row ? `1 / ${last + at}` : `${at + 1} / ${last}`));
+  const behind = row ? [`minmax(0, 1fr)`, ...tail.slice(1).map(() => "40px")] : [`minmax(${panel}px, 1fr)`];
+  return h("ol", { style: { "grid-template-columns": [...tracks, ...behind].join(" ") } }, ...items);
+}
+
+/**
+ * @param {Context} context
+ * @param {Opened} part
+ * @param {boolean} row
+ */
+function close({ trace, state, store }, { id, title }, row) {
+  const button = h(
+    "button",
+    {
+      type: "button",
+      class: "fold",
+      key: `fold/${id}`,
+      "aria-expanded": "true",
+      "aria-label": row ? `close ${title}` : null,
+      on: { click: () => store.set({ open: closed(trace.nodes, state.open, id) }) },
+    },
+    row ? "‹" : `close ${title}`,
+  );
+  return h("li", { class: "block" }, button);
 }
 
 /**
  * Delays work until an element comes near the visible part of the page.
- * @returns {(element: Element, work: () => void) => void}
+ * @returns {import("./column.js").WhenSeen}
  */
 function whenSeen() {
   /** @type {WeakMap<Element, () => void>} */
@@ -62,121 +141,4 @@ function whenSeen() {
     works.set(element, work);
     observer.observe(element);
   };
-}
-
-/**
- * Groups consecutive layers whose names have the same prefix: a block.
- * @param {Node[]} nodes
- * @returns {Group[]}
- */
-function groups(nodes) {
-  /** @type {Group[]} */
-  const all = [];
-  for (const node of nodes) {
-    const prefix = node.name.split(".")[0];
-    const last = all[all.length - 1];
-    if (last && last.prefix === prefix) last.nodes.push(node);
-    else all.push({ prefix, nodes: [node] });
-  }
-  return all;
-}
-
-/**
- * @param {Context} context
- * @param {Group} group
- * @param {boolean} opened
- */
-function fold({ state, store }, { prefix, nodes }, opened) {
-  const open = opened ? state.open.filter((each) => each !== prefix) : [...state.open, prefix];
-  const button = h(
-    "button",
-    {
-      type: "button",
-      class: "fold",
-      key: `fold/${prefix}`,
-      "aria-expanded": String(opened),
-      on: { click: () => store.set({ open }) },
-    },
-    opened ? `close ${prefix}` : `${nodes.length} layers`,
-  );
-  return opened ? h("li", { class: "block" }, button) : button;
-}
-
-/**
- * The class of the loss; with a server, the reader can choose another.
- * @param {Context} context
- */
-function against({ trace, served }) {
-  const { model, label, several } = trace.about;
-  if (!served || several) return h("small", {}, `against ${names(model.classes, trace.about.against)}`);
-  const options = model.classes.map((/** @type {string} */ name, /** @type {number} */ at) =>
-    h("option", { value: name, selected: at === label }, name),
-  );
-  const select = /** @type {HTMLSelectElement} */ (
-    h("select", { key: "against", "aria-label": "loss against" }, ...options)
-  );
-  select.addEventListener("change", () => void served.against(select.value));
-  return h("label", {}, h("small", {}, "against"), select);
-}
-
-/**
- * A closed block, represented by its last layer.
- * @param {Context} context
- * @param {Group} group
- * @param {ReturnType<typeof whenSeen>} seen
- */
-function folded(context, group, seen) {
-  const last = group.nodes[group.nodes.length - 1];
-  const item = column(context, last, seen, group.prefix);
-  item.classList.add("folded");
-  item.dataset.block = group.prefix;
-  item.append(fold(context, group, false));
-  return item;
-}
-
-/**
- * @param {Context} context
- * @param {Node} node
- * @param {ReturnType<typeof whenSeen>} seen
- * @param {string} title
- */
-function column(context, node, seen, title = node.name) {
-  const { trace, state, store } = context;
-  const maps = mapsOf(trace, node.name, state.direction);
-  const isLoss = !node.shape.length;
-  const isBars = node.shape.length === 1 && node.name === trace.role("probability") && state.direction !== "backward";
-  const square = h("span", { class: "square" });
-  const item = h("li", { class: "layer" });
-  item.dataset.name = node.name;
-  const button = h(
-    "button",
-    {
-      type: "button",
-      class: "open",
-      key: `layer/${node.name}`,
-      "aria-label": `${title}: ${node.kind}, ${size(node.shape)}`,
-      on: { click: () => store.set({ ...PLACE, name: node.name, index: isLoss ? [] : null }) },
-    },
-    h("b", {}, title),
-    square,
-    h("small", {}, isLoss ? node.kind : size(node.shape)),
-  );
-  item.append(button, ...formulas(node));
-  if (isBars) square.replaceWith(bars(trace));
-  else if (isLoss) square.append(h("span", { class: "one" }, number(trace.about.loss ?? NaN, false, 4)));
-  else if (maps) seen(item, () => void drawSquare(context, node, square));
-  else square.append(h("span", { class: "none" }, "no gradient"));
-  return item;
-}
-
-const PLACE = { cursor: null, channel: -1, page: 0, sorted: /** @type {""} */ ("") };
-
-/** @param {Node} node */
-function formulas(node) {
-  const lines = [node.size_formula, node.parameters_formula].filter((line) => /\d/.test(line));
-  if (!lines.length) return [];
-  if (lines.every((line) => line.length <= SHORT)) return lines.map((line) => h("small", { class: "formula" }, line));
-  return [
-    h("details", { class: "formula" }, h("summary", {}, "arithmetic"), ...lines.map((line) => h("small", {}, line))),
-  ];
 }

@@ -3,6 +3,7 @@
 import { h, sharpCanvas } from "../element.js";
 import { probability } from "../format.js";
 import { drawPicture, isPicture, mapsOf } from "../layer/maps.js";
+import { marks, ranked } from "../truth.js";
 import { paintable, paintButton, painter } from "../whatif/paint.js";
 
 const SIDE = 320;
@@ -42,8 +43,8 @@ function sizeNote({ about, nodes }) {
 function classes({ trace, store }) {
   const names = /** @type {string[]} */ (trace.about.model.classes);
   const probabilities = /** @type {number[]} */ (trace.about.probabilities);
-  const order = probabilities.map((_, at) => at).sort((a, b) => probabilities[b] - probabilities[a]);
-  const rows = order.slice(0, SHOWN).map((at) =>
+  const { shown, rest } = ranked(trace, SHOWN);
+  const rows = shown.map((at) =>
     h(
       "li",
       {},
@@ -56,7 +57,7 @@ function classes({ trace, store }) {
             click: () => store.set({ name: trace.role("probability"), index: [at], page: 0, channel: -1, sorted: "" }),
           },
         },
-        h("span", { class: "label" }, names[at] ?? String(at)),
+        h("span", { class: "label" }, names[at] ?? String(at), " ", h("span", { class: "marks" }, ...marks(trace, at))),
         h(
           "span",
           { class: "track whole" },
@@ -69,7 +70,6 @@ function classes({ trace, store }) {
       ),
     ),
   );
-  const rest = order.length - rows.length;
   return h(
     "div",
     { class: "units" },
