@@ -5,6 +5,7 @@
 
 /** @typedef {"forward" | "backward" | "update"} Direction */
 /** @typedef {"unit" | "layer" | "network"} Scale */
+/** @typedef {"slow" | "normal" | "fast"} Speed */
 /**
  * @typedef {object} PageState
  * @property {string} view "" for the walk through the network; the others are in views.js
@@ -22,6 +23,7 @@
  * @property {number} page of a long list
  * @property {"" | "order" | "size"} sorted the order of a long list; "" for the layer's default
  * @property {boolean} brush whether the reader is painting on the picture
+ * @property {Speed} speed of the sliding window
  * @property {boolean} playing whether the window slides automatically; not in the address, because a link does not move
  */
 
@@ -42,6 +44,7 @@ export const START = {
   page: 0,
   sorted: "",
   brush: false,
+  speed: "normal",
   playing: false,
 };
 
@@ -55,7 +58,16 @@ export function address(state) {
   );
   const query = new URLSearchParams();
   if (!state.index && state.cursor) query.set("at", state.cursor.join(","));
-  for (const key of /** @type {const} */ (["picture", "direction", "scale", "channel", "page", "sorted", "lesson"])) {
+  for (const key of /** @type {const} */ ([
+    "picture",
+    "direction",
+    "scale",
+    "channel",
+    "page",
+    "sorted",
+    "lesson",
+    "speed",
+  ])) {
     if (state[key] !== START[key]) query.set(key, String(state[key]));
   }
   if (state.exact) query.set("exact", "1");
@@ -100,6 +112,7 @@ export function read(hash) {
     page: Math.max(0, whole("page")),
     sorted: among("sorted", ["order", "size"], START.sorted),
     brush: query.get("brush") === "1",
+    speed: among("speed", ["slow", "normal", "fast"], START.speed),
     playing: false,
   };
 }
