@@ -46,11 +46,10 @@ export function header(context, showHelp) {
           type: "button",
           class: "single",
           key: "help",
-          "aria-label": "Keys",
           "aria-keyshortcuts": "?",
           on: { click: showHelp },
         },
-        "?",
+        "Keys",
       ),
     ),
     pictures(context),
@@ -74,6 +73,7 @@ function switches({ state, store }) {
       state.direction,
       (direction) => store.set({ direction, page: 0, channel: -1, sorted: "" }),
     ),
+    h("span", { class: "label", "aria-hidden": "true" }, "Colours by"),
     choice(
       "colours by",
       [

@@ -108,6 +108,7 @@ function channelList({ state, change }, part, perMap, chosen) {
         key: `channel/${at}`,
         class: total < 0 ? "below" : "above",
         "aria-pressed": String(at === chosen),
+        "aria-label": `map ${lead.join(", ")}: ${state.exact ? allDigits(total) : fixed(total, places)}`,
         style: { "--t": String(share) },
         on: { click: () => change({ channel: at, page: 0 }) },
       },
