@@ -24,6 +24,7 @@ MOST = 8
 OWN = ("/api/mistakes", "/api/exemplars", "/api/training")
 """Questions whose answers show the model's own pictures."""
 _OWN = "A server does not show the model's own pictures. “pellucid open” shows them."
+_LONG = "A server does not compute these maps, which take hundreds of runs. “pellucid open” shows them."
 GREY = 128
 RUNS = 1_000_000
 """Numbers of runs that each Glass has for itself: an old window never reads the numbers of another one's run."""
@@ -56,6 +57,8 @@ class Readers:
         """The same for what is sent."""
         if path not in routes.POST:
             return None
+        if path == "/api/difference/where":
+            return replies.as_json({"state": "failed", "error": _LONG})
         _check(path)
         return routes.POST[path](self._glass(served, reader, begin=False), query, body)
 

@@ -73,16 +73,20 @@ function switches({ state, store }) {
       state.direction,
       (direction) => store.set({ direction, page: 0, channel: -1, sorted: "" }),
     ),
-    h("span", { class: "label", "aria-hidden": "true" }, "Colours by"),
-    choice(
-      "colours by",
-      [
-        ["unit", "map"],
-        ["layer", "layer"],
-        ["network", "network"],
-      ],
-      state.scale,
-      (scale) => store.set({ scale }, true),
+    h(
+      "span",
+      { class: "labelled" },
+      h("span", { "aria-hidden": "true" }, "Colours by"),
+      choice(
+        "colours by",
+        [
+          ["unit", "map"],
+          ["layer", "layer"],
+          ["network", "network"],
+        ],
+        state.scale,
+        (scale) => store.set({ scale }, true),
+      ),
     ),
     h(
       "button",

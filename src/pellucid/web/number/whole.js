@@ -117,13 +117,14 @@ function built(first) {
   const node = h("div", { class: "whole" }, field, readout);
   let scene = first;
   let sized = "";
+  let room = 0; // CSS pixels
   /** @type {[number, number] | null} */ let shown = null;
   let unwatch = () => {};
 
   const cells = () => {
-    const { reach, output, context } = scene;
-    const gap = Math.max(24, Math.min(90, context.width * 0.08));
-    const side = Math.min(LARGEST, (context.width - gap) / 2 - EDGES);
+    const { reach, output } = scene;
+    const gap = Math.max(24, Math.min(90, room * 0.08));
+    const side = Math.min(LARGEST, (room - gap) / 2 - EDGES);
     const [tall, wide] = reach.ends.map(([low, high]) => high - low + 1);
     field.style.setProperty("gap", `${gap}px`);
     return [side / Math.max(tall, wide), side / Math.max(...output.size)].map((cell) => Math.min(CELL, cell));
@@ -150,7 +151,7 @@ function built(first) {
   const draw = () => {
     const { input, output, reach, context, at } = scene;
     const [own, other] = cells();
-    const size = String([context.width, input.size, output.size, reach.ends]);
+    const size = String([room, input.size, output.size, reach.ends]);
     left.paint(input, reach.ends, own);
     right.paint(output, endsOf(output), other);
     const { playing, speed } = context.state;
@@ -187,6 +188,8 @@ function built(first) {
   });
   const seen = new ResizeObserver(() => {
     if (!node.isConnected) return unwatch();
+    if (node.clientWidth === room) return; // its height follows its text
+    room = node.clientWidth;
     unwatch();
     unwatch = watchSweep(scene.context.store, (index) => {
       const [row, column] = index.slice(-2);
@@ -196,11 +199,11 @@ function built(first) {
     sized = "";
     draw();
   });
-  seen.observe(field);
+  seen.observe(node);
   scenes.set(node, first);
   drawsItself(node, (fresh) => {
     scene = /** @type {Scene} */ (scenes.get(fresh));
-    draw();
+    if (room) draw();
   });
   return node;
 }
