@@ -41,7 +41,8 @@ def where(glass: Glass, query: Query) -> Reply:
         return replies.as_json({"state": "idle"})
     content = progress.as_json()
     if progress.result is not None:
-        content["maps"] = [_described(*place, made) for place, made in progress.result.items()]
+        maps: Maps = progress.result
+        content["maps"] = [_described(*each, made) for each, made in maps.items()]
     return replies.as_json(content)
 
 
@@ -79,7 +80,7 @@ def _look(shown: Shown, pair: tuple[int, int]) -> Generator[tuple[int, int], Non
     trace = shown.document.trace
     pixels = trace.values[trace.nodes[0].name][0].transpose(1, 2, 0).astype(np.uint8)
     picture = Prepared(pixels, shown.called)
-    every = [(number, method) for number in dict.fromkeys(pair) for method in SHOWN]
+    every: list[tuple[int, Method]] = [(number, method) for number in dict.fromkeys(pair) for method in SHOWN]
     made: dict[tuple[int, Method], Attribution | str] = {}
     for at, (number, method) in enumerate(every):
         try:
