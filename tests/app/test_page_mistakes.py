@@ -16,9 +16,10 @@ from tests.patience import PATIENCE
 
 import pellucid
 from pellucid import api
-from pellucid.app.page import difference, mistakes
+from pellucid.app.page import difference, mistakes, where
 from pellucid.app.page.job import Jobs
 from pellucid.app.page.shown import Glass
+from pellucid.classifier.predict.pictures import Prepared
 from pellucid.errors import TraceError
 from pellucid.glassbox.page.replies import Refused, Reply
 from pellucid.runs.evaluation import Answer
@@ -214,6 +215,50 @@ def test_the_difference_is_that_of_the_pixels_and_weights_that_are_shown(
     glass.finish()
 
 
+def test_units_without_a_difference_are_counted(glass: Glass) -> None:
+    content = content_of(difference.difference(glass, {"first": "1", "second": "0"}))
+    shares = glass.classifier.difference(glass.shown.picture, *glass.classifier.classes[::-1]).shares
+    counts = [(share.units.size, int(np.count_nonzero(share.units == 0))) for share in shares]
+    assert [(layer["count"], layer["nothing"]) for layer in content["layers"]] == counts
+    assert any(0 < nothing < count for count, nothing in counts), "a ReLU blocks some"
+
+
+def test_where_the_network_looked_for_both_classes(glass: Glass) -> None:
+    query = {"first": "1", "second": "0", "run": "0"}
+    assert content_of(where.where(glass, query)) == {"state": "idle"}
+    with pytest.raises(Refused, match="has not been computed yet"):
+        where.heat(glass, {**query, "class": "0", "method": "occlusion"})
+    where.start(glass, query, b"")
+    content = waited(lambda: content_of(where.where(glass, {**query, "first": "0", "second": "1"})))
+    picture = Prepared(glass.classifier.prepared(glass.shown.picture), "same")
+    every = [(number, method) for number in (0, 1) for method in ("grad_cam", "occlusion")]
+    assert [(each["class"], each["method"]) for each in content["maps"]] == every
+    for each in content["maps"]:
+        wanted = glass.classifier.attribute(picture, glass.classifier.classes[each["class"]], each["method"])
+        assert each["trust"] == pytest.approx(wanted.deletion.trust, abs=1e-6)
+        assert each["random"] - each["area"] == pytest.approx(each["trust"])
+        assert (each["verdict"], each["layer"]) == (wanted.deletion.verdict, wanted.layer)
+        reply = where.heat(glass, {**query, "class": str(each["class"]), "method": each["method"]})
+        assert (reply.headers["X-Shape"], reply.headers["X-Dtype"]) == ("12,12", "float32")
+        assert np.frombuffer(reply.body, "<f4") == pytest.approx(wanted.map.ravel(), abs=1e-5)
+    with pytest.raises(Refused, match="method is grad_cam or occlusion"):
+        where.heat(glass, {**query, "class": "0", "method": "x"})
+    with pytest.raises(Refused, match="changed something since"):
+        where.start(glass, {**query, "run": "7"}, b"")
+
+
+def test_another_run_drops_the_maps_of_the_one_before(trained: Path, photos: Path) -> None:
+    glass = Glass(api.load(trained), trained, photos / "red" / "1.png")
+    before = {"first": "0", "second": "1"}
+    where.start(glass, before, b"")
+    glass.show(photos / "blue" / "1.png")
+    where.start(glass, before, b"")
+    waited(lambda: content_of(where.where(glass, before)))
+    assert glass.jobs.known("where 0 0 1") is None
+    assert glass.jobs.known("where 1 0 1") is not None
+    glass.finish()
+
+
 # ---- jobs
 
 
@@ -253,6 +298,27 @@ def test_what_goes_wrong_in_a_job_is_a_sentence() -> None:
     assert waited(lambda: jobs.ask("a", refused).as_json()) == {"state": "failed", "error": "That cannot be."}
     fault = "This is a bug in Pellucid (KeyError). Please report it."
     assert waited(lambda: jobs.ask("b", faulty).as_json()) == {"state": "failed", "error": fault}
+
+
+def test_a_forgotten_job_stops_and_can_begin_again() -> None:
+    closed = threading.Event()
+
+    def endless() -> Generator[tuple[int, int], None, None]:
+        try:
+            while True:
+                yield 0, 1
+                time.sleep(0.001)
+        finally:
+            closed.set()
+
+    jobs = Jobs()
+    assert jobs.known("a 1") is None
+    jobs.ask("a 1", endless)
+    jobs.ask("b 1", endless)
+    jobs.forget(lambda name: name.startswith("a "))
+    assert closed.wait(PATIENCE)
+    assert (jobs.known("a 1"), jobs.known("b 1") is None) == (None, False)
+    jobs.end(20)
 
 
 def test_ending_stops_what_runs() -> None:

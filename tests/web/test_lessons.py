@@ -137,9 +137,9 @@ def test_a_step_is_an_address(opened: Callable[..., Page]) -> None:
     page = opened(first[first.index("#") :])
     expect(page.locator(".guide h2")).to_have_text("Stride")
     expect(page.get_by_role("button", name="Step 2 of 2")).to_have_attribute("aria-current", "step")
-    page.get_by_role("button", name="Back", exact=True).click()
+    page.get_by_role("button", name="Previous", exact=True).click()
     expect(page.get_by_role("button", name="Step 1 of 2")).to_have_attribute("aria-current", "step")
-    page.get_by_role("button", name="Back", exact=True).click()
+    page.get_by_role("button", name="Previous", exact=True).click()
     expect(page.locator(".guide h2")).to_have_text("The filter slides")
 
 

@@ -134,6 +134,42 @@ def test_a_pixel_is_read_and_opened(served: Page, server: Server, trained: Path,
     expect(served.locator("h1")).to_have_text("picture[0, 1, 1]")
 
 
+def test_where_it_looked_the_thumbnails_and_what_made_no_difference(served: Page, server: Server) -> None:
+    at(served, server, "~difference/1,0", ".where figure:nth-child(2) canvas >> nth=1")
+    titles = served.locator(".where figcaption b").all_inner_texts()
+    assert titles == [f"{method} for {name}" for method in ("Grad-CAM", "Occlusion") for name in ("red", "blue")]
+    scores = served.locator(".where [data-trust]")
+    for text, value in zip(
+        scores.all_inner_texts(), scores.evaluate_all("all => all.map(n => n.dataset.trust)"), strict=True
+    ):
+        assert number(text.removeprefix("trust ")) == pytest.approx(float(value), abs=6e-4)
+    for name in served.locator(".where canvas").evaluate_all("all => all.map((each) => each.ariaLabel)"):
+        assert re.search("over the picture. Removing the pixels that this map marks .*trust", name)
+    amber = """(canvas, first) => {
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        let sum = 0;
+        for (let at = 0; at < data.length; at += 4) sum += (data[at] - data[at + 2]) * (first ? 1 : -1);
+        return sum;
+    }"""
+    canvases = served.locator(".where canvas")
+    drawn = [canvases.nth(at).evaluate(amber, at == 0) for at in (0, 1)]
+    assert min(drawn) >= 0, "Grad-CAM has only what speaks for its class: amber for one, blue for the other"
+    assert max(drawn) > 0
+    served.locator(".thumbnail img").first.wait_for()
+    thumbnail = served.locator(".layers li", has_text="conv1").locator(".thumbnail img").first
+    thumbnail.scroll_into_view_if_needed()
+    assert thumbnail.evaluate("async image => (await image.decode(), image.naturalWidth)") > 0
+    link = thumbnail.locator("xpath=../..").locator("a").get_attribute("aria-label") or ""
+    channel = re.findall(r"\[(\d+)", link)[0]
+    expect(thumbnail).to_have_attribute("alt", f"What activates filter {channel} of conv1 most")
+    nothing = served.locator(".layers .nothing").first
+    expect(nothing).to_have_text(re.compile(r"^[\d,]+ units? without difference$"))
+    served.evaluate("document.querySelector('.where').mine = true")
+    served.keyboard.press("e")
+    expect(served.locator("[data-key='exact']")).to_have_attribute("aria-pressed", "true")
+    assert served.evaluate("document.querySelector('.where').mine"), "the maps stay"
+
+
 def test_while_it_goes_on_a_bar_tells_how_far_it_is(served: Page, server: Server) -> None:
     answers = [
         {"state": "running", "done": 0, "total": 0, "seconds": 0.1},

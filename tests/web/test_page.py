@@ -168,7 +168,7 @@ def test_a_long_sum_comes_in_pages_the_largest_first(opened: Callable[..., Page]
     expect(page.locator(".pager span")).to_have_text(f"1 of {-(-len(terms) // 40)} pages, {len(terms):,} in all")
     first = float(page.locator(".terms tbody tr").first.locator("td").nth(2).inner_text().replace("−", "-"))
     assert abs(first) == pytest.approx(abs(terms).max(), rel=1e-4)
-    page.get_by_role("button", name="after").click()
+    page.get_by_role("button", name="Next").click()
     expect(page.locator(".carry").first).to_contain_text("Added before:")
     page.get_by_role("button", name="in order").click()
     expect(page.locator(".pager span")).to_contain_text("1 of")

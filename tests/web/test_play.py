@@ -24,11 +24,11 @@ def title(page: Page, text: str) -> None:
 def test_space_slides_on_and_stops(opened: Callable[..., Page]) -> None:
     page = moving(opened, "#/conv/1,4,2")
     page.locator("body").press("Space")
-    button = page.get_by_role("button", name="Slide on")
-    expect(button).to_have_attribute("aria-pressed", "true")
+    button = page.locator(".play")
+    expect(button).to_have_text("Pause")
     expect(page.locator("h1").first).to_have_text(re.compile(r"conv\[1, (4, ([5-9]|1\d)|([5-9]|1\d), \d+)\]"))
     page.locator("body").press("Space")
-    expect(button).to_have_attribute("aria-pressed", "false")
+    expect(button).to_have_text("Play")
     stopped = page.evaluate(PLACE)
     page.wait_for_timeout(400)
     assert page.evaluate(PLACE) == stopped
@@ -45,9 +45,9 @@ def test_it_goes_line_by_line_and_ends_with_the_map(opened: Callable[..., Page])
         }).observe(document.querySelector("main"), { subtree: true, childList: true, characterData: true });
     }""")
     page.locator("body").press("Space")
-    expect(page.get_by_role("button", name="Slide on")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator(".play")).to_have_text("Pause")
     title(page, "conv[2, 11, 11]")
-    expect(page.get_by_role("button", name="Slide on")).to_have_attribute("aria-pressed", "false")
+    expect(page.locator(".play")).to_have_text("Play")
     places = [f"conv[2, {row}, {column}]" for row in (10, 11) for column in range(12)]
     assert page.evaluate("window.seen") == places[10:]
 
@@ -57,27 +57,43 @@ def test_r_begins_at_the_maps_start(opened: Callable[..., Page]) -> None:
     page.keyboard.press("r")
     expect(page.locator("h1").first).to_have_text(re.compile(r"conv\[3, 0, ([3-9]|1\d)\]"))
     page.keyboard.press("e")
-    expect(page.get_by_role("button", name="Slide on")).to_have_attribute("aria-pressed", "false")
+    expect(page.locator(".play")).to_have_text("Play")
 
 
 def test_a_click_and_any_key_stop_it(opened: Callable[..., Page]) -> None:
     page = moving(opened, "#/conv/1,1,1")
-    button = page.get_by_role("button", name="Slide on")
+    button = page.locator(".play")
     for stop in (lambda: page.mouse.click(5, 790), lambda: page.keyboard.press("Shift"), button.click):
         button.click()
-        expect(button).to_have_attribute("aria-pressed", "true")
+        expect(button).to_have_text("Pause")
         stop()
-        expect(button).to_have_attribute("aria-pressed", "false")
+        expect(button).to_have_text("Play")
 
 
-def test_without_motion_space_and_r_make_single_steps(opened: Callable[..., Page]) -> None:
-    page = opened("#/conv/1,4,11")
-    page.locator("body").press("Space")
-    title(page, "conv[1, 5, 0]")
-    expect(page.get_by_role("button", name="Slide on")).to_have_attribute("aria-pressed", "false")
-    page.keyboard.press("r")
+def test_enter_pauses_and_plays_again_at_the_start_when_the_map_ends(opened: Callable[..., Page]) -> None:
+    page = moving(opened, "#/conv/1,11,10?speed=slow")
+    page.locator(".play").focus()
+    page.keyboard.press("Enter")
+    title(page, "conv[1, 11, 11]")
+    expect(page.locator(".play")).to_have_text("Pause")
+    page.keyboard.press("Enter")
+    expect(page.locator(".play")).to_have_text("Play")
+    page.keyboard.press("Enter")
     title(page, "conv[1, 0, 0]")
-    page.wait_for_timeout(300)
+    page.keyboard.press("Enter")
+    expect(page.locator(".play")).to_be_focused()
+
+
+def test_without_motion_it_jumps_from_place_to_place(opened: Callable[..., Page]) -> None:
+    page = opened("#/conv/1,4,11?speed=fast")
+    page.locator("body").press("Space")
+    expect(page.locator("h1").first).to_have_text(re.compile(r"conv\[1, ([6-9]|1\d), \d+\]"))
+    assert page.evaluate("document.getAnimations().length") == 0
+    page.keyboard.press("Shift")
+    expect(page.locator(".play")).to_have_text("Play")
+    page.locator("[data-key='speed/slow']").click()
+    assert page.url.endswith("speed=slow")
+    page.locator("body").press("r")
     title(page, "conv[1, 0, 0]")
 
 
@@ -101,8 +117,9 @@ def test_what_is_kept_of_a_drawing_says_the_new_numbers(opened: Callable[..., Pa
 
 def test_on_a_phone_and_for_a_screen_reader(opened: Callable[..., Page], axe: str) -> None:
     page = opened("#/conv/2,5,5", PHONE)
-    page.get_by_role("button", name="Slide on").click()
-    expect(page.locator("h1").first).to_have_text(re.compile(r"conv\[2, 5, 6\]"))
+    page.locator(".play").click()
+    expect(page.locator("h1").first).to_have_text(re.compile(r"conv\[2, (5, [6-9]|[6-9], \d+)"))
+    page.locator(".play").click()
     assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
     violations = page.evaluate(axe + "; axe.run(document, {resultTypes: ['violations']})")
     assert [each["id"] for each in violations["violations"]] == []

@@ -6,6 +6,7 @@ import { unit } from "./format.js";
 import { guide } from "./lessons/guide.js";
 import { header } from "./header/header.js";
 import { morph } from "./number/morph.js";
+import { pace } from "./number/play.js";
 import { corners, slide } from "./number/slide.js";
 import { settled } from "./place.js";
 import { listen } from "./pointing.js";
@@ -85,7 +86,7 @@ export function drawer({ page, store, served, complain, showHelp }) {
           document.title = here ? `${here} · Pellucid` : "Pellucid";
           // a step of a lesson does not move the reader's focus
           if (!before || before.lesson === state.lesson) refocus(focused, opened, main, state);
-          if (alike && near(before, state)) slide(main, were, state.playing);
+          if (alike && near(before, state)) slide(main, were, state.playing ? pace(state.speed, []) : 0);
           before = state;
         }),
       ]);

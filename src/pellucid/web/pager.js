@@ -20,8 +20,8 @@ export function pager({ page, pages, count, change }) {
   return h(
     "p",
     { class: "pager" },
-    to(page - 1, "before", page === 0),
+    to(page - 1, "Previous", page === 0),
     h("span", {}, `${page + 1} of ${counted(pages)} pages, ${counted(count)} in all`),
-    to(page + 1, "after", page === pages - 1),
+    to(page + 1, "Next", page === pages - 1),
   );
 }

@@ -6,7 +6,7 @@ import { h } from "./element.js";
 const WALK = [
   ["Enter", "open"],
   ["Esc", "back"],
-  ["Space", "slide"],
+  ["Space", "play"],
   ["?", "all keys"],
 ];
 /** Without a window to slide. @type {[string, string][]} */

@@ -5,6 +5,7 @@
 
 /** @typedef {"forward" | "backward" | "update"} Direction */
 /** @typedef {"unit" | "layer" | "network"} Scale */
+/** @typedef {"slow" | "normal" | "fast"} Speed */
 /**
  * @typedef {object} PageState
  * @property {string} view "" for the walk through the network; the others are in views.js
@@ -24,6 +25,7 @@
  * @property {boolean} brush whether the reader is painting on the picture
  * @property {boolean} present whether the page is in presentation mode
  * @property {string} given the address that the state was read from; "" once the reader has moved
+ * @property {Speed} speed of the sliding window
  * @property {boolean} playing whether the window slides automatically; not in the address, because a link does not move
  */
 
@@ -46,6 +48,7 @@ export const START = {
   brush: false,
   present: false,
   given: "",
+  speed: "normal",
   playing: false,
 };
 
@@ -59,7 +62,16 @@ export function address(state) {
   );
   const query = new URLSearchParams();
   if (!state.index && state.cursor) query.set("at", state.cursor.join(","));
-  for (const key of /** @type {const} */ (["picture", "direction", "scale", "channel", "page", "sorted", "lesson"])) {
+  for (const key of /** @type {const} */ ([
+    "picture",
+    "direction",
+    "scale",
+    "channel",
+    "page",
+    "sorted",
+    "lesson",
+    "speed",
+  ])) {
     if (state[key] !== START[key]) query.set(key, String(state[key]));
   }
   if (state.exact) query.set("exact", "1");
@@ -106,6 +118,7 @@ export function read(hash) {
     brush: query.get("brush") === "1",
     present: presents(query),
     given: hash,
+    speed: among("speed", ["slow", "normal", "fast"], START.speed),
     playing: false,
   };
 }

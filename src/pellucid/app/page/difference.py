@@ -79,6 +79,8 @@ def _described(mechanism: Mechanism) -> dict[str, Any]:
                 "own": finite(share.own),
                 "units": finite(float(share.units.sum())),
                 "after": finite(share.after) if share.passes_all else None,
+                "count": share.units.size,
+                "nothing": int((share.units == 0).sum()),
                 "strongest": [{"unit": list(index), "value": finite(value)} for index, value in share.strongest()],
             }
             for share in mechanism.shares

@@ -79,6 +79,7 @@ class Jobs:
 
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
+        self._forgotten: list[Job] = []
         self._latest: dict[str, tuple[Hashable, Any]] = {}
         self._lock, self._one = threading.Lock(), threading.Lock()
 
@@ -100,6 +101,14 @@ class Jobs:
         known = self._latest.get(name)
         return known[1] if known is not None and known[0] == key else None
 
+    def forget(self, names: Callable[[str], bool]) -> None:
+        """Stop the jobs with these names after their current step, and drop their results."""
+        with self._lock:
+            dropped = [self._jobs.pop(name) for name in list(self._jobs) if names(name)]
+            self._forgotten = [job for job in [*self._forgotten, *dropped] if not job.progress.ended]
+        for job in dropped:
+            job.stop()
+
     def latest(self, name: str, key: Hashable, make: Callable[[], Any]) -> Any:
         """The result of `make`, cached until another key is requested. One at a time; its errors are raised."""
         with self._one:
@@ -111,7 +120,7 @@ class Jobs:
     def end(self, seconds: float) -> None:
         """Stop all jobs and wait for them, because nothing may run during Python's shutdown."""
         with self._lock:
-            jobs = list(self._jobs.values())
+            jobs = [*self._jobs.values(), *self._forgotten]
         until = time.monotonic() + seconds
         for job in jobs:
             job.stop()

@@ -26,6 +26,7 @@ OWN = ("/api/mistakes", "/api/exemplars", "/api/training")
 _OWN = "A server does not show the model's own pictures. “pellucid open” shows them."
 _NONE = {"state": "failed", "error": _OWN}
 """For the view of a layer, which shows why there are no patches."""
+_LONG = "A server does not compute these maps, which take hundreds of runs. “pellucid open” shows them."
 GREY = 128
 RUNS = 1_000_000
 """Numbers of runs that each Glass has for itself: an old window never reads the numbers of another one's run."""
@@ -60,6 +61,8 @@ class Readers:
             return None
         if path == "/api/exemplars":
             return replies.as_json(_NONE)
+        if path == "/api/difference/where":
+            return replies.as_json({"state": "failed", "error": _LONG})
         _check(path)
         return routes.POST[path](self._glass(served, reader, begin=False), query, body)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from http import HTTPStatus
 
-from pellucid.app.page import difference, exemplars, mistakes, training, whatif
+from pellucid.app.page import difference, exemplars, mistakes, training, whatif, where
 from pellucid.app.page.shown import Glass
 from pellucid.glassbox.page import replies
 from pellucid.glassbox.page.replies import Outdated, Query, Refused, Reply
@@ -65,6 +65,8 @@ GET: dict[str, Callable[[Glass, Query], Reply]] = {
     "/api/mistakes/picture": mistakes.picture,
     "/api/difference": difference.difference,
     "/api/difference/pixels": difference.pixels,
+    "/api/difference/where": where.where,
+    "/api/difference/map": where.heat,
     "/api/exemplars": exemplars.exemplars,
     "/api/exemplars/patch": exemplars.patch,
 }
@@ -81,7 +83,8 @@ POST: dict[str, Callable[[Glass, Query, bytes], Reply]] = {
     "/api/mistakes/open": mistakes.opened,
     "/api/difference": difference.start,
     "/api/exemplars": exemplars.start,
+    "/api/difference/where": where.start,
     "/api/exemplars/open": exemplars.opened,
 }
-WORKS = frozenset({"/api/mistakes", "/api/difference", "/api/exemplars"})
+WORKS = frozenset({"/api/mistakes", "/api/difference", "/api/difference/where", "/api/exemplars"})
 """Those of POST that start a job."""

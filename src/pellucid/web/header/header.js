@@ -56,11 +56,10 @@ export function header(context, showHelp) {
           type: "button",
           class: "single",
           key: "help",
-          "aria-label": "Keys",
           "aria-keyshortcuts": "?",
           on: { click: showHelp },
         },
-        "?",
+        "Keys",
       ),
     ),
     pictures(context),
@@ -117,15 +116,20 @@ function switches({ state, store }) {
       state.direction,
       (direction) => store.set({ direction, page: 0, channel: -1, sorted: "" }),
     ),
-    choice(
-      "colours by",
-      [
-        ["unit", "map"],
-        ["layer", "layer"],
-        ["network", "network"],
-      ],
-      state.scale,
-      (scale) => store.set({ scale }, true),
+    h(
+      "span",
+      { class: "labelled" },
+      h("span", { "aria-hidden": "true" }, "Colours by"),
+      choice(
+        "colours by",
+        [
+          ["unit", "map"],
+          ["layer", "layer"],
+          ["network", "network"],
+        ],
+        state.scale,
+        (scale) => store.set({ scale }, true),
+      ),
     ),
     h(
       "button",

@@ -1,4 +1,4 @@
-/** The panel of a lesson: its paragraph, its steps, Back and Next. Its subject is on the page beside it. */
+/** The panel of a lesson: its paragraph, its steps, Previous and Next. Its subject is on the page beside it. */
 
 import { h } from "../element.js";
 import { lessonsOf, stateOf } from "./lessons.js";
@@ -95,14 +95,14 @@ export function guide(store, complain) {
   const title = h("h2", {});
   const text = h("div", { class: "narration", "aria-live": "polite" });
   const dots = h("ol", { class: "dots", "aria-label": "Steps of this lesson" });
-  const back = button("Back", "", turned(-1));
+  const back = button("Previous", "", turned(-1));
   const next = button("Next", "next", turned(1));
   const all = h("a", { href: "#/~lessons" }, "All lessons");
   all.addEventListener("click", (event) => {
     event.preventDefault();
     void store.set({ view: "lessons", place: "", lesson: "" });
   });
-  const leave = h("button", { type: "button", class: "leave", "aria-label": "Leave the lesson" }, "×");
+  const leave = h("button", { type: "button", class: "leave", "aria-label": "Leave the lesson" }, "Leave");
   leave.addEventListener("click", () => store.set({ lesson: "" }));
   const panel = h(
     "aside",

@@ -118,7 +118,7 @@ export async function contributions({ trace, values, size: [height, width], side
  * @param {number} height
  * @param {number} limit
  */
-async function greyUnder(trace, values, width, height, limit) {
+export async function greyUnder(trace, values, width, height, limit) {
   const [first] = trace.nodes;
   const maps = mapsOf(trace, first.name, "forward");
   if (!maps || !isPicture(trace, first.name, "forward") || maps.width !== width || maps.height !== height) return null;
@@ -143,7 +143,7 @@ async function greyUnder(trace, values, width, height, limit) {
 }
 
 /** @param {Float64Array} values */
-function fullAt(values) {
+export function fullAt(values) {
   const sizes = values.map(Math.abs).sort();
   return sizes[Math.floor(FULL * (sizes.length - 1))] || (sizes.at(-1) ?? 0);
 }

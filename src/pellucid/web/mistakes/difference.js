@@ -2,12 +2,15 @@
 
 import { contributions } from "./contributions.js";
 import { h } from "../element.js";
-import { decimals, exact as allDigits, fixed, leftOut, unit } from "../format.js";
+import { counted, decimals, exact as allDigits, fixed, leftOut, unit } from "../format.js";
 import { say, STILL } from "../say.js";
 import { address, START } from "../store.js";
+import { filterBehind, thumbnails } from "./thumbnails.js";
+import { whereItLooked } from "./where.js";
 
 /** @typedef {import("../context.js").StageContext} StageContext */
 /** @typedef {[number, number]} Pair two classes by number: the amber one, and the blue one */
+/** @typedef {import("./thumbnails.js").Filter} Filter */
 /** @typedef {{unit: number[], value: number}} Strong */
 /**
  * @typedef {object} Share
@@ -16,6 +19,8 @@ import { address, START } from "../store.js";
  * @property {number} own the layer's own contribution
  * @property {number} units the sum of its units' contributions
  * @property {number | null} after the own contributions of later layers; null unless everything passes through it
+ * @property {number} count of units
+ * @property {number} nothing how many of them contribute nothing
  * @property {Strong[]} strongest
  */
 /**
@@ -47,6 +52,10 @@ export async function difference(context) {
   const side = Math.max(160, Math.min(340, width > 720 ? (width - 40) / 2 : width - 8));
   const choose = (/** @type {number} */ one, /** @type {number} */ other) =>
     store.set({ place: one === other ? `${second},${first}` : `${one},${other}` });
+  const small = Math.max(120, Math.min(220, (width - 24) / 2));
+  const looked = await whereItLooked({ ...context, served }, [first, second], query, small);
+  /** @type {[HTMLElement, Filter][]} */
+  const places = [];
   const go = (/** @type {string} */ name, /** @type {number[]} */ index) =>
     store.set({ name, index, cursor: null, channel: -1, page: 0 });
   return [
@@ -71,7 +80,9 @@ export async function difference(context) {
           enter: (row, column) => go(trace.nodes[0].name, [0, row, column]),
         }),
       ),
-      layers(context, result, go),
+      looked,
+      layers(context, result, go, places),
+      await thumbnails({ ...context, served }, places),
     ),
   ];
 }
@@ -203,14 +214,23 @@ function parts(result, first, exact) {
  * @param {StageContext} context
  * @param {Difference} result
  * @param {(name: string, index: number[]) => void} go
+ * @param {[HTMLElement, Filter][]} places gets an empty element for the thumbnail of each unit that has one
  */
-function layers({ trace, state: { exact } }, result, go) {
+function layers({ trace, state: { exact } }, result, go, places) {
   const own = texts(
     result.layers.map((each) => each.own),
     exact,
   );
   const largestOwn = Math.max(...result.layers.map((each) => Math.abs(each.own)));
-  const items = result.layers.map((share) => {
+  const thumbnail = (/** @type {string} */ name, /** @type {number[]} */ index) => {
+    const filter = index.length === 3 ? filterBehind(trace, name, index[0]) : null;
+    if (!filter) return null;
+    const place = h("span", { class: "thumbnail" });
+    places.push([place, filter]);
+    return place;
+  };
+  const items = folded(result.layers).map((share) => {
+    if (Array.isArray(share)) return without(share);
     const units = texts(
       share.strongest.map((each) => each.value),
       exact,
@@ -244,13 +264,49 @@ function layers({ trace, state: { exact } }, result, go) {
           "ul",
           {},
           ...shown.map((each) =>
-            h("li", {}, link(trace, share.name, each, go), h("span", {}, units.of(each.value)), bar(each.value, most)),
+            h(
+              "li",
+              {},
+              thumbnail(share.name, each.unit),
+              link(trace, share.name, each, go),
+              h("span", {}, units.of(each.value)),
+              bar(each.value, most),
+            ),
           ),
         ),
+        share.nothing > 0 && h("small", { class: "nothing" }, `${unitsOf(share.nothing)} without difference`),
       ),
     );
   });
   return h("section", { class: "layers" }, h("h2", {}, "Layer by layer"), h("ol", {}, ...items));
+}
+
+/** @param {number} count */
+function unitsOf(count) {
+  return count === 1 ? "1 unit" : `${counted(count)} units`;
+}
+
+/**
+ * The layers, with those in a row that contribute nothing in one list.
+ * @param {Share[]} all
+ */
+function folded(all) {
+  /** @type {(Share | Share[])[]} */
+  const rows = [];
+  for (const share of all) {
+    const last = rows[rows.length - 1];
+    if (share.own !== 0 || share.nothing < share.count) rows.push(share);
+    else if (Array.isArray(last)) last.push(share);
+    else rows.push([share]);
+  }
+  return rows;
+}
+
+/** @param {Share[]} shares layers of which no unit contributes */
+function without(shares) {
+  const count = shares.reduce((sum, share) => sum + share.count, 0);
+  const names = shares.map((share) => share.name).join(", ");
+  return h("li", { class: "without" }, `${names}: ${unitsOf(count)} without difference`);
 }
 
 /**

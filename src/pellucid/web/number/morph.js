@@ -4,6 +4,18 @@ import { actAs } from "../element.js";
 
 const OWN = ["CANVAS", "IMG", "INPUT", "SELECT", "TEXTAREA", "VIDEO"]; // they hold more than can be read from them
 
+/** @type {WeakMap<Element, (fresh: Element) => void>} */
+const drawnAlone = new WeakMap();
+
+/**
+ * Leaves an element's content to itself: `morph` hands it the fresh element, and changes nothing in it.
+ * @param {Element} node
+ * @param {(fresh: Element) => void} take
+ */
+export function drawsItself(node, take) {
+  drawnAlone.set(node, take);
+}
+
 /**
  * @param {Element} old becomes equal to `fresh`, and keeps what it can, including the focus
  * @param {Element} fresh is used up
@@ -14,6 +26,9 @@ export function morph(old, fresh) {
     old.replaceWith(fresh);
     return;
   }
+  const take = drawnAlone.get(old);
+  if (take && drawnAlone.has(fresh)) return take(fresh);
+  if (take || drawnAlone.has(fresh)) return old.replaceWith(fresh);
   attributes(old, fresh);
   actAs(old, fresh);
   children(old, fresh);

@@ -4,12 +4,14 @@ import { weightForm } from "../whatif/adjust.js";
 import { h } from "../element.js";
 import { counted, decimals, exact as allDigits, fixed, number as written, unit } from "../format.js";
 import { formula } from "./formula.js";
+import { chosenMap } from "./chosen.js";
 import { grid } from "./grid.js";
 import { lines } from "./lines.js";
-import { playButton } from "./play.js";
+import { player } from "./play.js";
 import { result } from "./result.js";
 import { position } from "../trace.js";
 import { terms } from "./terms.js";
+import { wholeMap } from "./whole.js";
 import { slices, view, windowGrids } from "./window.js";
 
 /** @typedef {import("../store.js").PageState} PageState */
@@ -35,7 +37,7 @@ export async function numberView(outer, working) {
     room: Math.max(4, Math.min(8, Math.floor((width - 40) / CELL))),
   };
   const stage = h("section", { class: "stage number-view", "aria-label": unit(state.name, state.index ?? []) });
-  stage.append(result(working, state.exact), playButton(context) ?? "");
+  stage.append(result(working, state.exact), player(context) ?? "", (await wholeMap(context, working)) ?? "");
   stage.append((await weightForm(context)) ?? "");
   if (working.quantity !== "value" || !working.parts.length) stage.append(...(await ownGrid(context, working)));
   for (const [at, part] of working.parts.entries()) stage.append(await partView(context, working, part, at));
@@ -61,7 +63,7 @@ async function partView(context, working, part, at) {
   const section = h("section", { class: "part" }, through ? h("h2", {}, through) : "");
   const perMap = slices(part);
   if (perMap) {
-    const chosen = at === 0 && state.channel >= 0 ? Math.min(state.channel, perMap.length - 1) : usual(perMap);
+    const chosen = chosenMap(perMap, at === 0 ? state.channel : -1);
     const slice = perMap[chosen];
     const own = at === 0 && working.quantity === "value" ? await ownGrid(context, working) : [];
     const grids = await windowGrids(context, part, slice, own);
@@ -77,15 +79,6 @@ async function partView(context, working, part, at) {
   if (values.length === 1) section.append(formula(context, part, 0));
   else if (!perMap) section.append(terms(context, part, { rows: [...values.keys()], usual: "size" }));
   return section;
-}
-
-/**
- * The map to show first: the first of a picture's colours, or the one with the largest sum.
- * @param {import("./window.js").Slice[]} perMap
- */
-function usual(perMap) {
-  if (perMap.length <= 3) return 0;
-  return perMap.reduce((best, slice, at) => (Math.abs(slice.total) > Math.abs(perMap[best].total) ? at : best), 0);
 }
 
 /**
@@ -115,6 +108,7 @@ function channelList({ state, change }, part, perMap, chosen) {
         key: `channel/${at}`,
         class: total < 0 ? "below" : "above",
         "aria-pressed": String(at === chosen),
+        "aria-label": `map ${lead.join(", ")}: ${state.exact ? allDigits(total) : fixed(total, places)}`,
         style: { "--t": String(share) },
         on: { click: () => change({ channel: at, page: 0 }) },
       },

@@ -1,7 +1,7 @@
 /** Slides the window from its old place to its new one: in 180 ms, while playing evenly, or at once. */
 
 import { h } from "../element.js";
-import { moving, PACE } from "./play.js";
+import { moving } from "./play.js";
 
 const DURATION = 180;
 const GRIDS = ["window/", "own/"]; // how the keys of their cells begin
@@ -24,9 +24,9 @@ export function corners(main) {
  * Slides one frame per window instead of each of its cells: a browser can draw that 60 times a second.
  * @param {HTMLElement} main
  * @param {Corners} before
- * @param {boolean} playing
+ * @param {number} pace milliseconds a place while playing; else 0
  */
-export function slide(main, before, playing) {
+export function slide(main, before, pace) {
   if (!moving()) return;
   const now = corners(main);
   GRIDS.forEach((grid, at) => {
@@ -51,10 +51,10 @@ export function slide(main, before, playing) {
     brush
       .animate(
         [{ transform: `translate(${across}px, ${down}px)` }, { transform: "none" }],
-        playing ? { duration: PACE, easing: "linear" } : { duration: DURATION, easing: "ease-out" },
+        pace ? { duration: pace, easing: "linear" } : { duration: DURATION, easing: "ease-out" },
       )
       .finished.then(
-        () => playing || brush.remove(),
+        () => pace || brush.remove(),
         () => {}, // the next step has taken it away
       );
   });

@@ -15,6 +15,7 @@ export function createTransport(go) {
     "button",
     { type: "button", class: "frame-key", key: "again", "aria-label": "From the start", "aria-keyshortcuts": "R" },
     icon("M5 4v12M17 4 7 10l10 6z"),
+    h("span", { class: "word" }, "From the start"),
   );
   const label = h("span", { class: "frame-label", "aria-hidden": "true" });
   const node = h("div", { class: "transport" }, play, again, slider, label);
@@ -22,8 +23,7 @@ export function createTransport(go) {
   let at = 0;
   let timer = 0;
   const show = () => {
-    play.replaceChildren(icon(timer ? "M6 4v12M14 4v12" : "M5 4 16 10 5 16z"));
-    play.setAttribute("aria-label", timer ? "Pause" : "Play");
+    play.replaceChildren(icon(timer ? "M6 4v12M14 4v12" : "M5 4 16 10 5 16z"), timer ? "Pause" : "Play");
   };
   const stop = () => {
     window.clearInterval(timer);
