@@ -1,0 +1,113 @@
+/** Number grids on one line: the size of their cells and the digits in them, chosen for the room there is. */
+
+import { sheetsIn } from "./grid.js";
+
+/** @typedef {import("./grid.js").Sheet} Sheet */
+/** @typedef {import("./grid.js").Digits} Digits */
+/**
+ * The size of an equation, in CSS pixels.
+ * @typedef {object} Fit
+ * @property {number} cell the width of a number
+ * @property {number} font the size of its digits; 0 where none fit
+ * @property {boolean} heads whether rows and columns are numbered
+ * @property {boolean} beside whether the sum stands on the same line
+ * @property {Digits} digits
+ */
+
+const GLYPH = 0.61; // width of a digit in a monospace font, by its size
+const PADDING = 5; // both sides of a cell's digits
+const HEAD = 24; // a row's number
+const GAP = 2; // between two cells
+const OPERATOR = 16;
+const SPACE = 8; // around an operator
+const WIDEST = 50; // a cell, unless its digits need more
+const HIGHEST = 30;
+const LOWEST = 14;
+const LEGEND = 120; // what a grid's legend needs
+
+/**
+ * Digits and sizes of type, best first.
+ * @type {[Digits, number[]][]}
+ */
+const WAYS = [
+  [4, [12, 11]],
+  [3, [12, 11, 10]],
+  [2, [12, 11, 10, 9]],
+];
+
+/**
+ * Writes the grids' numbers with the digits for which there is room, and sizes their cells.
+ * @param {HTMLElement} line holds the grids and their operators
+ * @param {object} about
+ * @param {number} about.width the room, in CSS pixels
+ * @param {boolean} about.exact
+ * @param {number} [about.sum] what their sum takes if it stands beside them
+ * @returns {Fit}
+ */
+export function fit(line, { width, exact, sum = 0 }) {
+  const sheets = sheetsIn(line);
+  const operators = line.querySelectorAll(".operator").length;
+  const chosen = best(sheets, { width, exact, sum, operators });
+  const { cell, font, heads, beside, digits } = chosen;
+  const columns = sheets.reduce((count, sheet) => count + sheet.columns, 0);
+  for (const sheet of sheets) sheet.write(digits);
+  line.classList.toggle("bare", !heads);
+  line.classList.toggle("shades", font === 0);
+  line.classList.toggle(
+    "narrow",
+    sheets.some((sheet) => sheet.columns * cell < LEGEND),
+  );
+  const high = Math.round(Math.max(LOWEST, Math.min(HIGHEST, cell * 0.7)));
+  const sizes = {
+    "--columns": columns,
+    "--wanted": `${cell}px`,
+    "--besides": `${besides(sheets, { heads, sum: beside ? sum : 0, operators })}px`,
+    "--high": `${high}px`,
+    "--digit": `${font}px`,
+  };
+  for (const [name, value] of Object.entries(sizes)) line.style.setProperty(name, String(value));
+  return chosen;
+}
+
+/**
+ * @param {Sheet[]} sheets
+ * @param {{width: number, exact: boolean, sum: number, operators: number}} about
+ * @returns {Fit}
+ */
+function best(sheets, { width, exact, sum, operators }) {
+  const columns = sheets.reduce((count, sheet) => count + sheet.columns, 0);
+  const layouts = [
+    { beside: true, heads: true },
+    { beside: true, heads: false },
+    ...(sum ? [{ beside: false, heads: false }] : []),
+  ];
+  const rooms = layouts.map(({ beside, heads }) =>
+    Math.floor((width - besides(sheets, { heads, sum: beside ? sum : 0, operators })) / columns),
+  );
+  /** @type {[Digits, number[]][]} */
+  const ways = exact ? [["all", [12, 11, 10]], ...WAYS] : WAYS;
+  for (const [digits, fonts] of ways) {
+    const length = Math.max(...sheets.map((sheet) => sheet.longest(digits)));
+    for (const [at, layout] of layouts.entries()) {
+      for (const font of fonts) {
+        const needed = Math.ceil(length * GLYPH * font + PADDING);
+        if (needed <= rooms[at]) {
+          return { ...layout, digits, font, cell: Math.max(needed, Math.min(WIDEST, rooms[at])) };
+        }
+      }
+    }
+  }
+  const at = rooms[1] >= LOWEST ? 1 : rooms.length - 1;
+  return { ...layouts[at], digits: 2, font: 0, cell: Math.max(1, Math.min(WIDEST, rooms[at])) };
+}
+
+/**
+ * The width that is not the cells'.
+ * @param {Sheet[]} sheets
+ * @param {{heads: boolean, sum: number, operators: number}} about
+ */
+function besides(sheets, { heads, sum, operators }) {
+  const gaps = sheets.reduce((all, { columns }) => all + GAP * (columns + 1) + (heads ? HEAD + GAP : 0), 0);
+  const between = operators * (OPERATOR + 2 * SPACE);
+  return Math.ceil(gaps + between + (sum ? sum + SPACE : 0));
+}
