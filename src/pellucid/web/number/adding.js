@@ -92,8 +92,8 @@ export function missing(parts, total) {
  * @returns {Decimal | null}
  */
 function decimal(shown) {
-  const read = /^([−-]?)(\d+)(?:\.(\d+))?(?:e([−-]?\d+))?$/.exec(shown);
-  if (!read) return null;
+  const read = /^([−-]?)(\d*)(?:\.(\d+))?(?:e([−-]?\d+))?$/.exec(shown);
+  if (!read || !(read[2] || read[3])) return null;
   const [, sign, whole, fraction = "", power = "0"] = read;
   const digits = BigInt(whole + fraction);
   return { digits: sign ? -digits : digits, exponent: Number(power.replace("−", "-")) - fraction.length };

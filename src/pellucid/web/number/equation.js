@@ -23,14 +23,15 @@ export function equation(context, part, rows, grids, total) {
   const write = (/** @type {number} */ row) => triple(context, part, row);
   const line = onOneLine(context, grids, total ? Math.max(LEAST, 28 + GLYPH * total.length) : 0);
   const at = pointed(part, rows);
-  const below = h("div", { class: "below" }, write(at));
+  const underneath = h("div", { class: "underneath" }, write(at));
   if (total) {
     const texts = sheetsIn(line.grids).at(-1)?.texts() ?? [];
     const sum = sigma(total, line.fit.font ? missing(texts, total) : "");
     if (line.fit.beside) line.grids.append(sum);
-    else below.append(sum);
+    else underneath.append(sum);
+    line.grids.classList.add("whole"); // the window without its surroundings
   }
-  const whole = h("div", { class: "equation", on: pointing(write) }, line.grids, below);
+  const whole = h("div", { class: "equation", on: pointing(write) }, line.grids, underneath);
   mark(whole, at);
   return whole;
 }

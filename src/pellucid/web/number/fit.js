@@ -15,11 +15,10 @@ import { sheetsIn } from "./grid.js";
  */
 
 const GLYPH = 0.61; // width of a digit in a monospace font, by its size
-const PADDING = 5; // both sides of a cell's digits
 const HEAD = 24; // a row's number
-const GAP = 2; // between two cells
-const OPERATOR = 16;
-const SPACE = 8; // around an operator
+const PHONE = 600; // narrower pages have the smaller spaces
+const ROOMY = { padding: 5, gap: 2, operator: 16, space: 8 }; // in a cell, between cells, an operator, around it
+const TIGHT = { padding: 3, gap: 1, operator: 12, space: 3 };
 const WIDEST = 50; // a cell, unless its digits need more
 const HIGHEST = 30;
 const LOWEST = 14;
@@ -33,6 +32,7 @@ const WAYS = [
   [4, [12, 11]],
   [3, [12, 11, 10]],
   [2, [12, 11, 10, 9]],
+  ["short", [10, 9]],
 ];
 
 /**
@@ -49,6 +49,7 @@ export function fit(line, { width, exact, sum = 0 }) {
   const operators = line.querySelectorAll(".operator").length;
   const chosen = best(sheets, { width, exact, sum, operators });
   const { cell, font, heads, beside, digits } = chosen;
+  const spaces = width < PHONE ? TIGHT : ROOMY;
   const columns = sheets.reduce((count, sheet) => count + sheet.columns, 0);
   for (const sheet of sheets) sheet.write(digits);
   line.classList.toggle("bare", !heads);
@@ -61,7 +62,10 @@ export function fit(line, { width, exact, sum = 0 }) {
   const sizes = {
     "--columns": columns,
     "--wanted": `${cell}px`,
-    "--besides": `${besides(sheets, { heads, sum: beside ? sum : 0, operators })}px`,
+    "--besides": `${besides(sheets, { heads, sum: beside ? sum : 0, operators, spaces })}px`,
+    "--gap": `${spaces.gap}px`,
+    "--operator": `${spaces.operator}px`,
+    "--space": `${spaces.space}px`,
     "--high": `${high}px`,
     "--digit": `${font}px`,
   };
@@ -76,13 +80,14 @@ export function fit(line, { width, exact, sum = 0 }) {
  */
 function best(sheets, { width, exact, sum, operators }) {
   const columns = sheets.reduce((count, sheet) => count + sheet.columns, 0);
+  const spaces = width < PHONE ? TIGHT : ROOMY;
   const layouts = [
     { beside: true, heads: true },
     { beside: true, heads: false },
     ...(sum ? [{ beside: false, heads: false }] : []),
   ];
   const rooms = layouts.map(({ beside, heads }) =>
-    Math.floor((width - besides(sheets, { heads, sum: beside ? sum : 0, operators })) / columns),
+    Math.floor((width - besides(sheets, { heads, sum: beside ? sum : 0, operators, spaces })) / columns),
   );
   /** @type {[Digits, number[]][]} */
   const ways = exact ? [["all", [12, 11, 10]], ...WAYS] : WAYS;
@@ -90,7 +95,7 @@ function best(sheets, { width, exact, sum, operators }) {
     const length = Math.max(...sheets.map((sheet) => sheet.longest(digits)));
     for (const [at, layout] of layouts.entries()) {
       for (const font of fonts) {
-        const needed = Math.ceil(length * GLYPH * font + PADDING);
+        const needed = Math.ceil(length * GLYPH * font + spaces.padding);
         if (needed <= rooms[at]) {
           return { ...layout, digits, font, cell: Math.max(needed, Math.min(WIDEST, rooms[at])) };
         }
@@ -104,10 +109,10 @@ function best(sheets, { width, exact, sum, operators }) {
 /**
  * The width that is not the cells'.
  * @param {Sheet[]} sheets
- * @param {{heads: boolean, sum: number, operators: number}} about
+ * @param {{heads: boolean, sum: number, operators: number, spaces: typeof ROOMY}} about
  */
-function besides(sheets, { heads, sum, operators }) {
-  const gaps = sheets.reduce((all, { columns }) => all + GAP * (columns + 1) + (heads ? HEAD + GAP : 0), 0);
-  const between = operators * (OPERATOR + 2 * SPACE);
-  return Math.ceil(gaps + between + (sum ? sum + SPACE : 0));
+function besides(sheets, { heads, sum, operators, spaces: { gap, operator, space } }) {
+  const gaps = sheets.reduce((all, { columns }) => all + gap * (columns + 1) + (heads ? HEAD + gap : 0), 0);
+  const between = operators * (operator + 2 * space);
+  return Math.ceil(gaps + between + (sum ? sum + space : 0));
 }

@@ -15,7 +15,7 @@ import { readable } from "./adding.js";
  * @property {(() => void) | null} [follow]
  * @property {number} [term] the term that it belongs to, among those of its part
  */
-/** @typedef {number | "all"} Digits of the largest number in a grid, or every stored one of each */
+/** @typedef {number | "all" | "short"} Digits of the largest number in a grid; every stored one of each; or two, ".12" */
 /**
  * A drawn grid, whose numbers can be written with other digits.
  * @typedef {object} Sheet
@@ -109,6 +109,10 @@ export function grid({ key, caption, top, left, cells, exact, headed = true, foc
  */
 function written(values, digits) {
   if (digits === "all") return allDigits;
+  if (digits === "short") {
+    const two = written(values, 2);
+    return (value) => two(value).replace(/^(−?)0\./, "$1.");
+  }
   const places = decimals(values, digits);
   if (places < digits + SMALL) return (value) => fixed(value, places);
   return (value) =>

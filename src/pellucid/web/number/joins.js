@@ -13,7 +13,7 @@ export function joined(line, own) {
   const drawing = document.createElementNS(NS, "svg");
   drawing.setAttribute("class", "joins");
   drawing.setAttribute("aria-hidden", "true");
-  const around = h("div", { class: "adds" }, line, h("div", { class: "into" }, drawing, ...own));
+  const around = h("div", { class: "adds" }, line, h("div", { class: "into equation" }, drawing, ...own));
   let due = false;
   const later = () => {
     if (due) return;
@@ -37,7 +37,7 @@ function draw(around) {
   if (!drawing || !cell) return;
   const origin = drawing.getBoundingClientRect();
   const to = cell.getBoundingClientRect();
-  const chips = around.querySelectorAll(".sum:not(.more .sum) > .chip, .more > summary");
+  const chips = around.querySelectorAll(".addition:not(.more .addition) > .chip, .more > summary");
   drawing.replaceChildren(
     ...Array.from(chips, (chip) => {
       const from = chip.getBoundingClientRect();

@@ -90,14 +90,13 @@ async function partView(context, working, part, at) {
     if (perMap) {
       const map = at === 0 && working.quantity === "value" ? await ownGrid(context, working) : [];
       const own = map.length ? [h("span", { class: "operator", "aria-hidden": "true" }, "→"), ...map] : [];
-      for (const slice of perMap) {
-        const grids = await windowGrids(context, part, slice, slice === perMap[0] ? own : []);
-        section.append(h("div", { class: "equation" }, onOneLine(context, grids).grids));
-        if (slice.rows.length > 1) section.append(terms(context, part, { rows: slice.rows, usual: "order" }));
-      }
+      const { winner } = part.terms;
+      const slice = perMap.find(({ rows }) => winner !== null && rows.includes(winner)) ?? perMap[usual(perMap)];
+      const grids = await windowGrids(context, part, slice, own);
+      section.append(h("div", { class: "equation" }, onOneLine(context, grids).grids));
     }
     if (values.length === 1) section.append(formula(context, part, 0));
-    else if (!perMap) section.append(terms(context, part, { rows: [...values.keys()], usual: "size" }));
+    else section.append(terms(context, part, { rows: [...values.keys()], usual: perMap ? "order" : "size" }));
   }
   return section;
 }
@@ -122,6 +121,7 @@ async function sumView(context, working, part, at) {
   const chosen = state.channel >= before && wanted < groups.length ? wanted : usually;
   const whole = parts.findIndex(added) === at;
   const source = part.named(columns[0].name);
+  const own = whole ? await ownGrid(context, working, 1) : [];
   const { line, chosen: text } = sumLine(
     context,
     {
@@ -134,7 +134,7 @@ async function sumView(context, working, part, at) {
       others: whole ? parts.filter((each) => each !== part) : [],
       total: whole ? working.total : total,
     },
-    whole ? await ownGrid(context, working) : [],
+    own.length ? [onOneLine(context, own).grids] : [],
   );
   if (!perMap) {
     return [triple(context, part, chosen), line, terms(context, part, { rows: [...values.keys()], usual: "size" })];
@@ -165,7 +165,7 @@ function mapOf(part, { lead, rows, total }) {
  */
 function termOf(part, row) {
   const { columns, values } = part.terms;
-  const label = columns.map((column) => unit(part.named(column.name), placeOf(part, column, row))).join(" × ");
+  const label = unit(part.named(columns[0].name), placeOf(part, columns[0], row));
   return { label, count: 1, total: values[row] };
 }
 
@@ -182,15 +182,16 @@ function usual(perMap) {
  * The number in its own map, if it is in one.
  * @param {NumberContext} context
  * @param {Working} working
+ * @param {number} [rows] of the map that are shown
  */
-async function ownGrid({ trace, state, follow, room }, { name, index, quantity }) {
+async function ownGrid({ trace, state, follow, room }, { name, index, quantity }, rows = 4) {
   if (index.length < 2) return [];
   const prefix = { value: "value", gradient: "gradient", update: "after" }[quantity];
   const { shape, data } = await trace.array(`${prefix}/${name}`);
   const [height, width] = shape.slice(-2);
   const lead = index.slice(0, -2);
   const [y, x] = index.slice(-2);
-  const [y0, y1] = view(y, y, height, 4);
+  const [y0, y1] = rows === 1 ? [y, y + 1] : view(y, y, height, rows);
   const [x0, x1] = view(x, x, width, Math.min(4, room));
   const cells = Array.from({ length: y1 - y0 }, (_, down) =>
     Array.from({ length: x1 - x0 }, (_, across) => {

@@ -91,6 +91,7 @@ export async function stepView(context, { name, index }) {
     write(own),
     grids,
   );
+  grids.classList.add("whole");
   mark(whole, own);
   return whole;
 }

@@ -53,7 +53,7 @@ export function sumLine(context, sum, own) {
   ];
   const line = h(
     "div",
-    { class: "sum", role: "group", "aria-label": `What ${sum.what} adds` },
+    { class: "addition", role: "group", "aria-label": `What ${sum.what} adds` },
     ...chips.flatMap((chip, at) => [at > 0 && sign("+"), chip]),
     sign("="),
     h("output", { class: "total" }, texts.total),
@@ -73,6 +73,16 @@ function folded(groups, chosen) {
   const shown = order.slice(0, SHOWN);
   if (!shown.includes(chosen)) shown.push(chosen);
   return { shown, rest: order.slice(SHOWN).filter((at) => at !== chosen) };
+}
+
+/**
+ * A number that is added, in brackets if it is negative and not the first.
+ * @param {string} text
+ */
+function figure(text) {
+  const number = h("b", {}, text);
+  const bracket = (/** @type {string} */ text) => h("span", { class: "bracket" }, text);
+  return text.startsWith("−") ? [bracket("("), number, bracket(")")] : [number];
 }
 
 /** @param {string} text */
@@ -97,7 +107,7 @@ function groupChip({ groups, chosen, choose }, at, text) {
       on: { click: () => choose(at) },
     },
     h("small", {}, count > 1 ? `${label}: Σ of ${counted(count)} ` : `${label} `),
-    h("b", {}, text),
+    ...figure(text),
   );
 }
 
@@ -127,7 +137,7 @@ function moreChip(sum, rest, text, texts) {
   const key = `more/${sum.what}`;
   const before = /** @type {HTMLDetailsElement | null} */ (document.querySelector(`[data-key="${CSS.escape(key)}"]`));
   // hundreds of buttons are drawn only for the reader who opens them
-  const list = h("div", { class: "sum" }, ...(before?.open ? inside() : []));
+  const list = h("div", { class: "addition" }, ...(before?.open ? inside() : []));
   return h(
     "details",
     {
@@ -142,7 +152,7 @@ function moreChip(sum, rest, text, texts) {
         },
       },
     },
-    h("summary", { class: "chip" }, h("small", {}, `and ${counted(rest.length)} more `), h("b", {}, text)),
+    h("summary", { class: "chip" }, h("small", {}, `and ${counted(rest.length)} more `), ...figure(text)),
     list,
   );
 }
@@ -152,7 +162,7 @@ function moreChip(sum, rest, text, texts) {
  * @param {string} text
  */
 function quiet(label, text) {
-  return h("span", { class: "chip quiet" }, h("small", {}, `${label} `), h("b", {}, text));
+  return h("span", { class: "chip quiet" }, h("small", {}, `${label} `), ...figure(text));
 }
 
 /**
@@ -182,6 +192,6 @@ function otherChip({ trace, follow }, part, text) {
       on: { click: () => follow(target) },
     },
     h("small", {}, `${label} `),
-    h("b", {}, text),
+    ...figure(text),
   );
 }
