@@ -19,9 +19,9 @@ from pellucid.glassbox.trace.recording import explain
 SIZES = (360, 512, 683, 1024, 1280, 1440)  # 1024 at 200% and at 150% among them
 WINDOWS = {"three": "3,8,8", "five": "2,4,4", "seven": "2,4,4", "eleven": "1,4,4"}
 BESIDES = (
-    *((1440, name, "?lesson=filter.1") for name in WINDOWS),
-    *((1024, name, "?exact=1&lesson=filter.1") for name in WINDOWS),
-    *((360, name, "?exact=1") for name in WINDOWS),
+    *((1440, name, "?lesson=filter.1") for name in ("five", "eleven")),
+    *((1024, name, "?exact=1&lesson=filter.1") for name in ("three", "seven")),
+    *((360, name, "?exact=1") for name in ("three", "five")),
 )
 NUMBER = r"−?\d[\d.]*(?:e−?\d+)?"
 
@@ -110,7 +110,7 @@ def on_one_line(page: Page) -> dict[str, Any]:
 
 def test_the_equation_never_wraps(opened: Callable[..., Page]) -> None:
     digits = set()
-    page = opened("#/three/3,8,8")
+    page = opened("#/three/3,8,8", {"width": SIZES[0], "height": 800})
     for width in SIZES:
         page.set_viewport_size({"width": width, "height": 800})
         for name, index in WINDOWS.items():

@@ -94,6 +94,7 @@ function best(sheets, { width, exact, sum, operators }) {
   for (const [digits, fonts] of ways) {
     const length = Math.max(...sheets.map((sheet) => sheet.longest(digits)));
     for (const [at, layout] of layouts.entries()) {
+      if (digits === 4 && !layout.beside) continue; // the sum's place is worth more than a fourth digit
       for (const font of fonts) {
         const needed = Math.ceil(length * GLYPH * font + spaces.padding);
         if (needed <= rooms[at]) {
