@@ -3,6 +3,7 @@
 import { h } from "../element.js";
 import { shading } from "../colors.js";
 import { decimals, exact as allDigits, fixed, number } from "../format.js";
+import { readable } from "./adding.js";
 
 /**
  * @typedef {object} Cell
@@ -12,9 +13,32 @@ import { decimals, exact as allDigits, fixed, number } from "../format.js";
  * @property {boolean} [outside] in the padding
  * @property {boolean} [best] the winner
  * @property {(() => void) | null} [follow]
+ * @property {number} [term] the term that it belongs to, among those of its part
+ */
+/** @typedef {number | "all" | "short"} Digits of the largest number in a grid; every stored one of each; or two, ".12" */
+/**
+ * A drawn grid, whose numbers can be written with other digits.
+ * @typedef {object} Sheet
+ * @property {number} columns
+ * @property {number} rows
+ * @property {(digits: Digits) => number} longest the number of characters in the longest text
+ * @property {(digits: Digits) => void} write
+ * @property {() => string[]} texts
  */
 
 const DIGITS = 4; // in a cell: the list beside shows more
+const SMALL = 3; // zeros behind the decimal point before an exponent replaces them
+
+/** @type {WeakMap<Element, Sheet>} */
+const sheets = new WeakMap();
+
+/**
+ * The grids in an element.
+ * @param {HTMLElement} element
+ */
+export function sheetsIn(element) {
+  return [...element.querySelectorAll("table.grid")].flatMap((table) => sheets.get(table) ?? []);
+}
 
 /**
  * @param {object} about
@@ -26,12 +50,12 @@ const DIGITS = 4; // in a cell: the list beside shows more
  * @param {boolean} about.exact
  * @param {boolean} [about.headed] whether rows and columns are numbered
  * @param {number[]} [about.focus] the row and column where the focus starts
+ * @param {number[]} [about.scale] other numbers that the shades are scaled by
  */
-export function grid({ key, caption, top, left, cells, exact, headed = true, focus }) {
+export function grid({ key, caption, top, left, cells, exact, headed = true, focus, scale }) {
   const values = cells.flat().flatMap((cell) => (cell ? [cell.value] : []));
-  const shades = shading(values);
-  const places = decimals(values, DIGITS);
-  const text = (/** @type {number} */ value) => (exact ? allDigits(value) : fixed(value, places));
+  const shades = shading(scale ?? values);
+  const text = written(values, exact ? "all" : DIGITS);
   const [startRow, startColumn] = focus ?? [0, 0];
   const head = headed
     ? [h("thead", {}, h("tr", {}, h("td", {}), ...cells[0].map((_, x) => h("th", { scope: "col" }, String(left + x)))))]
@@ -57,6 +81,17 @@ export function grid({ key, caption, top, left, cells, exact, headed = true, foc
     ...head,
     h("tbody", {}, ...rows),
   );
+  const drawnCells = /** @type {HTMLElement[]} */ ([...table.querySelectorAll("td[data-key]")]);
+  sheets.set(table, {
+    columns: cells[0].length,
+    rows: cells.length,
+    longest: (digits) => Math.max(0, ...values.map(written(values, digits)).map(({ length }) => length)),
+    write: (digits) => {
+      const short = written(values, digits);
+      drawnCells.forEach((cell, at) => (cell.textContent = short(values[at])));
+    },
+    texts: () => drawnCells.map((cell) => cell.textContent ?? ""),
+  });
   return h(
     "figure",
     { class: "numbers" },
@@ -64,6 +99,24 @@ export function grid({ key, caption, top, left, cells, exact, headed = true, foc
     h("div", { class: "scroll" }, table),
     legend(shades.paper, shades.full, values.some((value) => value < 0) && values.some((value) => value > 0)),
   );
+}
+
+/**
+ * How the numbers of a grid are written: with the same decimals, or with an exponent each if all are small.
+ * @param {number[]} values
+ * @param {Digits} digits
+ * @returns {(value: number) => string}
+ */
+function written(values, digits) {
+  if (digits === "all") return allDigits;
+  if (digits === "short") {
+    const two = written(values, 2);
+    return (value) => two(value).replace(/^(−?)0\./, "$1.");
+  }
+  const places = decimals(values, digits);
+  if (places < digits + SMALL) return (value) => fixed(value, places);
+  return (value) =>
+    value === 0 || !Number.isFinite(value) ? allDigits(value) : readable(value.toExponential(digits - 1));
 }
 
 /**
@@ -86,6 +139,7 @@ function drawn(cell, { shade, text, key, first }) {
     link: !!cell.follow,
   };
   const follow = cell.follow;
+  let pointing = false; // the first tap of a finger shows the term, as the mouse does by pointing at it
   return h(
     "td",
     {
@@ -94,13 +148,18 @@ function drawn(cell, { shade, text, key, first }) {
         .map(([kind]) => kind)
         .join(" "),
       key,
+      "data-term": cell.term ?? null,
       tabindex: first ? "0" : "-1",
       "aria-label": `${cell.says}: ${text(cell.value)}`,
       "aria-selected": cell.on || cell.best ? "true" : null,
       style: { "--t": String(Math.abs(t)) },
       on: follow
         ? {
-            click: () => follow(),
+            pointerdown: (/** @type {PointerEvent} */ { pointerType, currentTarget }) => {
+              const shown = /** @type {Element} */ (currentTarget).classList.contains("at");
+              pointing = pointerType === "touch" && cell.term !== undefined && !shown;
+            },
+            click: () => !pointing && follow(),
             keydown: (/** @type {KeyboardEvent} */ event) => {
               if (event.key !== "Enter") return;
               event.preventDefault();

@@ -71,7 +71,7 @@ export async function windowGrids(context, part, slice, own) {
   if (second) grids.push(operator("×"), factorGrid(context, part, second, slice));
   if (pick === "sum" && slice.rows.length > 1 && columns.length > 1) {
     const layout = second || first;
-    const cells = laid(layout, slice.rows, (row) => ({ value: values[row], says: `product ${row}`, on: false }));
+    const cells = laid(layout, slice.rows, (row) => ({ value: values[row], says: `product ${row}`, term: row }));
     const products = grid({ key: `product/${slice.key}`, caption: "products", ...cells, exact, headed: false });
     grids.push(operator("="), h("div", { class: "stack" }, products, ...own));
   } else grids.push(...own);
@@ -102,6 +102,7 @@ function factorGrid(context, part, column, slice) {
       says: unit(name, index),
       outside: !column.inside[row],
       follow: follower(context, name, index),
+      term: row,
     };
   });
   return grid({
@@ -144,7 +145,7 @@ async function surroundings(context, part, column, slice) {
   const lead = placeOf(part, column, slice.rows[0]).slice(0, -2);
   const [[top, bottom], [left, right]] = ends(column, slice.rows);
   const [height, width] = shape.slice(-2);
-  const [y0, y1] = view(top, bottom, height, 8);
+  const [y0, y1] = view(top, bottom, height, Math.min(8, room));
   const [x0, x1] = view(left, right, width, room);
   const { pick, winner } = part.terms;
   const [down, across] = column.indices.slice(-2);
@@ -162,6 +163,7 @@ async function surroundings(context, part, column, slice) {
         says,
         outside,
         on: row !== undefined,
+        term: row,
         best,
         follow: outside ? null : follower(context, name, index),
       };

@@ -4,6 +4,7 @@ import { h, sharpCanvas } from "../element.js";
 import { probability } from "../format.js";
 import { drawPicture, isPicture, mapsOf } from "../layer/maps.js";
 import { marks, ranked } from "../truth.js";
+import { routeOf, strongest } from "../lessons/route.js";
 import { paintable, paintButton, painter } from "../whatif/paint.js";
 
 const SIDE = 320;
@@ -24,7 +25,7 @@ export async function overview(context) {
     canvas.setAttribute("aria-label", `The picture ${trace.about.picture}, as the network receives it`);
     stage.append(h("div", { class: "seen" }, canvas, sizeNote(trace), paintButton(context)));
   }
-  stage.append(classes(context));
+  stage.append(h("div", { class: "first" }, sumButton(context), classes(context)));
   return stage;
 }
 
@@ -37,6 +38,25 @@ function sizeNote({ about, nodes }) {
   const seen = nodes[0].shape.slice(-2);
   if (!own || String(own) === String(seen)) return null;
   return h("p", { class: "note" }, `The picture has ${own.join(" × ")} pixels; the network sees ${seen.join(" × ")}.`);
+}
+
+/**
+ * From the first view to a sum of products in one step.
+ * @param {import("../context.js").Context} context
+ */
+function sumButton({ trace, store }) {
+  const route = routeOf(trace);
+  const node = route.conv ?? route.scores;
+  if (node.op === null || !Object.keys(node.reads).length) return null;
+  const open = async () => {
+    const index = await strongest(trace, node);
+    await store.set({ name: node.name, index, direction: "forward", page: 0, channel: -1, sorted: "" });
+  };
+  return h(
+    "button",
+    { type: "button", class: "single", key: "sum", on: { click: () => void open() } },
+    `See a number of ${node.name} add up`,
+  );
 }
 
 /** @param {import("../context.js").Context} context */
