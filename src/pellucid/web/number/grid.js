@@ -10,8 +10,10 @@ import { decimals, exact as allDigits, fixed, number } from "../format.js";
  * @property {string} says its description for a screen reader
  * @property {boolean} [on] in the window
  * @property {boolean} [outside] in the padding
+ * @property {boolean} [gap] between numbers, or without a number to meet
  * @property {boolean} [best] the winner
  * @property {(() => void) | null} [follow]
+ * @property {number} [term] the term that it belongs to, among those of its part
  */
 
 const DIGITS = 4; // in a cell: the list beside shows more
@@ -20,27 +22,40 @@ const DIGITS = 4; // in a cell: the list beside shows more
  * @param {object} about
  * @param {string} about.key
  * @param {string} about.caption
+ * @param {string} [about.note] what was done to the numbers
  * @param {number} about.top the first row's number
  * @param {number} about.left the first column's
  * @param {(Cell | null)[][]} about.cells
  * @param {boolean} about.exact
  * @param {boolean} [about.headed] whether rows and columns are numbered
+ * @param {string[][]} [about.heads] the rows' and the columns' own numbers, if they do not run from the first
  * @param {number[]} [about.focus] the row and column where the focus starts
  */
-export function grid({ key, caption, top, left, cells, exact, headed = true, focus }) {
+export function grid({ key, caption, note, top, left, cells, exact, headed = true, heads, focus }) {
   const values = cells.flat().flatMap((cell) => (cell ? [cell.value] : []));
   const shades = shading(values);
   const places = decimals(values, DIGITS);
   const text = (/** @type {number} */ value) => (exact ? allDigits(value) : fixed(value, places));
   const [startRow, startColumn] = focus ?? [0, 0];
   const head = headed
-    ? [h("thead", {}, h("tr", {}, h("td", {}), ...cells[0].map((_, x) => h("th", { scope: "col" }, String(left + x)))))]
+    ? [
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            h("td", {}),
+            ...cells[0].map((_, x) => h("th", { scope: "col" }, heads?.[1][x] ?? String(left + x))),
+          ),
+        ),
+      ]
     : [];
   const rows = cells.map((line, y) =>
     h(
       "tr",
       {},
-      headed && h("th", { scope: "row" }, String(top + y)),
+      headed && h("th", { scope: "row" }, heads?.[0][y] ?? String(top + y)),
       ...line.map((cell, x) =>
         drawn(cell, {
           shade: shades.shade,
@@ -53,14 +68,14 @@ export function grid({ key, caption, top, left, cells, exact, headed = true, foc
   );
   const table = h(
     "table",
-    { class: "grid", role: "grid", "aria-label": caption, on: { keydown: moveWithin } },
+    { class: "grid", role: "grid", "aria-label": note ? `${caption}, ${note}` : caption, on: { keydown: moveWithin } },
     ...head,
     h("tbody", {}, ...rows),
   );
   return h(
     "figure",
     { class: "numbers" },
-    h("figcaption", {}, caption),
+    h("figcaption", {}, caption, note && h("small", {}, note)),
     h("div", { class: "scroll" }, table),
     legend(shades.paper, shades.full, values.some((value) => value < 0) && values.some((value) => value > 0)),
   );
@@ -80,6 +95,7 @@ function drawn(cell, { shade, text, key, first }) {
   const kinds = {
     on: cell.on,
     outside: cell.outside,
+    gap: cell.gap,
     best: cell.best,
     above: t > 0,
     below: t < 0,
@@ -94,6 +110,7 @@ function drawn(cell, { shade, text, key, first }) {
         .map(([kind]) => kind)
         .join(" "),
       key,
+      "data-term": cell.term ?? null,
       tabindex: first ? "0" : "-1",
       "aria-label": `${cell.says}: ${text(cell.value)}`,
       "aria-selected": cell.on || cell.best ? "true" : null,
