@@ -88,7 +88,7 @@ READ = """async (places) => {
             cell.getAttribute("aria-label"),
             ...cell.dataset.key.split("/").at(-1).split(",").map(Number),
         ]);
-    const views = [];
+    const [views, badges] = [[], []];
     const shown = () => document.querySelector("#value ~ dl dd")?.textContent;
     for (const [place, title] of places) {
         location.hash = place;
@@ -96,6 +96,11 @@ READ = """async (places) => {
             if (waited > 600) throw new Error(`${place} does not appear, but ${shown()}`);
             await new Promise(requestAnimationFrame);
         }
+        for (let waited = 0; document.querySelector(".checked.waits"); waited++) {
+            if (waited > 600) throw new Error(`the check of ${place} does not end`);
+            await new Promise(requestAnimationFrame);
+        }
+        badges.push(document.querySelector(".checked")?.className ?? "");
         views.push([...document.querySelectorAll("section.part")].map((part) => ({
             through: (part.querySelector("h2")?.textContent ?? "").replace("Back through ", ""),
             captions: [...part.querySelectorAll("figcaption")].map((caption) => caption.innerText),
@@ -104,7 +109,7 @@ READ = """async (places) => {
             products: read(part, "product", ""),
         })));
     }
-    return views;
+    return { views, badges };
 }"""
 WEIGHTED = [name for name, layer in LAYERS.items() if hasattr(layer, "kernel_size") and hasattr(layer, "weight")]
 MULTIPLIED = [*WEIGHTED, *(name for name in LAYERS if name.startswith(("average", "adaptive")))]
@@ -155,7 +160,9 @@ def views(context: BrowserContext, file: Path) -> dict[tuple[str, tuple[int, ...
         places.append((address, title if direction == "forward" else f"gradient of {title}"))
     seen = page.evaluate(READ, places)
     page.close()
-    return dict(zip(keys, seen, strict=True))
+    for (*_, direction, _), badge in zip(keys, seen["badges"], strict=True):
+        assert badge == ("checked agrees" if direction == "backward" else ""), "each gradient agrees with its slope"
+    return dict(zip(keys, seen["views"], strict=True))
 
 
 def test_each_displayed_product_is_the_product_of_the_displayed_cells(views: dict[Any, Any]) -> None:

@@ -10,7 +10,8 @@ import { decimals, exact as allDigits, fixed, number } from "../format.js";
  * @property {string} says its description for a screen reader
  * @property {boolean} [on] in the window
  * @property {boolean} [outside] in the padding
- * @property {boolean} [gap] between numbers, or without a number to meet
+ * @property {boolean} [gap] between numbers
+ * @property {boolean} [unused] without a number to meet
  * @property {boolean} [best] the winner
  * @property {(() => void) | null} [follow]
  * @property {number} [term] the term that it belongs to, among those of its part
@@ -96,6 +97,7 @@ function drawn(cell, { shade, text, key, first }) {
     on: cell.on,
     outside: cell.outside,
     gap: cell.gap,
+    unused: cell.unused,
     best: cell.best,
     above: t > 0,
     below: t < 0,

@@ -1,6 +1,7 @@
 /** A number: the window, the weights, the products, their running sum, the value, and PyTorch's value. */
 
 import { weightForm } from "../whatif/adjust.js";
+import { checkedBadge } from "./checked.js";
 import { h } from "../element.js";
 import { counted, decimals, exact as allDigits, fixed, number as written, unit } from "../format.js";
 import { formula } from "./formula.js";
@@ -36,6 +37,7 @@ export async function numberView(outer, working) {
   };
   const stage = h("section", { class: "stage number-view", "aria-label": unit(state.name, state.index ?? []) });
   stage.append(result(working, state.exact), playButton(context) ?? "");
+  stage.append(checkedBadge(context, working) ?? "");
   stage.append((await weightForm(context)) ?? "");
   if (working.quantity !== "value" || !working.parts.length) stage.append(...(await ownGrid(context, working)));
   for (const [at, part] of working.parts.entries()) stage.append(await partView(context, working, part, at));

@@ -86,7 +86,7 @@ function surroundings(context, part, { key, lead, frame }, filled) {
       const term = reached ? frame.term(row, column) : undefined;
       const unused = reached && filled && frame.ways.length > 0 && term === undefined;
       const best = part.terms.pick === "max" && term !== undefined && term === part.terms.winner;
-      return { ...cell, term, on: term !== undefined || unused, gap: cell.gap || unused, best };
+      return { ...cell, term, on: term !== undefined || unused, unused, best };
     }),
   );
   return grid({
