@@ -63,7 +63,7 @@ def test_a_wrong_gradient_is_told(page: Page, tmp_path: Path) -> None:
 def test_a_corner_is_told(page: Page, tmp_path: Path) -> None:
     kind, text = badge(page, run(), tmp_path, "0.bias/1")
     assert kind == "corner"
-    assert "the loss has a corner, as ReLU has at 0" in text
+    assert "the loss has a corner, as ReLU has at 0 and max pooling at a tie" in text
 
 
 def test_a_hook_is_told(page: Page, tmp_path: Path) -> None:

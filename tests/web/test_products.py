@@ -59,7 +59,7 @@ class Windows(nn.Module):
         results = [layer(x) for layer in self.layers.values()]
         results += [self.row(x[:, :, 2]), self.cube(x[:, None]), x.mean((2, 3)), x * results[0][:, :1]]
         results += [x @ results[0].transpose(2, 3)[:, :1]]
-        return self.head(torch.cat([F.softplus(result).flatten(1) for result in results], 1))
+        return self.head(F.softplus(torch.cat([result.flatten(1) for result in results], 1)))
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ READ = """async (places) => {
             cell.getAttribute("aria-label"),
             ...cell.dataset.key.split("/").at(-1).split(",").map(Number),
         ]);
-    const [views, badges] = [[], []];
+    const views = [];
     const shown = () => document.querySelector("#value ~ dl dd")?.textContent;
     for (const [place, title] of places) {
         location.hash = place;
@@ -96,11 +96,6 @@ READ = """async (places) => {
             if (waited > 600) throw new Error(`${place} does not appear, but ${shown()}`);
             await new Promise(requestAnimationFrame);
         }
-        for (let waited = 0; document.querySelector(".checked.waits"); waited++) {
-            if (waited > 600) throw new Error(`the check of ${place} does not end`);
-            await new Promise(requestAnimationFrame);
-        }
-        badges.push(document.querySelector(".checked")?.className ?? "");
         views.push([...document.querySelectorAll("section.part")].map((part) => ({
             through: (part.querySelector("h2")?.textContent ?? "").replace("Back through ", ""),
             captions: [...part.querySelectorAll("figcaption")].map((caption) => caption.innerText),
@@ -109,7 +104,7 @@ READ = """async (places) => {
             products: read(part, "product", ""),
         })));
     }
-    return { views, badges };
+    return views;
 }"""
 WEIGHTED = [name for name, layer in LAYERS.items() if hasattr(layer, "kernel_size") and hasattr(layer, "weight")]
 MULTIPLIED = [*WEIGHTED, *(name for name in LAYERS if name.startswith(("average", "adaptive")))]
@@ -123,7 +118,7 @@ UNITS = [
     ("cube.weight", (1, 0, 1, 2, 0), "backward"),
     ("mul", (1, 2, 3), "forward"),
     ("matmul", (1, 2, 3), "forward"),
-    *(("input", place, "backward") for place in ((0, 0, 0), (2, 3, 2), (1, 6, 5), (3, 4, 4))),
+    *(("input", place, "backward") for place in ((0, 0, 0), (2, 3, 2), (3, 6, 5))),
 ]
 
 
@@ -152,7 +147,8 @@ def views(context: BrowserContext, file: Path) -> dict[tuple[str, tuple[int, ...
     page = context.new_page()
     page.goto(file.as_uri())
     page.locator("main h1").wait_for()
-    keys = [(*unit, exact) for exact in (1, 0) for unit in UNITS]
+    usual = [unit for unit in UNITS if "backward" not in unit or not unit[0].startswith("layers.")]
+    keys = [*((*unit, 1) for unit in UNITS), *((*unit, 0) for unit in usual)]
     places = []
     for name, index, direction, exact in keys:
         title = f"{name}[{', '.join(map(str, index))}]"
@@ -160,9 +156,7 @@ def views(context: BrowserContext, file: Path) -> dict[tuple[str, tuple[int, ...
         places.append((address, title if direction == "forward" else f"gradient of {title}"))
     seen = page.evaluate(READ, places)
     page.close()
-    for (*_, direction, _), badge in zip(keys, seen["badges"], strict=True):
-        assert badge == ("checked agrees" if direction == "backward" else ""), "each gradient agrees with its slope"
-    return dict(zip(keys, seen["views"], strict=True))
+    return dict(zip(keys, seen, strict=True))
 
 
 def test_each_displayed_product_is_the_product_of_the_displayed_cells(views: dict[Any, Any]) -> None:
@@ -186,9 +180,9 @@ def test_each_displayed_product_is_the_product_of_the_displayed_cells(views: dic
             error = abs(products.numbers - expected)
             assert (error <= room + 2e-7 * abs(expected) + 1e-30).all(), (title, exact, part)
             shown[title] = shown.get(title, 0) + 1
-    for name, index, direction in UNITS[:-4]:
+    for name, index, direction in UNITS[:-3]:
         through = name.removesuffix(".weight") if direction == "backward" else ""
-        assert shown.get(f"{name}{index} {direction} {through}") == 2, name
+        assert shown.get(f"{name}{index} {direction} {through}") == 1 + (not name.startswith("layers.") or direction == "forward"), name
     backward = {title.split()[-1] for title in shown if title.startswith("input")}
     assert backward >= {*(f"layers.{name}" for name in LAYERS), "mul"}
 

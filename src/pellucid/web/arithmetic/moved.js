@@ -29,14 +29,15 @@ import { position } from "../trace.js";
  * @property {{name: string, why: string}[]} stopped where recorded gradients stand in
  */
 
-const STEP = 1e-5; // times the number, or 1 if it is smaller
+const STEP = 1e-6; // times the number, or 1 if it is smaller
 const BUDGET = 300_000; // products that are computed for one number
+const PIECE = 10_000; // products between two pauses
 
 /**
  * @param {Trace} trace
  * @param {string} name
  * @param {number[]} index in the user's notation
- * @param {() => Promise<boolean>} pause called between ops; false stops the work
+ * @param {() => Promise<boolean>} pause called often; false stops the work
  * @returns {Promise<Central | null>} null if stopped
  */
 export async function central(trace, name, index, pause) {
@@ -65,7 +66,9 @@ export async function central(trace, name, index, pause) {
     if (!(await pause())) return null;
     const evaluator = await evaluatorOf(trace, node, false);
     const local = new Map(moving.map(([own, source]) => [own, /** @type {Changes} */ (changed.get(source))]));
-    changed.set(node.name, through(evaluator, local));
+    const result = await through(evaluator, local, pause);
+    if (!result) return null;
+    changed.set(node.name, result);
     known.passed.push(node.name);
     await close(node.name);
   }
@@ -108,23 +111,44 @@ async function obstacle(trace, name, changes, budget) {
  * The changes of an op's result, from those of its inputs.
  * @param {Evaluator} evaluator
  * @param {Map<string, Changes>} changes of each input that changes
- * @returns {Changes}
+ * @param {() => Promise<boolean>} pause
+ * @returns {Promise<Changes | null>} null if stopped
  */
-export function through(evaluator, changes) {
+async function through(evaluator, changes, pause) {
   const all = new Map(changes);
   for (const stage of evaluator.op.stages) {
     const reads = names(stage.term).filter((name) => all.get(name)?.size);
     if (!stage.through || !reads.length) continue;
     const own = all.get(stage.out) ?? new Map();
     all.set(stage.out, own);
-    const more =
-      stage.pick === "max" ? selectedChanges(evaluator, stage, reads, all) : sums(evaluator, stage, reads, all);
-    for (const [place, both] of more) {
-      const before = own.get(place) ?? [0, 0];
-      own.set(place, [before[0] + both[0], before[1] + both[1]]);
+    for (const piece of pieces(evaluator, stage, reads, all)) {
+      if (!(await pause())) return null;
+      const more =
+        stage.pick === "max" ? largest(evaluator, stage, reads, piece) : sums(evaluator, stage, reads, piece);
+      for (const [place, both] of more) {
+        const before = own.get(place) ?? [0, 0];
+        own.set(place, [before[0] + both[0], before[1] + both[1]]);
+      }
     }
   }
   return all.get(OUT) ?? new Map();
+}
+
+/**
+ * Changes that can be followed apart from each other: those of the only array that changes, if its terms are added.
+ * @param {Evaluator} evaluator
+ * @param {Stage} stage
+ * @param {string[]} reads
+ * @param {Map<string, Changes>} changes
+ * @returns {Iterable<Map<string, Changes>>}
+ */
+function* pieces({ op: { shapes } }, stage, reads, changes) {
+  const [read, ...others] = reads;
+  if (others.length || stage.pick === "max") return void (yield changes);
+  const own = [.../** @type {Changes} */ (changes.get(read))];
+  const each = solve(stage, read, unflat(Int32Array.of(own[0][0]), shapes[read]), shapes[read]).of.length;
+  const size = Math.max(1, Math.floor(PIECE / Math.max(1, each)));
+  for (let at = 0; at < own.length; at += size) yield new Map([[read, new Map(own.slice(at, at + size))]]);
 }
 
 /**
@@ -159,22 +183,22 @@ function sums(evaluator, stage, reads, changes) {
  * @param {Map<string, Changes>} changes
  * @returns {Changes}
  */
-function selectedChanges(evaluator, stage, reads, changes) {
+function largest(evaluator, stage, reads, changes) {
   const { shapes } = evaluator.op;
   const rows = touched(evaluator, stage, reads, changes);
   const { indices } = places(stage.maps[stage.out], rows, shapes[stage.out]);
   const windows = Int32Array.from(new Set(flat(indices, shapes[stage.out])));
   const part = evaluator.forwardStage(stage, unflat(windows, shapes[stage.out]));
-  const largest = [-1, 0, 1].map((side) => {
+  const best = [-1, 0, 1].map((side) => {
     const values = valuesOf(evaluator, stage, part.columns, changes, side);
-    const best = new Float64Array(windows.length).fill(-Infinity);
+    const own = new Float64Array(windows.length).fill(-Infinity);
     part.rows.of.forEach((of, row) => {
-      if (part.columns.every(({ inside }) => inside[row])) best[of] = Math.max(best[of], values[row]);
+      if (part.columns.every(({ inside }) => inside[row])) own[of] = Math.max(own[of], values[row]);
     });
-    return best;
+    return own;
   });
   const change = (/** @type {number} */ of, /** @type {number} */ side) =>
-    largest[side][of] === largest[0][of] ? 0 : largest[side][of] - largest[0][of]; // both may be infinite
+    best[side][of] === best[0][of] ? 0 : best[side][of] - best[0][of]; // both may be infinite
   return new Map(Array.from(windows, (place, of) => [place, [change(of, 1), change(of, 2)]]));
 }
 

@@ -4,7 +4,6 @@ import { central } from "../arithmetic/moved.js";
 import { h } from "../element.js";
 import { counted, number, unit } from "../format.js";
 import { morph } from "./morph.js";
-import { frame } from "./play.js";
 
 /** @typedef {import("../arithmetic/moved.js").Central} Central */
 /** @typedef {import("../arithmetic/working.js").Working} Working */
@@ -18,6 +17,7 @@ import { frame } from "./play.js";
  */
 /** @typedef {{state: "agrees" | "corner" | "differs" | "unchecked", text: string}} Verdict */
 
+const REST = 300; // milliseconds that a number is looked at before the work on it begins
 const RELATIVE = 1e-3; // a larger difference is no rounding
 const SCALED = 1e-5; // the same, times the sum of the terms' magnitudes
 
@@ -51,8 +51,7 @@ async function follow(trace, working, title, known) {
     const here = /** @type {HTMLElement | null} */ (document.querySelector(".checked"));
     return here?.dataset.of === title ? here : null;
   };
-  await frame();
-  await frame();
+  await new Promise((resolve) => setTimeout(resolve, REST));
   const pause = async () => {
     await new Promise((resolve) => setTimeout(resolve));
     return drawn() !== null;
@@ -154,7 +153,7 @@ function verdict(trace, { recorded, parts, name }, result) {
   if (Math.abs(slope - recorded) <= room) return { state: "agrees", text };
   const [low, high] = [Math.min(...sides) - room, Math.max(...sides) + room];
   if (high - low > 4 * room && recorded >= low && recorded <= high) {
-    const both = `Here the loss has a corner, as ReLU has at 0: its slope is ${digits(sides[1])} below and ${digits(sides[0])} above. PyTorch's gradient is ${digits(recorded)}.`;
+    const both = `Within this step the loss has a corner, as ReLU has at 0 and max pooling at a tie: its slope is ${digits(sides[1])} below and ${digits(sides[0])} above. PyTorch's gradient is ${digits(recorded)}.`;
     return { state: "corner", text: [moved, both, ...stops].join(" ") };
   }
   return { state: "differs", text };
