@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -117,6 +117,7 @@ class Document:
             "optimizer": next((step.optimizer for step in trace.updates.values()), ""),
             "updates": {name: self._update(name) for name in trace.updates},
             "rounding": working.ROUNDING,
+            "agreement": asdict(trace.agreement) if trace.agreement is not None else None,
             "precision": {name: list(limits) for name, limits in trace.precision.items()},
             "arrays": {name: self._entry(name, array) for name, array in self.arrays.items()},
         }

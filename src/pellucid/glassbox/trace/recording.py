@@ -105,10 +105,13 @@ def record(
             return verify.run(module, picture, ends.loss, optimizer, ends.measured)
 
         reference = real()
+        followed = {name: gradient for name, gradient in (gradients | left).items() if name in parameters}
         gradients = _accumulated(parameters, gradients | left, reference)
         verify.check(
             reference, logits, {name: gradients[name] for name in parameters if name in gradients}, real, module
         )
+        # not those that come from the module's own run
+        compared = {name: each for name, each in followed.items() if gradients.get(name) is each}
 
     def unchanged() -> bool:
         return all(torch.equal(tensors[name], parameter) for name, parameter in module.named_parameters())
@@ -143,6 +146,7 @@ def record(
         frozen=tuple(name for name, parameter in parameters.items() if not parameter.requires_grad),
         output=graph.output,
         training=module.training,
+        agreement=verify.agreement(reference, compared),
         subject=Subject(module, graph.scored(), sample.detach().clone(), again, unchanged),
     )
 

@@ -25,6 +25,7 @@ from pellucid.glassbox.trace.working import Working
 
 if TYPE_CHECKING:
     from pellucid.glassbox.trace.subject import Subject
+    from pellucid.glassbox.trace.verify import Agreement
     from pellucid.glassbox.why.attribution import Attribution, Method, Mode
     from pellucid.glassbox.why.mechanism import Mechanism
     from pellucid.network.network import Network
@@ -98,6 +99,8 @@ class Trace:
     """Parameters that require no gradient."""
     training: bool = False
     """Whether the module was in training mode."""
+    agreement: Agreement | None = None
+    """How the parameters' gradients compare with those of the module's own run; None if they were not compared."""
     subject: Subject | None = field(default=None, repr=False, compare=False)
     """The traced module and input, for questions beyond this run."""
 

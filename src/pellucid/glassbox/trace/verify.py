@@ -95,6 +95,20 @@ def _ungathered(total: Tensor, module: torch.nn.Module) -> Iterator[None]:
             leaf.grad = gradient
 
 
+@dataclass(frozen=True)
+class Agreement:
+    """How the gradients of a trace compare with those of the module's own run."""
+
+    parameters: int
+    """Parameters whose gradients were compared; each has one in both runs."""
+    numbers: int
+    """All numbers of these gradients."""
+    largest: float
+    """The largest absolute difference between two of them."""
+    where: str
+    """The parameter with this difference; "" if all are equal, bit for bit."""
+
+
 def check(
     real: Real, scores: Tensor, gradients: Mapping[str, Tensor], again: Callable[[], Real], module: torch.nn.Module
 ) -> None:
@@ -107,6 +121,24 @@ def check(
         difference = _difference(what, theirs, ours)
         if difference:
             raise TraceError(f"{difference} {_cause(module, real, again)}")
+
+
+def agreement(real: Real, gradients: Mapping[str, Tensor]) -> Agreement:
+    """The largest difference between these gradients, of parameters by name, and those of the module's own run.
+
+    Where both are NaN, or the same infinity, they do not differ. The differences are taken in float64.
+    """
+    parameters, numbers, largest, where = 0, 0, 0.0, ""
+    for name, ours in gradients.items():
+        theirs = real.gradients.get(name)
+        if theirs is None:
+            continue
+        parameters, numbers = parameters + 1, numbers + ours.numel()
+        apart = (theirs.double() - ours.double()).abs()
+        difference = float(apart[apart.isfinite()].max()) if apart.isfinite().any() else 0.0
+        if difference > largest:
+            largest, where = difference, name
+    return Agreement(parameters, numbers, largest, where)
 
 
 def _pairs(

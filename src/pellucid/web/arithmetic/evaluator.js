@@ -21,6 +21,8 @@ import { flat, selected, one, places, solve, unflat } from "./rows.js";
  * One factor of a sum's terms.
  * @typedef {object} Column
  * @property {string} name
+ * @property {number[]} shape of the array
+ * @property {Numbers | null} array null if no whole array holds its numbers
  * @property {Int32Array[]} indices one array per axis, one number per term
  * @property {Float64Array} values
  * @property {Uint8Array} inside 0 if the index is in the padding, where the value is zero
@@ -35,10 +37,15 @@ import { flat, selected, one, places, solve, unflat } from "./rows.js";
  * @property {number} scale sqrt(number of terms) * the sum of the terms' magnitudes
  * @property {number} total
  * @property {number | null} winner
+ * @property {Stage} stage
+ * @property {string} from the array of the stage whose number this is
+ * @property {Record<string, Int32Array>} names the value of each index name, one number per term
  */
 /**
  * Terms of several numbers, row by row.
  * @typedef {object} Gathered
+ * @property {Stage} stage
+ * @property {string} from the array of the stage that was solved for
  * @property {Rows} rows
  * @property {Expression} formula
  * @property {Column[]} columns
@@ -129,7 +136,7 @@ export class Evaluator {
   forwardStage(stage, wanted) {
     const rows = solve(stage, stage.out, wanted, this.op.shapes[stage.out]);
     const { columns, magnitudes } = this.gather(stage, rows);
-    const part = gathered(rows, stage.term, columns, magnitudes);
+    const part = { stage, from: stage.out, ...gathered(rows, stage.term, columns, magnitudes) };
     if (stage.pick === "sum") return { ...part, precision: stage.precision };
     const values = part.values.map((value, row) => (columns.every(({ inside }) => inside[row]) ? value : -Infinity));
     // a mask's -Infinity is exact and has no rounding error
@@ -151,7 +158,9 @@ export class Evaluator {
     const out = { count: rows.of.length, axes: indices.axes.map((axis) => axis.filter((_, row) => inside[row])) };
     const arriving = this.gradientsAt(stage.out, out);
     const ones = new Uint8Array(out.count).fill(1);
-    const first = { name: GRADIENT + stage.out, indices: out.axes, values: arriving.values, inside: ones };
+    const made = { shape: this.op.shapes[stage.out], indices: out.axes, inside: ones };
+    const whole = stage.out === OUT ? this.gradient : null;
+    const first = { ...made, name: GRADIENT + stage.out, array: whole, values: arriving.values };
     const { columns, magnitudes } = this.gather(stage, rows);
     const sizes = { ...magnitudes, [first.name]: arriving.scales };
     /** @type {Column[]} */
@@ -159,19 +168,15 @@ export class Evaluator {
     /** @type {Expression} */
     let formula = first.name;
     if (stage.pick === "max") {
-      const won = { name: "won", indices: out.axes, values: this.won(stage, name, out, wanted, rows.of), inside: ones };
+      const won = { ...made, name: "won", array: null, values: this.won(stage, name, out, wanted, rows.of) };
       factors.splice(1, 0, won);
       sizes.won = won.values;
       formula = times(formula, won.name);
     }
     formula = times(formula, stage.derivatives?.[name] ?? (stage.pick === "max" ? 1 : 0));
     const used = new Set(names(formula));
-    return gathered(
-      rows,
-      formula,
-      factors.filter((column) => used.has(column.name)),
-      sizes,
-    );
+    const columnsUsed = factors.filter((column) => used.has(column.name));
+    return { stage, from: name, ...gathered(rows, formula, columnsUsed, sizes) };
   }
 
   /**
@@ -224,7 +229,8 @@ export class Evaluator {
       const { indices, inside } = places(stage.maps[name], rows, this.op.shapes[name]);
       const { values, scales } = this.valuesAt(name, indices, inside);
       magnitudes[name] = scales;
-      return { name, indices: indices.axes, values, inside };
+      const array = this.arrays[name] ?? null;
+      return { name, shape: this.op.shapes[name], array, indices: indices.axes, values, inside };
     });
     return { columns, magnitudes };
   }
@@ -321,7 +327,7 @@ function keptIn(known, positions, inside, shape, parts) {
  * @param {Expression} formula
  * @param {Column[]} columns
  * @param {Record<string, Float64Array>} sizes
- * @returns {Gathered}
+ * @returns {Omit<Gathered, "stage" | "from">}
  */
 function gathered(rows, formula, columns, sizes) {
   const count = rows.of.length;
@@ -343,9 +349,13 @@ function gathered(rows, formula, columns, sizes) {
  */
 function terms(part) {
   const { values, scales } = sums(part, 1);
-  const { formula, columns, pick } = part;
+  const { formula, columns, pick, stage, from } = part;
   const winner = pick === "max" ? largest(part.values) : null;
-  return { formula, columns, values: part.values, pick, scale: scales[0], total: values[0], winner };
+  const total = values[0];
+  return {
+    ...{ formula, columns, values: part.values, pick, scale: scales[0], total, winner },
+    ...{ stage, from, names: part.rows.names },
+  };
 }
 
 /**

@@ -110,6 +110,25 @@ export function times(a, b) {
 }
 
 /**
+ * The other factors of a product: "weight" for input * weight and "input".
+ * @param {Expression} node
+ * @param {string} name
+ * @returns {Expression | null} null if `name` is not a factor, or stands in the others too
+ */
+export function cofactor(node, name) {
+  if (node === name) return 1;
+  if (!Array.isArray(node) || (node[0] !== "*" && node[0] !== "/")) return null;
+  const [head, first, second] = node;
+  const own = cofactor(first, name);
+  if (own !== null) {
+    if (names(second).includes(name)) return null;
+    return head === "*" ? times(own, second) : ["/", own, second];
+  }
+  const other = head === "*" && !names(first).includes(name) ? cofactor(second, name) : null;
+  return other === null ? null : times(first, other);
+}
+
+/**
  * One number for each of `count` terms.
  * @param {Expression} node
  * @param {Columns} columns

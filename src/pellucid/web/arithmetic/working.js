@@ -20,6 +20,7 @@ import { indexOf, position } from "../trace.js";
  * @property {number[]} index
  * @property {Terms} terms
  * @property {(column: string) => string} named a column -> the trace's array with its numbers
+ * @property {boolean} windows whether the op has windows, with a stride and a dilation
  * @property {(column: string) => number} lead how many leading axes of its indices are the batch's
  * @property {{name: string, index: number[], changed: boolean}} [updated] the weight, in an optimizer's lines, and
  *   whether a hook has changed its gradient before
@@ -134,6 +135,7 @@ export async function update(trace, name, index) {
     index: [],
     terms,
     named: (/** @type {string} */ column) => inner(trace, name, column),
+    windows: false,
     lead: () => 0,
     updated: { name, index, changed: step.gradient !== `gradient/${name}` },
   });
@@ -282,7 +284,16 @@ function part(trace, node, evaluator, terms, of, index) {
   };
   const lead = (/** @type {string} */ column) =>
     batchAxes(trace, node, evaluator.op, column === "won" ? OUT : column.replace(GRADIENT, ""));
-  return { through: node.name, of: of && named(of), index: index.slice(of ? lead(of) : 0), terms, named, lead };
+  const windows = /convolution|pooling/.test(node.kind);
+  return {
+    through: node.name,
+    of: of && named(of),
+    index: index.slice(of ? lead(of) : 0),
+    terms,
+    windows,
+    named,
+    lead,
+  };
 }
 
 /**

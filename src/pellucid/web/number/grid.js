@@ -11,6 +11,8 @@ import { readable } from "./adding.js";
  * @property {string} says its description for a screen reader
  * @property {boolean} [on] in the window
  * @property {boolean} [outside] in the padding
+ * @property {boolean} [gap] between numbers
+ * @property {boolean} [unused] without a number to meet
  * @property {boolean} [best] the winner
  * @property {(() => void) | null} [follow]
  * @property {number} [term] the term that it belongs to, among those of its part
@@ -44,27 +46,40 @@ export function sheetsIn(element) {
  * @param {object} about
  * @param {string} about.key
  * @param {string} about.caption
+ * @param {string} [about.note] what was done to the numbers
  * @param {number} about.top the first row's number
  * @param {number} about.left the first column's
  * @param {(Cell | null)[][]} about.cells
  * @param {boolean} about.exact
  * @param {boolean} [about.headed] whether rows and columns are numbered
+ * @param {string[][]} [about.heads] the rows' and the columns' own numbers, if they do not run from the first
  * @param {number[]} [about.focus] the row and column where the focus starts
  * @param {number[]} [about.scale] other numbers that the shades are scaled by
  */
-export function grid({ key, caption, top, left, cells, exact, headed = true, focus, scale }) {
+export function grid({ key, caption, note, top, left, cells, exact, headed = true, heads, focus, scale }) {
   const values = cells.flat().flatMap((cell) => (cell ? [cell.value] : []));
   const shades = shading(scale ?? values);
   const text = written(values, exact ? "all" : DIGITS);
   const [startRow, startColumn] = focus ?? [0, 0];
   const head = headed
-    ? [h("thead", {}, h("tr", {}, h("td", {}), ...cells[0].map((_, x) => h("th", { scope: "col" }, String(left + x)))))]
+    ? [
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            h("td", {}),
+            ...cells[0].map((_, x) => h("th", { scope: "col" }, heads?.[1][x] ?? String(left + x))),
+          ),
+        ),
+      ]
     : [];
   const rows = cells.map((line, y) =>
     h(
       "tr",
       {},
-      headed && h("th", { scope: "row" }, String(top + y)),
+      headed && h("th", { scope: "row" }, heads?.[0][y] ?? String(top + y)),
       ...line.map((cell, x) =>
         drawn(cell, {
           shade: shades.shade,
@@ -77,7 +92,7 @@ export function grid({ key, caption, top, left, cells, exact, headed = true, foc
   );
   const table = h(
     "table",
-    { class: "grid", role: "grid", "aria-label": caption, on: { keydown: moveWithin } },
+    { class: "grid", role: "grid", "aria-label": note ? `${caption}, ${note}` : caption, on: { keydown: moveWithin } },
     ...head,
     h("tbody", {}, ...rows),
   );
@@ -95,7 +110,7 @@ export function grid({ key, caption, top, left, cells, exact, headed = true, foc
   return h(
     "figure",
     { class: "numbers" },
-    h("figcaption", {}, caption),
+    h("figcaption", {}, caption, note && h("small", {}, note)),
     h("div", { class: "scroll" }, table),
     legend(shades.paper, shades.full, values.some((value) => value < 0) && values.some((value) => value > 0)),
   );
@@ -133,6 +148,8 @@ function drawn(cell, { shade, text, key, first }) {
   const kinds = {
     on: cell.on,
     outside: cell.outside,
+    gap: cell.gap,
+    unused: cell.unused,
     best: cell.best,
     above: t > 0,
     below: t < 0,

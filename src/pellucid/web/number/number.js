@@ -1,6 +1,7 @@
 /** A number: the window, the weights, the products, their running sum, the value, and PyTorch's value. */
 
 import { weightForm } from "../whatif/adjust.js";
+import { checkedBadge } from "./checked.js";
 import { h } from "../element.js";
 import { counted, number as written, unit } from "../format.js";
 import { equation, onOneLine } from "./equation.js";
@@ -42,6 +43,7 @@ export async function numberView(outer, working) {
   };
   const stage = h("section", { class: "stage number-view", "aria-label": unit(state.name, state.index ?? []) });
   stage.append(result(working, state.exact), player(context) ?? "", (await wholeMap(context, working)) ?? "");
+  stage.append(checkedBadge(context, working) ?? "");
   stage.append((await weightForm(context)) ?? "");
   const sum = working.parts.findIndex(added);
   const step = working.quantity === "update" ? await stepView(context, working) : null;
