@@ -81,6 +81,7 @@ export function drawer({ page, store, served, complain, showHelp }) {
           if (!before || before.lesson === state.lesson) refocus(focused, opened, main);
           if (alike && near(before, state)) slide(main, were, state.playing);
           before = state;
+          reading.drawn(state);
         }),
       ]);
     } catch (error) {

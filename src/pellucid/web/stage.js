@@ -1,6 +1,7 @@
 /** The stage: the view that the address names, or else the walk through the network. */
 
 import { fetched } from "./host.js";
+import { figures } from "./lessons/figures/figures.js";
 import { lessonList } from "./lessons/list.js";
 import { difference } from "./mistakes/difference.js";
 import { mistakes } from "./mistakes/mistakes.js";
@@ -14,6 +15,7 @@ import { walk } from "./walk/walk.js";
  */
 const DRAW = {
   lessons: lessonList,
+  article: figures,
   training: async (context) => (await fetched(import("./training/training.js"))).show(context),
   mistakes,
   difference,

@@ -8,6 +8,7 @@ const KEYS = [
   ["Enter", "open the layer, number or factor that has the focus"],
   ["Escape", "back"],
   ["Space", "start or stop sliding the window; in a lesson, go to the next step"],
+  ["L", "return to the lesson that you left, or open the list of lessons"],
   ["R", "slide from the start of the map"],
   ["Space  R", "in the training view: play or pause, play from the start"],
   ["F  B  U", "Forward, Backward, Update"],

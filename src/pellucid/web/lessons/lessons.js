@@ -1,8 +1,9 @@
 /**
- * The article as a walk through the reader's own network: lessons in the article's order. Every name, size and number
- * in a text comes from the trace. Lessons on missing parts of a network are left out.
+ * The article from its beginning in its own small numbers, then as a walk through the reader's own network. There, every
+ * name, size and number in a text comes from the trace. Lessons on missing parts of a network are left out.
  */
 
+import * as article from "./article.js";
 import * as convolution from "./convolution.js";
 import * as layers from "./layers.js";
 import * as learning from "./learning.js";
@@ -24,6 +25,16 @@ import { START } from "../store.js";
 
 /** @type {[string, string, (route: Route, trace: Trace) => boolean, (base: any) => Promise<LessonStep[]>][]} */
 const LESSONS = [
+  ["matrix", "A picture is a matrix", always, article.matrix],
+  ["one-weight", "One weight", always, article.oneWeight],
+  ["two-weights", "Two weights", always, article.twoWeights],
+  ["zeros", "Zeros at the sides", always, article.zeros],
+  ["six-by-six", "Nine weights on 6 × 6 pixels", always, article.sixBySix],
+  ["steps", "Larger steps, and a border", always, article.strideAndPadding],
+  ["pools", "Three kinds of pooling", always, article.pools],
+  ["photograph", "Edges, blur and sharpening", always, article.filters],
+  ["fit", "How large is the output?", always, article.fits],
+  ["network", "The article’s own network", always, article.network],
   ["picture", "A picture is numbers", ({ picture }) => picture.shape.length === 3, convolution.picture],
   ["filter", "The filter slides", slides, convolution.filter],
   ["stride", "Stride", slides, convolution.stride],
@@ -40,6 +51,10 @@ const LESSONS = [
   ["backward", "Backward: where a gradient comes from", ({ scores }) => scores.shape.length === 1, learning.backward],
   ["update", "The update", learns, learning.update],
 ];
+
+function always() {
+  return true;
+}
 
 /**
  * @param {Route} route
