@@ -101,6 +101,7 @@ export function guide(store, complain) {
   let trace = null;
   let shownStep = "";
   let sighted = "";
+  let first = true;
   const turned = (/** @type {1 | -1} */ by) => () => trace && void turn(trace, store, by).catch(complain);
   const again = () => trace && void resume(trace, store).catch(complain);
   const button = (/** @type {string} */ text, /** @type {string} */ kind, /** @type {() => void} */ click) =>
@@ -109,7 +110,7 @@ export function guide(store, complain) {
   const title = h("h2", {});
   const text = h("div", { class: "narration", "aria-live": "polite" });
   const asked = h("div", {});
-  const astray = h("div", { class: "astray", role: "status" });
+  const strayed = h("div", { class: "strayed", role: "status" });
   const left = h("div", { class: "left-lesson", role: "status" });
   const dots = h("ol", { class: "dots", "aria-label": "Steps of this lesson" });
   const back = button("Back", "", turned(-1));
@@ -128,9 +129,18 @@ export function guide(store, complain) {
     title,
     text,
     asked,
-    astray,
+    strayed,
     h("div", { class: "guide-steps" }, back, dots, next),
-    h("p", { class: "keys" }, h("kbd", {}, "Space"), " next ", h("kbd", {}, "Esc"), " leave the lesson and stay here"),
+    h(
+      "p",
+      { class: "keys" },
+      h("kbd", {}, "Space"),
+      " next ",
+      h("kbd", {}, "Esc"),
+      " leave the lesson and stay here ",
+      h("kbd", {}, "L"),
+      " return",
+    ),
   );
 
   /**
@@ -144,15 +154,22 @@ export function guide(store, complain) {
       document.body.classList.toggle("guided", !!here);
     }
     farewell(shown, state, !!here);
-    if (!here) return;
+    if (!here) {
+      first = false;
+      return;
+    }
     const { lessons, at, lesson } = here;
     const steps = await lesson.steps();
     if (store.get().lesson !== state.lesson) return;
     const step = Math.min(here.step, steps.length - 1);
+    // a link that names only the step leads to its place
+    const bare = first && !state.view && !state.name && !atPlace(steps[step], state);
+    first = false;
+    if (bare) return void store.set(stateOf(lesson, step, steps[step].place), true);
     // a live region speaks whenever it is written
-    if (astray.hasChildNodes() === atPlace(steps[step], state)) {
-      astray.replaceChildren(
-        ...(astray.hasChildNodes()
+    if (strayed.hasChildNodes() === atPlace(steps[step], state)) {
+      strayed.replaceChildren(
+        ...(strayed.hasChildNodes()
           ? []
           : [h("span", {}, "You left the lesson’s place: press L to return."), button("Return", "", again)]),
       );

@@ -4,11 +4,14 @@
  */
 
 import * as article from "./article.js";
+import { pooled, sized } from "./asked.js";
 import * as convolution from "./convolution.js";
 import * as layers from "./layers.js";
 import * as learning from "./learning.js";
 import { onward, routeOf, strongest, windowOf } from "./route.js";
+import * as onPaper from "./scores.js";
 import { START } from "../store.js";
+import { onAnUnsure } from "./unsure.js";
 
 /** @typedef {import("../trace.js").Trace} Trace */
 /** @typedef {import("../trace.js").Node} Node */
@@ -38,19 +41,46 @@ const LESSONS = [
   ["picture", "A picture is numbers", ({ picture }) => picture.shape.length === 3, convolution.picture],
   ["filter", "The filter slides", slides, convolution.filter],
   ["stride", "Stride", slides, convolution.stride],
-  ["size", "Zeros at the border, and the size of a map", slides, convolution.sizes],
+  ["size", "Zeros at the border, and the size of a map", slides, then(convolution.sizes, sized)],
   ["filters", "Many filters", slides, convolution.filters],
   ["norm", "One scale for all maps", ({ norm }) => !!norm, layers.norm],
   ["activation", "The activation", ({ activation }) => !!activation, layers.activation],
-  ["pooling", "Pooling", ({ conv }) => !!conv, layers.pooling],
+  ["pooling", "Pooling", ({ conv }) => !!conv, then(layers.pooling, pooled)],
   ["join", "Two paths meet", ({ join }) => !!join, layers.join],
   ["average", "One number for a whole map", ({ global }) => !!global, layers.average],
   ["flatten", "All in a row", ({ flat, global }) => !!flat && flat.reads.input !== global?.name, layers.flatten],
-  ["output", "Scores become probabilities", ({ scores }) => scores.shape.length === 1, learning.output],
-  ["loss", "The loss", ({ loss }) => !loss.shape.length, learning.loss],
-  ["backward", "Backward: where a gradient comes from", ({ scores }) => scores.shape.length === 1, learning.backward],
-  ["update", "The update", learns, learning.update],
+  [
+    "output",
+    "Scores become probabilities",
+    ({ scores }) => scores.shape.length === 1,
+    then(learning.output, onPaper.softmax),
+  ],
+  ["loss", "The loss", ({ loss }) => !loss.shape.length, unsure(then(learning.loss, onPaper.loss))],
+  [
+    "backward",
+    "Backward: where a gradient comes from",
+    ({ scores }) => scores.shape.length === 1,
+    unsure(then(learning.backward, onPaper.gradient)),
+  ],
+  ["update", "The update", learns, unsure(learning.update)],
 ];
+
+/**
+ * Further steps behind those of a lesson.
+ * @param {(base: any) => Promise<LessonStep[]>} write
+ * @param {(base: any) => LessonStep | LessonStep[] | Promise<LessonStep[]>} more
+ */
+function then(write, more) {
+  return async (/** @type {Base} */ base) => (await write(base)).concat(await more(base));
+}
+
+/**
+ * On a picture of which the network is not sure.
+ * @param {(base: any) => Promise<LessonStep[]>} write
+ */
+function unsure(write) {
+  return (/** @type {Base} */ base) => onAnUnsure(base, write);
+}
 
 function always() {
   return true;

@@ -2,7 +2,7 @@
 
 /** What a step may be about, each from the whole to its smallest part that still shows it. @type {string[][]} */
 const SUBJECTS = [
-  [".sliding", ".sliding .beside", ".sliding .boards", ".sliding .sum"],
+  [".sliding", ".sliding .fitted", ".sliding .boards", ".sliding .figure-sum"],
   [".number-view .equation", ".number-view .part .row", ".number-view .formula-lines", ".number-view .result"],
   [".number-view .lines", ".number-view .result"],
   [".layer-view .maps", ".layer-view .maps .map", ".layer-view .maps .large"],

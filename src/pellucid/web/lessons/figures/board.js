@@ -13,7 +13,7 @@ import { h } from "../../element.js";
 /**
  * @param {object} about
  * @param {string} about.title
- * @param {string} [about.kind] a class of the table: "weights", "squares"
+ * @param {string} [about.kind] a class of the table: "kernel", "greys"
  * @param {number} about.rows
  * @param {number} about.columns
  * @param {[number, number]} [about.border] rows above and below, columns at each side, that are not in the matrix
@@ -67,7 +67,7 @@ export function board({ title, kind = "", rows, columns, border = [0, 0], text, 
   const table = h(
     "table",
     {
-      class: `cells ${kind}`,
+      class: `board ${kind}`,
       role: go ? "grid" : null,
       on: go ? { keydown: moved, pointerleave: () => look?.(null) } : {},
     },

@@ -59,7 +59,7 @@ export function gradientInNumbers(at) {
  * @returns {import("./sliding.js").Figure}
  */
 export function scored() {
-  const sum = h("p", { class: "sum" });
+  const sum = h("p", { class: "figure-sum" });
   const body = h("div", { class: "scroll" });
   return {
     element: h("div", { class: "sliding" }, sum, body),

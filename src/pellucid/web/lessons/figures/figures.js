@@ -74,7 +74,7 @@ function asMatrix() {
   const numbers = board({ title: "as numbers", ...size, text: (row, column) => number(PICTURE[row][column]) });
   const shades = board({
     title: "as shades",
-    kind: "shades",
+    kind: "greys",
     ...size,
     text: () => "",
     grey: (row, column) => PICTURE[row][column],

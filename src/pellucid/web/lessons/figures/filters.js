@@ -53,9 +53,9 @@ export function filters(store) {
   const picture = photograph();
   const [height, width] = [picture.length, picture[0].length];
   const before = shaded("the photograph", picture, false);
-  const sum = h("p", { class: "sum" });
+  const sum = h("p", { class: "figure-sum" });
   const chosen = h("div", {});
-  const weights = h("div", {});
+  const weights = h("div", { class: "kernels" });
   const after = h("div", {});
   const element = h(
     "div",
@@ -79,14 +79,14 @@ export function filters(store) {
         matrix = filtered(kind);
         const cells = board({
           title: divisor === 1 ? "weights" : `weights, their sum divided by ${divisor}`,
-          kind: "weights",
+          kind: "kernel",
           rows: kernel.length,
           columns: kernel[0].length,
           text: (row, column) => number(kernel[row][column]),
         });
         cells.fill();
         weights.replaceChildren(cells.element);
-        result = shaded(`the result of ${title.toLowerCase()}`, matrix, signed, {
+        result = shaded(`the result: ${title}`, matrix, signed, {
           go: (row, column) => void store.set({ cursor: [row, column] }, true),
           keys: (key, from) => step(key, from, height, width),
         });

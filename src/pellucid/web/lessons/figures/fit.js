@@ -54,9 +54,9 @@ export function inWords([width, filter, stride, padding, dilation]) {
  * @returns {import("./sliding.js").Figure}
  */
 export function fit(store) {
-  const formula = h("p", { class: "sum" });
+  const formula = h("p", { class: "figure-sum" });
   const words = h("p", { class: "note", role: "status" });
-  const boards = h("div", { class: "boards squares" });
+  const boards = h("div", { class: "boards small-boards" });
   let setting = FIRST;
   let timer = 0;
   const sliders = SLIDERS.map(([letter, title, least, most], at) => {
@@ -88,7 +88,7 @@ export function fit(store) {
     { class: "sliding fit" },
     formula,
     words,
-    h("div", { class: "beside" }, h("div", { class: "sliders" }, ...sliders.map((each) => each.element)), boards),
+    h("div", { class: "fitted" }, h("div", { class: "sliders" }, ...sliders.map((each) => each.element)), boards),
     h("div", { class: "row" }, play, ...examples),
   );
   let show = (/** @type {number[]} */ _place) => {};

@@ -1,7 +1,7 @@
 /** The article's network for cats and dogs: what each layer makes, and how many numbers it learns. */
 
 import { h } from "../../element.js";
-import { counted, size } from "../../format.js";
+import { counted } from "../../format.js";
 import { fitting } from "./arithmetic.js";
 import { SIZES } from "./material.js";
 
@@ -57,7 +57,7 @@ export function parameters() {
                 "tr",
                 {},
                 h("th", { scope: "row" }, name),
-                h("td", {}, size(shape)),
+                h("td", {}, shape.map(counted).join(" × ")),
                 h("td", {}, counted(count)),
                 h("td", {}, how),
               ),

@@ -31,7 +31,7 @@ export function differences() {
  */
 export function flattened(store) {
   const button = h("button", { type: "button", class: "single", key: "figure/shuffle" });
-  const count = h("p", { class: "sum" });
+  const count = h("p", { class: "figure-sum" });
   const shown = h("div", { class: "boards pictures" });
   const row = h("div", { class: "flattened" });
   const element = h("div", { class: "sliding" }, count, shown, row, h("div", { class: "row" }, button));

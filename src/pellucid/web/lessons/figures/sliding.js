@@ -60,7 +60,7 @@ export function sliding(store, { picture, title = "picture", kernel, pick, steps
     weights &&
     board({
       title: weights.flat().length === 1 ? "weight" : "weights",
-      kind: "weights",
+      kind: "kernel",
       rows: weights.length,
       columns: weights[0].length,
       text: (row, column) => number(weights?.[row][column] ?? 0),
@@ -75,7 +75,7 @@ export function sliding(store, { picture, title = "picture", kernel, pick, steps
     go: (row, column) => (stop(), void store.set({ cursor: [row, column] }, true)),
     look: (place) => !timer && !hidden && show(place ?? at),
   });
-  const sum = h("p", { class: "sum" });
+  const sum = h("p", { class: "figure-sum" });
   const play = h(
     "button",
     { type: "button", class: "single", key: "figure/slide", on: { click: () => (timer ? stop() : slide(at)) } },
