@@ -158,25 +158,24 @@ export function guide(store, complain) {
       first = false;
       return;
     }
-    const { lessons, at, lesson } = here;
-    const steps = await lesson.steps();
-    if (store.get().lesson !== state.lesson) return;
-    const step = Math.min(here.step, steps.length - 1);
-    // a link that names only the step leads to its place
-    const bare = first && !state.view && !state.name && !atPlace(steps[step], state);
-    first = false;
-    if (bare) return void store.set(stateOf(lesson, step, steps[step].place), true);
-    // a live region speaks whenever it is written
-    if (strayed.hasChildNodes() === atPlace(steps[step], state)) {
-      strayed.replaceChildren(
-        ...(strayed.hasChildNodes()
-          ? []
-          : [h("span", {}, "You left the lesson’s place: press L to return."), button("Return", "", again)]),
-      );
-    }
-    if (shown === trace && shownStep === state.lesson) return;
+    const same = shown === trace && shownStep === state.lesson;
     trace = shown;
     shownStep = state.lesson;
+    const { lessons, at, lesson } = here;
+    const steps = await lesson.steps();
+    if (shownStep !== state.lesson || trace !== shown) return;
+    const step = Math.min(here.step, steps.length - 1);
+    const there = atPlace(steps[step], state);
+    // a link that names only the step leads to its place
+    const bare = first && !state.view && !state.name && !there;
+    first = false;
+    if (bare) void store.set(stateOf(lesson, step, steps[step].place), true);
+    // a live region speaks whenever it is written
+    else if (there === strayed.hasChildNodes()) {
+      const notice = h("span", {}, "You left the lesson’s place: press L to return.");
+      strayed.replaceChildren(...(there ? [] : [notice, button("Return", "", again)]));
+    }
+    if (same) return;
     count.textContent = `Lesson ${at + 1} of ${lessons.length}`;
     title.textContent = lesson.title;
     text.replaceChildren(paragraph(steps[step].text));
