@@ -15,6 +15,8 @@ from pellucid.glassbox.trace.recording import explain
 from pellucid.glassbox.trace.trace import Trace
 
 PHONE = {"width": 360, "height": 740}
+# the first is a phone, the second a window of 1440x900 at 200%; the others are tested by --every 1
+SIZES = ((360, 740), (720, 450), (1024, 768), (1440, 900), (512, 384))
 TITLES = [
     "A picture is a matrix",
     "One weight",
@@ -138,8 +140,13 @@ def hidden_subject(page: Page) -> str | None:
     }""")
 
 
-def test_space_leads_through_all_of_them_and_shows_their_subjects(listed: Page) -> None:
-    listed.set_viewport_size(PHONE)
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_space_leads_through_all_of_them_and_shows_their_subjects(
+    listed: Page, width: int, height: int, request: pytest.FixtureRequest
+) -> None:
+    if (width, height) not in SIZES[:2] and request.config.getoption("--every") > 1:
+        pytest.skip(f"NOT TESTED: the lessons in a window of {width}x{height}; --every 1 tests them")
+    listed.set_viewport_size({"width": width, "height": height})
     paragraphs = [each.inner_text() for each in listed.locator(".lesson li p").all()]
     listed.get_by_role("button", name="Begin with the first").click()
     for number, paragraph in enumerate(paragraphs):
