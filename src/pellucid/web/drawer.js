@@ -88,6 +88,7 @@ export function drawer({ page, store, served, complain, showHelp }) {
           if (!before || before.lesson === state.lesson) refocus(focused, opened, main, state);
           if (alike && near(before, state)) slide(main, were, state.playing ? pace(state.speed, []) : 0);
           before = state;
+          reading.drawn(state);
         }),
       ]);
     } catch (error) {

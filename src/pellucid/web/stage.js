@@ -2,6 +2,7 @@
 
 import { lost, notice, nowhere } from "./astray/astray.js";
 import { fetched } from "./host.js";
+import { figures } from "./lessons/figures/figures.js";
 import { lessonList } from "./lessons/list.js";
 import { difference } from "./mistakes/difference.js";
 import { mistakes } from "./mistakes/mistakes.js";
@@ -16,6 +17,7 @@ import { walk } from "./walk/walk.js";
  */
 const DRAW = {
   lessons: lessonList,
+  article: figures,
   training: async (context) => (await fetched(import("./training/training.js"))).show(context),
   mistakes,
   difference,

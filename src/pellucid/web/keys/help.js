@@ -9,6 +9,7 @@ const KEYS = [
   ["Escape", "back"],
   ["P", "presentation mode: large digits, and only the current equation; P or Escape leaves it"],
   ["Space", "start or stop sliding the window; in a lesson, go to the next step"],
+  ["L", "return to the lesson that you left, or open the list of lessons"],
   ["R", "slide from the start of the map"],
   ["Space  R", "in the training view: play or pause, play from the start"],
   ["F  B  U", "Forward, Backward, Update"],

@@ -1,7 +1,7 @@
 /** The actions of the keys. */
 
 import { beside } from "../picture/pictures.js";
-import { turn as turnLesson } from "../lessons/guide.js";
+import { resume, turn as turnLesson } from "../lessons/guide.js";
 import { replay, toggle } from "../number/play.js";
 import { settled } from "../place.js";
 import { flip } from "../whatif/whatif.js";
@@ -55,6 +55,7 @@ const ACTIONS = {
   p: (hands, { view, present }) => (view ? false : set(hands, { present: !present }, true)),
   "?": ({ showHelp }) => (showHelp(), true),
   Escape: back,
+  l: ({ trace, store }) => (void resume(trace, store), true),
   r: ({ trace, store }) => replay(trace, store),
   " ": ({ trace, store }, { lesson }) => (lesson ? (void turnLesson(trace, store, 1), true) : toggle(trace, store)),
 };

@@ -3,6 +3,7 @@
 import { counted, number, unit } from "../format.js";
 import { names } from "../labels.js";
 import { product, short } from "./convolution.js";
+import { enough } from "./figures/written.js";
 import { placeIn } from "./layers.js";
 import { read, strongest, windowOf } from "./route.js";
 import { apart, believed, called, shareOf, tempered, truthOf, weightOfClass } from "../scoring.js";
@@ -15,6 +16,29 @@ import { apart, believed, called, shareOf, tempered, truthOf, weightOfClass } fr
 const SOME = 3; // classes that are named
 const NEAR = 1e-4;
 const LITTLE = 1e-6; // a gradient below which a score has nothing left to learn
+const FEW = 0.01; // a loss from which on float32 keeps four digits of it
+
+/**
+ * A gradient or a loss; of one that is almost 0, the digits would say nothing.
+ * @param {number} value
+ */
+function worth(value) {
+  if (value === 0 || Math.abs(value) >= LITTLE) return short(value);
+  return `${value < 0 ? "a negative number " : ""}smaller than a millionth`;
+}
+
+/**
+ * "0.3817 - 1 = −0.6183", with as many decimals as the result needs.
+ * @param {number} probability
+ * @param {number} share
+ */
+function subtracted(probability, share) {
+  const size = Math.abs(probability - share);
+  const places = Math.max(4, Math.min(8, 2 - Math.floor(Math.log10(size))));
+  const [from, of] = [probability, share].map((each) => Number(each.toFixed(places)));
+  const result = (from - of).toFixed(places).replace("-", "−");
+  return `${from.toFixed(places)} - ${number(of)} = ${result}`;
+}
 
 /** @param {Base} base */
 export async function output({ trace, route: { scores, softmax, sigmoid } }) {
@@ -85,10 +109,15 @@ export async function loss(base) {
     weight === 1
       ? ""
       : ` A picture of this class counts ${short(weight)} times, because the classes are unequal: that makes ${short(value)}.`;
+  const sure = value < LITTLE;
+  const digits = (/** @type {number} */ loss) => number(loss, false, value < FEW ? 2 : 4);
   const logarithm =
     share === 1
-      ? `It is minus the logarithm of the probability of ${scored}: -ln(${short(probability)}) = ${result}. At a ` +
-        "probability of 1 it is 0. The smaller the probability, the faster it grows."
+      ? `It is minus the logarithm of the probability of ${scored}` +
+        (sure
+          ? ". That probability is so close to 1 that the loss is smaller than a millionth. "
+          : `: -ln(${enough(probability, (each) => digits(-Math.log(each)))}) = ${digits(value / weight)}. `) +
+        "At a probability of 1 it is 0. The smaller the probability, the faster it grows."
       : `It adds up, over all classes, minus the logarithm of a class's probability times its share of the target: ` +
         `${short(share)} for ${scored}, the rest for the others. That makes ${result}.`;
   const other = trace.about.several
@@ -143,15 +172,15 @@ export async function backward(base) {
     {
       text: simple
         ? `The gradient of a score is its probability minus its share of the target. For ${truth} that is${tempered(trace) ? ", without the temperature," : ""} ` +
-          `${short(probability)} - ${short(share)} = ${short(ofScore)}. ${means}`
-        : `The gradient of the score for ${truth} is ${short(ofScore)}. ${means}`,
+          `${little ? "smaller than a millionth" : subtracted(probability, share)}. ${means}`
+        : `The gradient of the score for ${truth} is ${worth(ofScore)}. ${means}`,
       ...turned(scores.name, [label]),
     },
   ];
   if (pool && trace.has(`gradient/${pool.reads.input}`) && trace.node(pool.reads.input)) {
     const source = pool.reads.input;
     const index = base.stops.get(source) ?? (await strongest(trace, /** @type {Node} */ (trace.node(source))));
-    const result = short(await gradient(source, index));
+    const result = worth(await gradient(source, index));
     const others =
       pool.kind === "max pooling"
         ? "Only the winner of a window gets the window's gradient; the others get 0"
@@ -169,7 +198,7 @@ export async function backward(base) {
     const result = await gradient(conv.name, index);
     const most = result === 0 ? "" : ` Of all numbers of \`${conv.name}\`, the loss depends most on this one.`;
     steps.push({
-      text: `It arrives at \`${unit(conv.name, index)}\` as ${short(result)}.${relu}${most}`,
+      text: `It arrives at \`${unit(conv.name, index)}\` as ${worth(result)}.${relu}${most}`,
       ...turned(conv.name, index),
     });
   }
@@ -179,7 +208,7 @@ export async function backward(base) {
     steps.push({
       text:
         `Finally, it reaches the weights. \`${unit(weight.name, weight.index)}\` was used ${places ? `at ${counted(places)} places` : "once"}. ` +
-        `What comes back from ${places ? "all of them adds up to" : "there is"} ${short(await gradient(weight.name, weight.index))}.`,
+        `What comes back from ${places ? "all of them adds up to" : "there is"} ${worth(await gradient(weight.name, weight.index))}.`,
       ...turned(weight.name, weight.index),
     });
   }
@@ -211,7 +240,7 @@ export async function update(base) {
   return [
     {
       text:
-        `One step of ${trace.about.optimizer}${rate}. The gradient of \`${of}\` is ${short(result)}.${way} From ` +
+        `One step of ${trace.about.optimizer}${rate}. The gradient of \`${of}\` is ${worth(result)}.${way} From ` +
         `that${memory}, the optimizer works out a step: the weight moves from ${number(before)} to ${number(after)}.`,
       place: { ...weight, direction: "update" },
       way: [{ ...weight }, { ...weight, direction: "backward" }],

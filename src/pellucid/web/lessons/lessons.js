@@ -1,13 +1,17 @@
 /**
- * The article as a walk through the reader's own network: lessons in the article's order. Every name, size and number
- * in a text comes from the trace. Lessons on missing parts of a network are left out.
+ * The article from its beginning in its own small numbers, then as a walk through the reader's own network. There, every
+ * name, size and number in a text comes from the trace. Lessons on missing parts of a network are left out.
  */
 
+import * as article from "./article.js";
+import { pooled, sized } from "./asked.js";
 import * as convolution from "./convolution.js";
 import * as layers from "./layers.js";
 import * as learning from "./learning.js";
 import { onward, routeOf, strongest, windowOf } from "./route.js";
+import * as onPaper from "./scores.js";
 import { START } from "../store.js";
+import { onAnUnsure } from "./unsure.js";
 
 /** @typedef {import("../trace.js").Trace} Trace */
 /** @typedef {import("../trace.js").Node} Node */
@@ -24,22 +28,63 @@ import { START } from "../store.js";
 
 /** @type {[string, string, (route: Route, trace: Trace) => boolean, (base: any) => Promise<LessonStep[]>][]} */
 const LESSONS = [
+  ["matrix", "A picture is a matrix", always, article.matrix],
+  ["one-weight", "One weight", always, article.oneWeight],
+  ["two-weights", "Two weights", always, article.twoWeights],
+  ["zeros", "Zeros at the sides", always, article.zeros],
+  ["six-by-six", "Nine weights on 6 × 6 pixels", always, article.sixBySix],
+  ["steps", "Larger steps, and a border", always, article.strideAndPadding],
+  ["pools", "Three kinds of pooling", always, article.pools],
+  ["photograph", "Edges, blur and sharpening", always, article.filters],
+  ["fit", "How large is the output?", always, article.fits],
+  ["network", "The article’s own network", always, article.network],
   ["picture", "A picture is numbers", ({ picture }) => picture.shape.length === 3, convolution.picture],
   ["filter", "The filter slides", slides, convolution.filter],
   ["stride", "Stride", slides, convolution.stride],
-  ["size", "Zeros at the border, and the size of a map", slides, convolution.sizes],
+  ["size", "Zeros at the border, and the size of a map", slides, then(convolution.sizes, sized)],
   ["filters", "Many filters", slides, convolution.filters],
   ["norm", "One scale for all maps", ({ norm }) => !!norm, layers.norm],
   ["activation", "The activation", ({ activation }) => !!activation, layers.activation],
-  ["pooling", "Pooling", ({ conv }) => !!conv, layers.pooling],
+  ["pooling", "Pooling", ({ conv }) => !!conv, then(layers.pooling, pooled)],
   ["join", "Two paths meet", ({ join }) => !!join, layers.join],
   ["average", "One number for a whole map", ({ global }) => !!global, layers.average],
   ["flatten", "All in a row", ({ flat, global }) => !!flat && flat.reads.input !== global?.name, layers.flatten],
-  ["output", "Scores become probabilities", ({ scores }) => scores.shape.length === 1, learning.output],
-  ["loss", "The loss", ({ loss }) => !loss.shape.length, learning.loss],
-  ["backward", "Backward: where a gradient comes from", ({ scores }) => scores.shape.length === 1, learning.backward],
-  ["update", "The update", learns, learning.update],
+  [
+    "output",
+    "Scores become probabilities",
+    ({ scores }) => scores.shape.length === 1,
+    then(learning.output, onPaper.softmax),
+  ],
+  ["loss", "The loss", ({ loss }) => !loss.shape.length, unsure(then(learning.loss, onPaper.loss))],
+  [
+    "backward",
+    "Backward: where a gradient comes from",
+    ({ scores }) => scores.shape.length === 1,
+    unsure(then(learning.backward, onPaper.gradient)),
+  ],
+  ["update", "The update", learns, unsure(learning.update)],
 ];
+
+/**
+ * Further steps behind those of a lesson.
+ * @param {(base: any) => Promise<LessonStep[]>} write
+ * @param {(base: any) => LessonStep | LessonStep[] | Promise<LessonStep[]>} more
+ */
+function then(write, more) {
+  return async (/** @type {Base} */ base) => (await write(base)).concat(await more(base));
+}
+
+/**
+ * On a picture of which the network is not sure.
+ * @param {(base: any) => Promise<LessonStep[]>} write
+ */
+function unsure(write) {
+  return (/** @type {Base} */ base) => onAnUnsure(base, write);
+}
+
+function always() {
+  return true;
+}
 
 /**
  * @param {Route} route

@@ -17,7 +17,7 @@ export async function lessonList({ trace, store }) {
     h("li", {}, h("a", { href: `#lesson-${lesson.name}`, on: { click: jump } }, `${at + 1}. ${lesson.title}`)),
   );
   const articles = lessons.map((lesson, at) => {
-    const steps = written[at].map(({ text, place }, step) => {
+    const steps = written[at].map(({ text, place, ask }, step) => {
       const href = address({ ...START, ...stateOf(lesson, step, place) });
       const go = (/** @type {MouseEvent} */ event) => {
         if (event.ctrlKey || event.metaKey || event.shiftKey) return;
@@ -29,7 +29,7 @@ export async function lessonList({ trace, store }) {
         { href, "aria-label": `Show step ${step + 1} of “${lesson.title}” on the network`, on: { click: go } },
         "Show me",
       );
-      return h("li", {}, paragraph(text), link);
+      return h("li", {}, h("div", {}, paragraph(text), ask && answer(ask)), link);
     });
     return h(
       "article",
@@ -47,7 +47,8 @@ export async function lessonList({ trace, store }) {
     say(
       "Lessons",
       [
-        "How a convolutional network works, step by step. Every number here comes from this network and this picture.",
+        "How a convolutional network works, step by step. The first lessons use the article’s own small numbers. From “A picture " +
+          "is numbers” on, they go through this network and this picture.",
         "“Show me” opens the place that a step describes. There, Space goes to the next step, and Escape leaves the lesson.",
       ],
       STILL,
@@ -60,6 +61,14 @@ export async function lessonList({ trace, store }) {
       ...articles,
     ),
   ];
+}
+
+/**
+ * A question, which opens to its answer.
+ * @param {import("./route.js").Question} question
+ */
+function answer({ prompt, worked }) {
+  return h("details", {}, h("summary", {}, prompt), h("div", { class: "worked" }, worked));
 }
 
 /**

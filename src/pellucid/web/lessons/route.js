@@ -35,6 +35,16 @@ import { evaluatorOf, value } from "../arithmetic/working.js";
  * @property {Partial<import("../store.js").PageState>} place where it is seen
  * @property {Partial<import("../store.js").PageState>[]} [way] states on the way there, in order
  * @property {number} [pace] milliseconds that each of them lasts
+ * @property {Question} [ask] the reader is to say a number before it is shown
+ */
+/**
+ * @typedef {object} Question
+ * @property {string} prompt
+ * @property {number} answer
+ * @property {number[]} [choices] to choose from; without them the reader types the number
+ * @property {number} [within] how far a typed number may be from the answer; 0 if whole
+ * @property {string} worked the sum that leads to the answer
+ * @property {Partial<import("../store.js").PageState>} [then] where the answer is seen
  */
 /**
  * The data of the lessons: the trace, its layers by function, and the place of the followed number in each layer.
