@@ -182,7 +182,8 @@ def test_each_displayed_product_is_the_product_of_the_displayed_cells(views: dic
             shown[title] = shown.get(title, 0) + 1
     for name, index, direction in UNITS[:-3]:
         through = name.removesuffix(".weight") if direction == "backward" else ""
-        assert shown.get(f"{name}{index} {direction} {through}") == 1 + (not name.startswith("layers.") or direction == "forward"), name
+        times = 1 + (not name.startswith("layers.") or direction == "forward")
+        assert shown.get(f"{name}{index} {direction} {through}") == times, name
     backward = {title.split()[-1] for title in shown if title.startswith("input")}
     assert backward >= {*(f"layers.{name}" for name in LAYERS), "mul"}
 

@@ -181,7 +181,8 @@ function refocus(key, opened, main, state) {
   if (opened && !state.view && state.index) return arrive(main.querySelector("h1"));
   const same = key && /** @type {HTMLElement | null} */ (document.querySelector(`[data-key="${CSS.escape(key)}"]`));
   // presentation mode hides the header, which is still there
-  if (same && same.checkVisibility() && !(opened && /^(layer\/|heading)/.test(key))) same.focus({ preventScroll: true });
+  if (same && same.checkVisibility() && !(opened && /^(layer\/|heading)/.test(key)))
+    same.focus({ preventScroll: true });
   else if (opened || key) {
     const first = /** @type {HTMLElement | null} */ (
       main.querySelector(

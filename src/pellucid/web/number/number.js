@@ -95,7 +95,8 @@ async function partView(context, working, part, at) {
       const map = at === 0 && working.quantity === "value" ? await ownGrid(context, working) : [];
       const own = map.length ? [h("span", { class: "operator", "aria-hidden": "true" }, "→"), ...map] : [];
       const { winner } = part.terms;
-      const slice = perMap.find(({ rows }) => winner !== null && rows.includes(winner)) ?? perMap[chosenMap(perMap, -1)];
+      const slice =
+        perMap.find(({ rows }) => winner !== null && rows.includes(winner)) ?? perMap[chosenMap(perMap, -1)];
       const grids = await windowGrids(context, part, slice, own);
       section.append(h("div", { class: "equation" }, onOneLine(context, grids).grids));
     }

@@ -4,7 +4,7 @@ import { largestOf } from "../colors.js";
 import { h, sharpCanvas } from "../element.js";
 import { unit } from "../format.js";
 import { largeMap } from "../layer/map.js";
-import { drawMap, drawPicture, isPicture, limitOf, mapData, mapsOf } from "../layer/maps.js";
+import { drawMap, drawPicture, isPicture, limitOf, mapData, mapsOf, numberAt } from "../layer/maps.js";
 import { wall } from "../layer/wall.js";
 import { workedOut } from "../walk/walk.js";
 import { sumLine } from "./adds.js";
@@ -145,6 +145,8 @@ async function layer({ trace, state, store, hover }, { width, height }) {
     choose: (at) => move([at, row, column]),
     enter: () => /** @type {HTMLElement | null} */ (document.querySelector(".large"))?.focus(),
     says: (at) => `map ${at}`,
+    numberAt: (at, x, y, place) =>
+      numberAt(trace, maps, [{ channel: at, data: channels[at] }], place, { x, y, exact: false }),
   });
   const size = node.size_formula && h("p", { class: "size" }, node.size_formula);
   const all = maps.channels > 1 && h("div", { class: "maps-of" }, chooser);
