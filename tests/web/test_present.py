@@ -45,7 +45,7 @@ def test_a_number_is_presented_by_a_key_and_slides(opened: Callable[..., Page]) 
     for one, other, product in zip(window, weights, products, strict=True):
         assert re.fullmatch(r"-?\d\.\d{3}", product)
         assert float(one) * float(other) == pytest.approx(float(product), abs=0.002)
-    chips = [each.replace("−", "-").strip("()") for each in page.locator(".adds .addend span").all_inner_texts()]
+    chips = [each.replace("−", "-").strip("()") for each in page.locator(".summed .addend span").all_inner_texts()]
     total = page.locator("#value").inner_text().replace("−", "-")
     hidden = page.locator(".addend", has_text="digits not shown")
     assert hidden.count() + len(chips) >= 4
@@ -73,7 +73,7 @@ def test_what_does_not_fit_is_one_product_that_the_reader_points_at(opened: Call
     page.locator(".tiles i").first.click()
     expect(page.locator(".which")).to_contain_text("product 1 of 9.")
     one, other, product = (
-        float(re.sub(r"[^\d.−]", "", text).replace("−", "-")) for text in page.locator(".triple span").all_inner_texts()
+        float(re.sub(r"[^\d.−]", "", text).replace("−", "-")) for text in page.locator(".one-product span").all_inner_texts()
     )
     assert one * other == pytest.approx(product, abs=0.002)
     page.locator(".tiles").press("ArrowDown")

@@ -81,11 +81,13 @@ def file(run: Trace, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # shows one number after the other, and reads the grids of each
-READ = """async (places) => {
+READ = r"""async (places) => {
     const read = (part, kind, which) =>
         [...part.querySelectorAll(`td[data-key^="${kind}/"]${which}`)].map((cell) => [
-            cell.textContent,
-            cell.getAttribute("aria-label"),
+            // with every digit, a cell is too narrow for its number, which its name has
+            (location.hash.includes("exact=1") && /: (\u2212?[\d.]+(e\u2212?\d+)?)$/.exec(cell.ariaLabel)?.[1])
+                || cell.textContent,
+            cell.ariaLabel,
             ...cell.dataset.key.split("/").at(-1).split(",").map(Number),
         ]);
     const views = [];
@@ -136,7 +138,7 @@ class Grid:
         by_place = {(row, column): (text, says) for text, says, row, column in cells}
         lines = [[by_place[row, column] for column in columns] for row in rows]
         texts = np.array([[text.replace("\u2212", "-") for text, _ in line] for line in lines])
-        digits = [[re.fullmatch(r"-?\d+(?:\.(\d+))?(?:e(-?\d+))?", text) for text in line] for line in texts]
+        digits = [[re.fullmatch(r"-?\d*(?:\.(\d+))?(?:e(-?\d+))?", text) for text in line] for line in texts]
         last = [[int(each[2] or 0) - len(each[1] or "") if each else 0 for each in line] for line in digits]
         return cls(texts.astype(float), 0.5 * 10.0 ** np.array(last), [[says for _, says in line] for line in lines])
 

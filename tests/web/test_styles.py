@@ -37,3 +37,12 @@ def test_a_style_stands_beside_the_view_that_it_styles() -> None:
         folder = (WEB / name).parent
         assert any(folder.glob("*.js")), f"{name} has no module beside it"
         assert len((WEB / name).read_text(encoding="utf-8").splitlines()) <= 400, name
+
+
+def test_no_class_is_styled_by_two_views() -> None:
+    """Views are on one page: a rule for a bare class of one view would also apply to the other's."""
+    homes: dict[str, str] = {}
+    for name in linked():
+        text = (WEB / name).read_text(encoding="utf-8")
+        for each in set(re.findall(r"^(\.[a-z-]+) \{", text, re.MULTILINE)):
+            assert homes.setdefault(each, name) == name, f"{each} is in {homes[each]} and in {name}"

@@ -271,12 +271,12 @@ def test_a_training_is_watched_until_the_network_is_there(window: Page, replayed
         index.rename(index.with_suffix(".aside"))
         for server in serving(live):
             window.goto(server.address)
-            expect(window.get_by_role("status")).to_have_text("Reading the folder.")
+            expect(window.locator(".live-status")).to_have_text("Reading the folder.")
             expect(window.locator(".strip")).to_have_count(0)
             index.write_text(json.dumps(few))
             pace = {"epoch": 1, "epochs": 3, "step": 2, "steps": 6, "images_per_second": 210.4, "seconds_left": 75.0}
             live.news = {"state": "training", "message": "", **pace}
-            expect(window.get_by_role("status")).to_have_text("Training, epoch 1 of 3.")
+            expect(window.locator(".live-status")).to_have_text("Training, epoch 1 of 3.")
             expect(window.locator(".live-done")).to_contain_text("step 2 of 6 · 210 images/s · 1:15 min left")
             slider = window.get_by_role("slider", name="Moment of the training")
             expect(slider).to_have_value("2")
@@ -287,7 +287,7 @@ def test_a_training_is_watched_until_the_network_is_there(window: Page, replayed
             violations = window.evaluate("async () => (await axe.run()).violations")
             assert [each["id"] for each in violations if each["impact"] in ("serious", "critical")] == []
             server.glass = Glass(pellucid.load(replayed), replayed, photos / "red" / "1.png")
-            expect(window.get_by_role("status")).to_have_text("The training is done.")
+            expect(window.locator(".live-status")).to_have_text("The training is done.")
             expect(slider).to_have_value("0")  # but leaves the reader where he is
             window.get_by_role("button", name="Walk through the network").click()
             expect(window.locator("h1")).to_have_text("Walk through the network")
@@ -301,14 +301,14 @@ def test_a_training_that_was_stopped_or_died(browser: Browser, replayed: Path) -
     live = Live(Going(replayed))  # type: ignore[arg-type]
     for server in serving(live):
         page.goto(server.address)
-        expect(page.get_by_role("status")).to_have_text("Reading the folder.")
+        expect(page.locator(".live-status")).to_have_text("Reading the folder.")
         page.route("**/api/**", lambda route: route.abort())  # it goes away without a word
-        expect(page.get_by_role("status")).to_contain_text("the training was ended")
+        expect(page.locator(".live-status")).to_contain_text("the training was ended")
         page.unroute_all()
     for server in serving(live):
         page.goto(server.address)
         live.end("stopped", "The training was stopped by Ctrl-C.")
-        expect(page.get_by_role("status")).to_have_text("The training was stopped by Ctrl-C.")
+        expect(page.locator(".live-status")).to_have_text("The training was stopped by Ctrl-C.")
     page.wait_for_timeout(1500)
-    expect(page.get_by_role("status")).to_have_text("The training was stopped by Ctrl-C.")  # and asks no more
+    expect(page.locator(".live-status")).to_have_text("The training was stopped by Ctrl-C.")  # and asks no more
     page.close()

@@ -130,8 +130,8 @@ def test_the_window_of_every_operator_is_what_pytorch_reads(window: Page, module
 def boxes(page: Page) -> dict[str, Any]:
     return page.evaluate("""() => {
         const box = (node) => (({ x, y, width, height }) => [x, y, width, height])(node.getBoundingClientRect());
-        const [window, number] = document.querySelectorAll(".marks rect");
-        const lines = [...document.querySelectorAll(".marks line")].map((line) =>
+        const [window, number] = document.querySelectorAll(".frames rect");
+        const lines = [...document.querySelectorAll(".frames line")].map((line) =>
             ["x1", "y1", "x2", "y2"].map((name) => Number(line.getAttribute(name))));
         const of = (rect) => ["x", "y", "width", "height"].map((name) => Number(rect.getAttribute(name)));
         const maps = [...document.querySelectorAll(".field canvas")].map(box);
@@ -163,7 +163,7 @@ def test_the_frames_stand_on_the_maps_and_four_lines_join_them(window: Page) -> 
     window.locator(".channels button").nth(2).click()
     expect(window.locator(".field figcaption").first).to_contain_text("input[2]")
     at(window, "#/wide/1,4,4", "wide[1, 4, 4]")
-    assert window.locator(".marks .cells").evaluate("(path) => path.getAttribute('d').split('M').length - 1") == 9
+    assert window.locator(".frames .cells").evaluate("(path) => path.getAttribute('d').split('M').length - 1") == 9
 
 
 def test_a_click_on_either_map_and_the_arrow_keys_go_there(window: Page) -> None:

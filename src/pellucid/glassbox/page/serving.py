@@ -168,6 +168,7 @@ class PageServer(ThreadingHTTPServer, ABC):
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = PATIENCE
+    disable_nagle_algorithm = True  # the body of a reply follows its headers without waiting for their receipt
 
     @property
     def _page(self) -> PageServer:

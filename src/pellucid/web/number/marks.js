@@ -22,7 +22,7 @@ const CORNERS = [
  *     marks in this many milliseconds, or jumps in 0; steady is the pace of a window that keeps moving
  */
 export function marks() {
-  const node = make("svg", { class: "marks", "aria-hidden": "true" });
+  const node = make("svg", { class: "frames", "aria-hidden": "true" });
   const lines = CORNERS.map(() => make("line"));
   const cells = make("path", { class: "cells" });
   const window = make("rect", { class: "over" });

@@ -91,7 +91,7 @@ export async function stepView(context, { name, index }) {
     write(own),
     grids,
   );
-  grids.classList.add("whole");
+  grids.classList.add("bare");
   mark(whole, own);
   return whole;
 }

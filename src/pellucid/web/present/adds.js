@@ -29,7 +29,7 @@ export function sumLine({ store }, working, perMap, chosen) {
   const hidden = shown.length > 1 && Number.isFinite(rest) && rest !== 0;
   return h(
     "p",
-    { class: "adds" },
+    { class: "summed" },
     ...most,
     ...shown.flatMap(({ value, label, map }, at) => {
       const inside = [h("small", {}, label), h("span", {}, (at ? bracketed(text(value)) : text(value)) + times)];

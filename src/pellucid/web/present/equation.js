@@ -109,7 +109,7 @@ function grids(products, size) {
   if (pick === "sum" && factors.length > 1) {
     shown.push(operator("="), cells(products, products.values, "products", []));
   }
-  return h("div", { class: "equation", style: { "--digit": `${size}px` } }, ...shown);
+  return h("div", { class: "presented", style: { "--digit": `${size}px` } }, ...shown);
 }
 
 /**

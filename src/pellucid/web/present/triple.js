@@ -31,7 +31,7 @@ export function triple(store, products, of, { width, height }) {
   let here = before?.of === of && before.at < values.length ? before.at : strongest;
   const { shade } = shading(values);
   const narrow = width < NARROW;
-  const shown = h("p", { class: "triple", "aria-live": "polite" });
+  const shown = h("p", { class: "one-product", "aria-live": "polite" });
   const which = h("p", { class: "which" });
   const room = narrow ? width : width - LEFT - 40;
   const tiles = values.map((value, each) =>
@@ -96,7 +96,7 @@ export function triple(store, products, of, { width, height }) {
     window.setAttribute("aria-valuetext", text.join(" "));
   }
   point(here);
-  return h("div", { class: "pointed" }, window, h("div", { class: "large-triple" }, shown, which));
+  return h("div", { class: "pointing-at" }, window, h("div", { class: "large-triple" }, shown, which));
 }
 
 /**
