@@ -22,7 +22,7 @@ bench: $(VENV)/installed  ## Pellucid beside its peers, which it installs; BENCH
 
 soak: $(VENV)/installed  ## a server under load for five minutes; SOAK="--minutes 1 --workers 2" for another run
 	$(BIN)/python benchmarks/load.py $(SOAK)
-	$(BIN)/python -m pytest tests/real/test_agreement.py -s --every 1  # each real picture, if the data are here
+	$(BIN)/python -m pytest tests/real/test_agreement.py tests/real/test_transfer.py -s --every 1  # each real picture, if the data are here
 	$(BIN)/python -m pytest tests/web/test_lessons.py -k subjects --every 1  # each step in windows of all sizes
 
 # the page is tested in a real Chromium: an existing one, Debian's if run as root, or else Playwright's own

@@ -24,10 +24,11 @@ def test_pressed_and_chosen_differ_from_the_rest(opened: Callable[..., Page]) ->
     page = opened("#/conv/2,5,5?channel=1")
     page.emulate_media(forced_colors="active")
     try:
-        for group in (page.get_by_role("group", name="direction"), page.locator(".channels")):
+        for group in (page.get_by_role("group", name="direction"), page.locator(".addition").first):
             pressed, other = group.locator("[aria-pressed=true]").first, group.locator("[aria-pressed=false]").first
             assert paper(pressed) != paper(other)
-        bar = page.locator(".bar i i").first
+        page = opened("#/")
+        bar = page.locator(".track i.first")
         assert paper(bar) != paper(page.locator("main h1").first)
     finally:
         page.emulate_media(forced_colors="none")

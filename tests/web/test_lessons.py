@@ -127,7 +127,8 @@ def test_what_they_say_is_so(listed: Page, walk: Trace) -> None:
 
 def hidden_subject(page: Page) -> str | None:
     """What is wrong with the marked subject of a step: it must lie in the window, and no panel may cover it."""
-    return page.evaluate("""() => {
+    return page.evaluate("""async () => {
+        for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame); // maps get their sizes
         const subject = document.querySelector("main .subject");
         if (document.querySelector(".trouble")) return "trouble";
         if (!subject) return "no subject";

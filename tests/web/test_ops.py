@@ -67,7 +67,7 @@ def test_every_number_stands_there_with_its_sum(page: Page, file: Path, moved: T
         inside = ",".join(map(str, index))
         unit = f"{name}[{', '.join(map(str, index))}]" if index else name
         for direction in ("forward", "backward") if name in moved.gradients else ("forward",):
-            page.evaluate(f"location.hash = '#/{name}/{inside or 0}?direction={direction}'")
+            page.evaluate(f"location.hash = '#/{name}/{inside or '-'}?direction={direction}'")
             shown = unit if direction == "forward" else f"gradient of {unit}"
             page.locator("#value ~ dl dd", has_text=shown).first.wait_for()
             result = moved.unit(unit) if direction == "forward" else moved.gradient(unit)

@@ -73,7 +73,8 @@ def test_what_does_not_fit_is_one_product_that_the_reader_points_at(opened: Call
     page.locator(".tiles i").first.click()
     expect(page.locator(".which")).to_contain_text("product 1 of 9.")
     one, other, product = (
-        float(re.sub(r"[^\d.−]", "", text).replace("−", "-")) for text in page.locator(".one-product span").all_inner_texts()
+        float(re.sub(r"[^\d.−]", "", text).replace("−", "-"))
+        for text in page.locator(".one-product span").all_inner_texts()
     )
     assert one * other == pytest.approx(product, abs=0.002)
     page.locator(".tiles").press("ArrowDown")
@@ -94,15 +95,15 @@ def test_a_link_starts_in_the_mode_everywhere(page: Page, page_file: Path) -> No
     page.locator(".large").press("Enter")
     expect(page.locator("h1").first).to_have_text("conv[0, 6, 7]")
     expect(page.locator(".cells")).to_have_count(3)
-    for place in ("#/", "#/fc", "#/fc/1", "#/act/2,5,5", "#/conv.weight/0,0,1,1", "#/conv/0,3,3?lesson=stride.1"):
-        for direction in ("forward", "backward"):
+    for place in ("#/", "#/fc", "#/fc/1", "#/act/2,5,5", "#/conv.weight/0,0,1,1", "#/conv/0,5,3?lesson=filter.1"):
+        for direction in ("backward", "forward"):  # a lesson's step is forward
             page.evaluate(
                 "place => location.hash = place", f"{place}{'&' if '?' in place else '?'}direction={direction}&present"
             )
             expect(page.locator(".presentation")).to_be_visible()
             page.wait_for_function("!document.querySelector('.waiting')")
             readable(page, PROJECTOR)
-    assert page.locator(".guide").is_visible()
+    expect(page.locator(".guide")).to_be_visible()
     page.keyboard.press("p")
     expect(page.locator(".presentation")).to_have_count(0)
     page.reload()

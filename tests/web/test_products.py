@@ -196,9 +196,11 @@ def test_the_products_are_all_terms_of_a_map(views: dict[Any, Any], run: Trace) 
             continue
         unit = f"{name}[{', '.join(map(str, index))}]"
         working = run.unit(unit) if direction == "forward" else run.gradient(unit)
-        for part, own in zip(parts, working.parts, strict=True):
+        named = {own.through if direction == "backward" else "": own for own in reversed(working.parts)}
+        for part in parts:
             if not part["products"]:
                 continue
+            own = named[part["through"]]  # a bias is a part of the sum's line alone
             lead = [tuple(place) for place in own.places(own.terms.columns[0])[:, :-2].tolist()]
             sums = [sum(v for at, v in zip(lead, own.terms.values, strict=True) if at == each) for each in set(lead)]
             total = Grid.read(part["products"]).numbers.sum()

@@ -13,5 +13,5 @@ def encode(image: NDArray[np.uint8]) -> bytes:
     from PIL import Image
 
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG")
+    Image.fromarray(image).save(buffer, "PNG", compress_level=3)  # half of the time of 6, the usual, for 7% more bytes
     return buffer.getvalue()

@@ -178,7 +178,7 @@ function lightUp(network, context, complain) {
  * @param {PageState} state
  */
 function refocus(key, opened, main, state) {
-  if (opened && !state.view && state.index) return arrive(main.querySelector("h1"));
+  if (opened && !state.view && state.index) return arrive(main.querySelector(".presentation, h1"));
   const same = key && /** @type {HTMLElement | null} */ (document.querySelector(`[data-key="${CSS.escape(key)}"]`));
   // presentation mode hides the header, which is still there
   if (same && same.checkVisibility() && !(opened && /^(layer\/|heading)/.test(key)))

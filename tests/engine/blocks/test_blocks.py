@@ -113,7 +113,7 @@ def first_layers(draw: st.DrawFn) -> tuple[nn.Sequential, Tensor, int]:
     return module, drawn(module, seed, draw(st.integers(1, 3)), channels, *sides), seed
 
 
-@settings(max_examples=30)  # each compiles kernels, and each run draws others
+@settings(max_examples=15)  # each compiles kernels, and each run draws others
 @given(st.one_of(cases(), first_layers()))
 def test_equal_to_pytorch_in_float64(case: tuple[nn.Sequential, Tensor, int]) -> None:
     module, images, seed = case
@@ -148,7 +148,7 @@ def test_what_stays_in_registers_is_a_part_of_the_whole(count: int, most: int, p
     assert kernels_cpu._most_of(count, most) == part
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(st.one_of(cases(), first_layers()))
 def test_bfloat16_is_as_exact(case: tuple[nn.Sequential, Tensor, int]) -> None:
     """Weights and bias are summed in float32, and only the input's gradient is rounded.

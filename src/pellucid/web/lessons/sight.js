@@ -36,8 +36,30 @@ function parts() {
   return [];
 }
 
-/** Marks the subject of a step, and scrolls it to where it can be seen. */
+/** What the reader does to look elsewhere. */
+const MOVES = ["wheel", "touchmove", "pointerdown", "keydown"];
+
+/** @type {AbortController | null} */
+let following = null;
+
+/**
+ * Marks the subject of a step, and scrolls it to where it can be seen. It stays there while the page and the panel
+ * get their sizes, until the reader moves.
+ */
 export function intoSight() {
+  following?.abort();
+  once();
+  const over = new AbortController();
+  following = over;
+  const sizes = new ResizeObserver(once);
+  over.signal.addEventListener("abort", () => sizes.disconnect());
+  const begun = performance.now(); // the key that leads to this step may still be on its way to the window
+  const leave = (/** @type {Event} */ event) => event.timeStamp > begun && over.abort();
+  for (const move of MOVES) window.addEventListener(move, leave, { signal: over.signal, passive: true });
+  for (const each of document.querySelectorAll("main, .guide")) sizes.observe(each);
+}
+
+function once() {
   for (const each of document.querySelectorAll(".subject")) each.classList.remove("subject");
   const room = roomOf(document.querySelector(".guide:not([hidden])")?.getBoundingClientRect());
   const candidates = parts();

@@ -29,7 +29,7 @@ export function equation(context, part, rows, grids, total) {
     const sum = sigma(total, line.fit.font ? missing(texts, total) : "");
     if (line.fit.beside) line.grids.append(sum);
     else underneath.append(sum);
-    line.grids.classList.add("bare"); // the window without its surroundings
+    line.grids.classList.add("cropped"); // the window without its surroundings
   }
   const whole = h("div", { class: "equation", on: pointing(write) }, line.grids, underneath);
   mark(whole, at);

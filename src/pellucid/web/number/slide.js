@@ -34,7 +34,7 @@ export function slide(main, before, pace) {
     if (!from || !to || Math.abs(from[0] - to[0]) + Math.abs(from[1] - to[1]) === 0) return;
     const cells = /** @type {HTMLElement[]} */ ([...main.querySelectorAll(`td.on[data-key^="${grid}"]`)]);
     const around = cells[0].closest(".scroll");
-    if (!around || cells[0].closest(".bare")) return; // a window without its surroundings stays where it is
+    if (!around || cells[0].closest(".cropped")) return; // a window without its surroundings stays where it is
     const [corner, last] = [cells[0], cells[cells.length - 1]];
     const frame = around.getBoundingClientRect();
     const [first, end] = [corner.getBoundingClientRect(), last.getBoundingClientRect()];

@@ -91,7 +91,7 @@ export async function stepView(context, { name, index }) {
     write(own),
     grids,
   );
-  grids.classList.add("bare");
+  grids.classList.add("cropped");
   mark(whole, own);
   return whole;
 }
