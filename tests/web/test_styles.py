@@ -41,8 +41,9 @@ def test_a_style_stands_beside_the_view_that_it_styles() -> None:
 
 def test_no_class_is_styled_by_two_views() -> None:
     """Views are on one page: a rule for a bare class of one view would also apply to the other's."""
-    homes: dict[str, str] = {}
-    for name in linked():
-        text = (WEB / name).read_text(encoding="utf-8")
-        for each in set(re.findall(r"^(\.[a-z-]+) \{", text, re.MULTILINE)):
-            assert homes.setdefault(each, name) == name, f"{each} is in {homes[each]} and in {name}"
+    texts = {name: (WEB / name).read_text(encoding="utf-8") for name in linked()}
+    for name, text in texts.items():
+        for each in set(re.findall(r"^\.([a-z-]+) \{", text, re.MULTILINE)):
+            bare = rf"^\.{each} \{{" if name == "base.css" else rf"^\.{each} \{{|[\w)\]]\.{each}(?![\w-])"
+            others = [other for other in texts if other != name and re.search(bare, texts[other], re.MULTILINE)]
+            assert others == [], f".{each} of {name} is a class in {others} too"

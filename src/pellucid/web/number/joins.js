@@ -46,7 +46,7 @@ function draw(around) {
       const [x2, y2] = [to.left + to.width / 2 - origin.left, to.top - origin.top];
       const middle = (y1 + y2) / 2;
       path.setAttribute("d", `M${x1} ${y1}C${x1} ${middle} ${x2} ${middle} ${x2} ${y2}`);
-      if (chip.getAttribute("aria-pressed") === "true") path.setAttribute("class", "chosen");
+      if (chip.getAttribute("aria-pressed") === "true") path.setAttribute("class", "thick");
       return path;
     }),
   );

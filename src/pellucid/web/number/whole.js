@@ -114,7 +114,7 @@ function built(first) {
     right.figure,
     marked.node,
   );
-  const node = h("div", { class: "whole" }, field, readout);
+  const node = h("div", { class: "sweep" }, field, readout);
   let scene = first;
   let sized = "";
   let room = 0; // CSS pixels

@@ -101,7 +101,7 @@ export function chart({ title, across, height, format, seek }) {
     legend.replaceChildren(
       ...lines.map(({ name, color, points, dashed, dots }) => {
         const last = points.findLast(([known]) => at === null || known <= at + 1e-9);
-        const kinds = [dashed && "dashed", dots && "dots"].filter(Boolean).join(" ");
+        const kinds = [dashed && "dashed", dots && "dotted"].filter(Boolean).join(" ");
         return h(
           "li",
           {},

@@ -25,7 +25,7 @@ export async function overview(context) {
     canvas.setAttribute("aria-label", `The picture ${trace.about.picture}, as the network receives it`);
     stage.append(h("div", { class: "seen" }, canvas, sizeNote(trace), paintButton(context)));
   }
-  stage.append(h("div", { class: "first" }, sumButton(context), classes(context)));
+  stage.append(h("div", { class: "opening" }, sumButton(context), classes(context)));
   return stage;
 }
 
