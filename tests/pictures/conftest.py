@@ -1,5 +1,6 @@
 """Small pictures, made on the spot."""
 
+import functools
 import io
 import struct
 import zlib
@@ -124,6 +125,7 @@ _PRIMARIES = {
 }
 
 
+@functools.cache  # LittleCMS writes the second at which it makes a profile
 def _profile(name: str) -> bytes:
     def number(value: float) -> bytes:
         return struct.pack(">i", round(value * 65536))
