@@ -216,7 +216,7 @@ def test_the_difference_is_that_of_the_pixels_and_weights_that_are_shown(
 
 
 def test_units_without_a_difference_are_counted(glass: Glass) -> None:
-    content = content_of(difference.difference(glass, {"first": "1", "second": "0"}))
+    content = content_of(difference.start(glass, {"first": "1", "second": "0"}, b""))
     shares = glass.classifier.difference(glass.shown.picture, *glass.classifier.classes[::-1]).shares
     counts = [(share.units.size, int(np.count_nonzero(share.units == 0))) for share in shares]
     assert [(layer["count"], layer["nothing"]) for layer in content["layers"]] == counts

@@ -86,7 +86,8 @@ def test_another_window_changes_what_is_shown(served: Page, photos: Path) -> Non
     expect(served.locator(".what")).to_contain_text("blue")
     other.keyboard.press("b")
     expect(other.locator(".trouble")).to_contain_text("Another window has opened a picture or changed something since.")
-    other.get_by_role("button", name="Take this window’s picture back").click()
+    with other.expect_response(lambda reply: reply.request.method == "POST"):
+        other.get_by_role("button", name="Take this window’s picture back").click()
     expect(other.locator(".trouble")).to_have_count(0)
     expect(other.locator(".what")).to_contain_text("1.png")
     served.keyboard.press("b")

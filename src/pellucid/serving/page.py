@@ -48,7 +48,7 @@ def router(handler: Handler, pages: Pages) -> APIRouter:
     files = {path.relative_to(WEB).as_posix(): path for path in WEB.rglob("*") if path.is_file()}
     server = secrets.token_urlsafe(12)  # random for each start, as in glassbox/page/serving.py
 
-    def asked(request: Request) -> tuple[str, str]:
+    def addressed(request: Request) -> tuple[str, str]:
         """The reader and the path. Raises Refused."""
         same_server(server, request.headers.get(SERVER))
         return _reader(request), request.url.path
@@ -68,7 +68,7 @@ def router(handler: Handler, pages: Pages) -> APIRouter:
 
     @routes.get("/api/{rest:path}")
     async def read_from_page(request: Request) -> Response:
-        reader, path = asked(request)
+        reader, path = addressed(request)
         with handler.models.using() as served:
             work = partial(pages.get, served, reader, path, dict(request.query_params))
             if path in QUICK and pages.knows(served, reader):
@@ -77,7 +77,7 @@ def router(handler: Handler, pages: Pages) -> APIRouter:
 
     @routes.post("/api/{rest:path}")
     async def write_to_page(request: Request) -> Response:
-        reader, path = asked(request)
+        reader, path = addressed(request)
         async with bodies.body(request, handler.limits, handler.gate) as content:
             with handler.models.using() as served:
                 work = partial(pages.post, served, reader, path, dict(request.query_params), content)

@@ -36,14 +36,14 @@ def pixels(glass: Glass, query: Query) -> Reply:
 
 def _taken_apart(glass: Glass, query: Query) -> Mechanism:
     """Computed before, for both requests. Raises Refused."""
-    shown, first, second = _asked(glass, query)
+    shown, first, second = _wanted(glass, query)
     known = glass.jobs.result(JOB, (shown.run, first, second))
     if known is None:
         raise Refused(HTTPStatus.CONFLICT, "This difference has not been taken apart yet. Open it on the page first.")
     return known
 
 
-def _asked(glass: Glass, query: Query) -> tuple[Shown, int, int]:
+def _wanted(glass: Glass, query: Query) -> tuple[Shown, int, int]:
     shown, classes = glass.shown, glass.classifier.classes
     if query.get("run", str(shown.run)) != str(shown.run):
         raise Outdated()
@@ -52,7 +52,7 @@ def _asked(glass: Glass, query: Query) -> tuple[Shown, int, int]:
 
 
 def _take_apart(glass: Glass, query: Query) -> None:
-    (shown, first, second), classes = _asked(glass, query), glass.classifier.classes
+    (shown, first, second), classes = _wanted(glass, query), glass.classifier.classes
 
     def make() -> Mechanism:
         # the pixels and weights on the page: the file may have been overwritten, and weights changed
