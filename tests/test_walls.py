@@ -88,6 +88,7 @@ ALLOWED = {
         "files",
         "texts",
         "steps",
+        "runtime",
         "pictures",
         "network",
         "engine",

@@ -366,10 +366,11 @@ def clear_cache(cache: str | Path | None = None) -> int:
     from pellucid.exports import browser_runtime
     from pellucid.pictures import store
     from pellucid.pretrained import cache as weights
+    from pellucid.runtime import machine_code
     from pellucid.training import features
 
     folder = _cache_there(cache)
-    return sum(kind.clear(folder) for kind in (store, features, weights, graph, browser_runtime))
+    return sum(kind.clear(folder) for kind in (store, features, weights, graph, browser_runtime, machine_code))
 
 
 def _cache(folder: str | Path | None) -> Path:

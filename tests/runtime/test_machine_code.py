@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numba import carray, cfunc, types
 
+import pellucid
 from pellucid.pictures import decode, resample, resample_kernel
 from pellucid.runtime import machine_code
 
@@ -68,6 +69,14 @@ def test_the_first_folder_that_can_be_written_gets_it(double: Any, tmp_path: Pat
     (tmp_path / "file").write_text("")
     machine_code.store([tmp_path / "file" / "below", tmp_path / "second"], "1234", double)
     assert [path.name for path in (tmp_path / "second").iterdir()] == ["1234.code"]
+
+
+def test_it_is_cleared_with_the_rest_of_the_cache(double: Any, tmp_path: Path) -> None:
+    machine_code.store([tmp_path / machine_code.CACHED], "a", double)
+    (code,) = (tmp_path / machine_code.CACHED).iterdir()
+    size = code.stat().st_size
+    assert pellucid.clear_cache(tmp_path) == size > 0
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_another_processor_or_source_has_another_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

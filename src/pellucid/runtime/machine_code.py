@@ -28,6 +28,10 @@ Function = Callable[[int], object]
 """A compiled function of one argument, the address of its numbers. It releases Python's lock."""
 
 FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+CACHED = "kernels"
+"""The folder in a cache."""
+
+SUFFIX = ".code"
 _HASH = 32  # bytes of a SHA-256, before the code
 
 
@@ -81,7 +85,12 @@ def folders(source: Path) -> Iterator[Path]:
     """Where the code of a source file may lie: beside its bytecode, or in the user's cache."""
     yield source.parent / "__pycache__"
     with suppress(StorageError):  # the user has no home
-        yield files.user_cache() / "kernels"
+        yield files.user_cache() / CACHED
+
+
+def clear(cache: Path) -> int:
+    """Remove the code that lies in this cache. Returns the bytes freed. Raises StorageError."""
+    return files.clear(cache / CACHED, SUFFIX)
 
 
 def machine_code(function: Any) -> bytes | None:
@@ -159,7 +168,7 @@ _spaces: list[mmap.mmap] = []  # as long as the process
 
 
 def _file(folder: Path, key: str) -> Path:
-    return folder / f"{key[:32]}.code"
+    return folder / f"{key[:32]}{SUFFIX}"
 
 
 @lru_cache(1)
