@@ -197,6 +197,19 @@ def test_the_command_prints_lists_and_writes(
     assert json.loads(again)["changes"] == json.loads(text)["changes"]
 
 
+def test_an_unusable_picture_has_its_reason_in_a_column_of_its_own(
+    command: Callable[..., tuple[int, str]], trained: Path, other: Path, photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    place = tmp_path / "rows.csv"
+    assert command(trained, other, photos / "red" / "1.png", tmp_path / "broken.png", "--csv", place)[0] != 0
+    usable, broken = csv.DictReader(place.read_text().splitlines())
+    assert (usable["error"], usable["labels"]) == ("", "red")
+    assert broken.pop("picture") == str(tmp_path / "broken.png")
+    assert broken.pop("error") != ""
+    assert set(broken.values()) == {""}
+
+
 def test_a_second_model_that_is_none_is_named(trained: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from pellucid.app.cli import main
 
