@@ -4,6 +4,7 @@ import base64
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -339,9 +340,13 @@ def test_the_lessons_on_the_loss_choose_a_picture_that_the_network_gets_wrong(pa
     page.goto(f"{file.as_uri()}#/?lesson=loss.1")
     expect(page.locator(".narration")).to_contain_text(f"measured against “{names[1 - right]}”")
     assert "picture=1" in page.url
-    page.goto("about:blank")
-    page.goto(f"{file.as_uri()}#/~lessons")
-    expect(page.locator("#lesson-loss")).to_contain_text(f"It says “{names[right]}”, but it is “{names[1 - right]}”")
+    for truth, words in ((None, "the loss is measured against"), ((1 - right,), "it is")):
+        file.write_text(offline([traces[0], replace(traces[1], truth=truth)]), encoding="ascii")
+        page.goto("about:blank")
+        page.goto(f"{file.as_uri()}#/~lessons")
+        said = page.locator("#lesson-loss")
+        expect(said).to_contain_text(f"It says “{names[right]}”, but {words} “{names[1 - right]}”")
+        expect(said).not_to_contain_text("right")  # nothing states the first picture's class
 
 
 def test_the_photograph_is_small(inside: Callable[..., object]) -> None:
