@@ -222,6 +222,21 @@ def test_the_window_follows_keys_pointer_and_link(opened: Callable[..., Page]) -
     assert page.url.endswith("at=2,1")
 
 
+def test_a_question_stops_a_window_that_slides_over_its_answer(opened: Callable[..., Page]) -> None:
+    page = opened("#/~article/six-by-six?lesson=six-by-six.1")
+    page.emulate_media(reduced_motion="no-preference")
+    try:
+        page.get_by_role("button", name="Slide").click()
+        expect(page.get_by_role("button", name="Pause")).to_be_visible()
+        page.locator(".guide").get_by_role("button", name="Next").click()
+        expect(page.locator(".figure-sum")).to_contain_text("= ?")
+        page.wait_for_timeout(500)  # longer than a place of the slide
+        expect(page.locator("[data-key='figure/0,1']")).to_have_text("?")
+        expect(page.get_by_role("button", name="Pause")).to_have_count(0)
+    finally:
+        page.emulate_media(reduced_motion="reduce")
+
+
 def test_shuffled_pixels_are_the_same_pixels(opened: Callable[..., Page], inside: Callable[..., object]) -> None:
     before, after = (np.array(inside(*of)) for of in (("photograph", "m.photograph()"), ("row", "m.shuffled()")))
     assert np.array_equal(np.sort(before, axis=None), np.sort(after, axis=None))
