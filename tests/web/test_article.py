@@ -155,6 +155,14 @@ def test_a_window_that_does_not_fit_says_so(inside: Callable[..., object]) -> No
     words = str(inside("fit", "m.inWords([3, 3, 1, 0, 2])"))
     assert "A window of 5 does not fit into 3." in words
     assert "1 is left over" in str(inside("fit", "m.inWords([6, 3, 2, 0, 1])"))
+    assert str(inside("fit", "m.inWords([6, 3, 1, 0, 1])")).endswith("Nothing is left over.")
+    words = str(inside("fit", "m.inWords([6, 1, 2, 0, 1])"))
+    assert words.endswith(
+        "1 is left over: no window reaches there. No window reads 2 columns in between, nor as many rows."
+    )
+    assert str(inside("fit", "m.inWords([3, 2, 1, 0, 2])")).endswith(
+        "No window reads 1 column in between, nor as many rows."
+    )
 
 
 def computed(text: str) -> float:
@@ -261,6 +269,8 @@ def test_the_sliders_of_the_sizes(opened: Callable[..., Page]) -> None:
         page.get_by_label("window, F").press("End")
     page.get_by_label("picture, W").press("Home")
     expect(page.get_by_role("status").filter(has_text="does not fit")).to_be_visible()
+    page.evaluate("location.hash = '#/~article/fit:6,1,2,0,1'")
+    expect(page.locator("td.over")).to_have_count(6 * 6 - 3 * 3)  # one number in four is read
     page.get_by_role("button", name="the article’s 6 × 6 with padding").click()
     expect(page.locator(".figure-sum")).to_have_text("([6 - 3 + 2*1] / 1) + 1 = 6")
 
