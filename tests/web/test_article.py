@@ -275,6 +275,12 @@ def test_the_sliders_of_the_sizes(opened: Callable[..., Page]) -> None:
     expect(page.locator(".figure-sum")).to_have_text("([6 - 3 + 2*1] / 1) + 1 = 6")
 
 
+def test_the_class_that_a_sum_is_about_is_marked(opened: Callable[..., Page]) -> None:
+    for place, name in (("softmax", "A"), ("softmax:loss", "B"), ("softmax:gradient", "B")):
+        page = opened(f"#/~article/{place}")
+        expect(page.locator("tr.here th")).to_have_text(name)
+
+
 def test_an_unknown_figure_lists_those_that_exist(opened: Callable[..., Page]) -> None:
     page = opened("#/~article/constructor")
     expect(page.locator(".say")).to_contain_text("There is no figure “constructor”.")
