@@ -2,6 +2,7 @@
 
 import { written } from "../arithmetic/expression.js";
 import { unit } from "../format.js";
+import { chosenMap } from "../number/chosen.js";
 import { placeOf } from "../number/follow.js";
 import { slices } from "../number/window.js";
 import { alone, bracketed, setting } from "./digits.js";
@@ -45,11 +46,7 @@ const LISTED = 100; // products of a sum without a window
 export function mapsOfSum(working, state) {
   const [part] = working.parts;
   const perMap = part && part.terms.values.length > 1 ? slices(part) : null;
-  if (!perMap) return [null, 0];
-  if (state.channel >= 0) return [perMap, Math.min(state.channel, perMap.length - 1)];
-  if (perMap.length <= 3) return [perMap, 0];
-  const sizes = perMap.map(({ total }) => Math.abs(total));
-  return [perMap, sizes.indexOf(Math.max(...sizes))];
+  return perMap ? [perMap, chosenMap(perMap, state.channel)] : [null, 0];
 }
 
 /**
