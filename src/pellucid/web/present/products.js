@@ -1,6 +1,6 @@
 /** The products of one number's sum, in the layout of its window. */
 
-import { written } from "../arithmetic/expression.js";
+import { factors as factorsOf, written } from "../arithmetic/expression.js";
 import { unit } from "../format.js";
 import { chosenMap } from "../number/chosen.js";
 import { placeOf } from "../number/follow.js";
@@ -66,7 +66,7 @@ export function productsOf(part, slice) {
   const at = rows.map((row, each) =>
     slice ? [place(row)[0] - top, place(row)[1] - left] : [Math.floor(each / across), each % across],
   );
-  const factors = (product(terms.formula) ?? []).map((leaf) => {
+  const factors = (factorsOf(terms.formula) ?? []).map((leaf) => {
     const column = columns.find(({ name }) => name === leaf);
     if (!column) return constant(Number(leaf), rows.length);
     const values = rows.map((row) => column.values[row]);
@@ -106,18 +106,6 @@ function size(value) {
  */
 function constant(value, count) {
   return { caption: "", values: Array(count).fill(value), inside: Array(count).fill(true), single: true };
-}
-
-/**
- * The factors of a formula; null if it is more than a product.
- * @param {import("../arithmetic/expression.js").Expression} node
- * @returns {(string | number)[] | null}
- */
-function product(node) {
-  if (typeof node !== "object") return [node];
-  if (node[0] !== "*") return null;
-  const [one, other] = [product(node[1]), product(node[2])];
-  return one && other && [...one, ...other];
 }
 
 /**
