@@ -68,6 +68,16 @@ def test_without_pictures_the_first_models_test_pictures_count(trained: Path) ->
     assert "dense1.bias[1] = 5" in result.second
 
 
+def test_pictures_that_an_earlier_model_had_seen_give_no_figure_to_quote(model: Path) -> None:
+    changes = [Weight("dense1.bias", (1,), 5.0)]
+    assert library.compare(model, changes=changes).notes == ()
+    config = json.loads((model / store.CONFIG).read_text())
+    config["pretrained"] = {"knew": {"test": 3}}
+    (model / store.CONFIG).write_text(json.dumps(config))
+    (note,) = library.compare(model, changes=changes).notes
+    assert note == "No figure to quote: the model that it started from had seen 3 of these pictures."
+
+
 def test_loose_pictures_have_no_labels(trained: Path, other: Path, photos: Path, tmp_path: Path) -> None:
     shutil.copy(photos / "red" / "0.png", tmp_path / "a.png")
     result = library.compare(trained, other, tmp_path)
