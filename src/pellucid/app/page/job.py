@@ -12,7 +12,10 @@ from pellucid.errors import PellucidError
 from pellucid.glassbox.page.replies import ENDING
 
 Work = Callable[[], Generator[tuple[int, int], None, Any]]
-"""Starts the work: yields (done, total) and returns its result. It shares no classifier with the shown run."""
+"""Starts the work: yields (done, total) and returns its result.
+
+It computes with a network of its own or with a copy: the shown run's may be followed meanwhile.
+"""
 
 
 IDLE: Mapping[str, Any] = {"state": "idle"}
