@@ -252,9 +252,9 @@ def test_another_run_drops_the_maps_of_the_one_before(trained: Path, photos: Pat
     before = {"first": "0", "second": "1"}
     where.start(glass, before, b"")
     glass.show(photos / "blue" / "1.png")
+    assert glass.jobs.known("where 0 0 1") is None, "at once: a job holds all numbers of its run"
     where.start(glass, before, b"")
     waited(lambda: content_of(where.where(glass, before)))
-    assert glass.jobs.known("where 0 0 1") is None
     assert glass.jobs.known("where 1 0 1") is not None
     glass.finish()
 
@@ -300,7 +300,7 @@ def test_what_goes_wrong_in_a_job_is_a_sentence() -> None:
     assert waited(lambda: jobs.ask("b", faulty).as_json()) == {"state": "failed", "error": fault}
 
 
-def test_a_forgotten_job_stops_and_can_begin_again() -> None:
+def test_the_jobs_of_other_runs_stop_and_can_begin_again() -> None:
     closed = threading.Event()
 
     def endless() -> Generator[tuple[int, int], None, None]:
@@ -313,11 +313,15 @@ def test_a_forgotten_job_stops_and_can_begin_again() -> None:
 
     jobs = Jobs()
     assert jobs.known("a 1") is None
-    jobs.ask("a 1", endless)
-    jobs.ask("b 1", endless)
-    jobs.forget(lambda name: name.startswith("a "))
+    jobs.ask("a 1", endless, 1)
+    jobs.ask("a 2", endless, 2)
+    jobs.ask("b", endless)
+    jobs.only(2)
     assert closed.wait(PATIENCE)
-    assert (jobs.known("a 1"), jobs.known("b 1") is None) == (None, False)
+    assert [jobs.known(name) is None for name in ("a 1", "a 2", "b")] == [True, False, False]
+    jobs.ask("a 1", endless, 1)
+    jobs.only(1)
+    assert [jobs.known(name) is None for name in ("a 1", "a 2", "b")] == [False, True, False]
     jobs.end(20)
 
 

@@ -68,6 +68,16 @@ def test_without_pictures_the_first_models_test_pictures_count(trained: Path) ->
     assert "dense1.bias[1] = 5" in result.second
 
 
+def test_pictures_that_an_earlier_model_had_seen_give_no_figure_to_quote(model: Path) -> None:
+    changes = [Weight("dense1.bias", (1,), 5.0)]
+    assert library.compare(model, changes=changes).notes == ()
+    config = json.loads((model / store.CONFIG).read_text())
+    config["pretrained"] = {"knew": {"test": 3}}
+    (model / store.CONFIG).write_text(json.dumps(config))
+    (note,) = library.compare(model, changes=changes).notes
+    assert note == "No figure to quote: the model that it started from had seen 3 of these pictures."
+
+
 def test_loose_pictures_have_no_labels(trained: Path, other: Path, photos: Path, tmp_path: Path) -> None:
     shutil.copy(photos / "red" / "0.png", tmp_path / "a.png")
     result = library.compare(trained, other, tmp_path)
@@ -195,6 +205,19 @@ def test_the_command_prints_lists_and_writes(
     recipe.write_text('{"changes": [{"what": "weight", "name": "dense1.bias", "index": [1], "value": 5}]}')
     status, again = command(trained, photos, "--changes", recipe, "--json")
     assert json.loads(again)["changes"] == json.loads(text)["changes"]
+
+
+def test_an_unusable_picture_has_its_reason_in_a_column_of_its_own(
+    command: Callable[..., tuple[int, str]], trained: Path, other: Path, photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    place = tmp_path / "rows.csv"
+    assert command(trained, other, photos / "red" / "1.png", tmp_path / "broken.png", "--csv", place)[0] != 0
+    usable, broken = csv.DictReader(place.read_text().splitlines())
+    assert (usable["error"], usable["labels"]) == ("", "red")
+    assert broken.pop("picture") == str(tmp_path / "broken.png")
+    assert broken.pop("error") != ""
+    assert set(broken.values()) == {""}
 
 
 def test_a_second_model_that_is_none_is_named(trained: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:

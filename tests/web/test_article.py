@@ -4,6 +4,7 @@ import base64
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +155,14 @@ def test_a_window_that_does_not_fit_says_so(inside: Callable[..., object]) -> No
     words = str(inside("fit", "m.inWords([3, 3, 1, 0, 2])"))
     assert "A window of 5 does not fit into 3." in words
     assert "1 is left over" in str(inside("fit", "m.inWords([6, 3, 2, 0, 1])"))
+    assert str(inside("fit", "m.inWords([6, 3, 1, 0, 1])")).endswith("Nothing is left over.")
+    words = str(inside("fit", "m.inWords([6, 1, 2, 0, 1])"))
+    assert words.endswith(
+        "1 is left over: no window reaches there. No window reads 2 columns in between, nor as many rows."
+    )
+    assert str(inside("fit", "m.inWords([3, 2, 1, 0, 2])")).endswith(
+        "No window reads 1 column in between, nor as many rows."
+    )
 
 
 def computed(text: str) -> float:
@@ -221,6 +230,21 @@ def test_the_window_follows_keys_pointer_and_link(opened: Callable[..., Page]) -
     assert page.url.endswith("at=2,1")
 
 
+def test_a_question_stops_a_window_that_slides_over_its_answer(opened: Callable[..., Page]) -> None:
+    page = opened("#/~article/six-by-six?lesson=six-by-six.1")
+    page.emulate_media(reduced_motion="no-preference")
+    try:
+        page.get_by_role("button", name="Slide").click()
+        expect(page.get_by_role("button", name="Pause")).to_be_visible()
+        page.locator(".guide").get_by_role("button", name="Next").click()
+        expect(page.locator(".figure-sum")).to_contain_text("= ?")
+        page.wait_for_timeout(500)  # longer than a place of the slide
+        expect(page.locator("[data-key='figure/0,1']")).to_have_text("?")
+        expect(page.get_by_role("button", name="Pause")).to_have_count(0)
+    finally:
+        page.emulate_media(reduced_motion="reduce")
+
+
 def test_shuffled_pixels_are_the_same_pixels(opened: Callable[..., Page], inside: Callable[..., object]) -> None:
     before, after = (np.array(inside(*of)) for of in (("photograph", "m.photograph()"), ("row", "m.shuffled()")))
     assert np.array_equal(np.sort(before, axis=None), np.sort(after, axis=None))
@@ -245,8 +269,16 @@ def test_the_sliders_of_the_sizes(opened: Callable[..., Page]) -> None:
         page.get_by_label("window, F").press("End")
     page.get_by_label("picture, W").press("Home")
     expect(page.get_by_role("status").filter(has_text="does not fit")).to_be_visible()
+    page.evaluate("location.hash = '#/~article/fit:6,1,2,0,1'")
+    expect(page.locator("td.over")).to_have_count(6 * 6 - 3 * 3)  # one number in four is read
     page.get_by_role("button", name="the article’s 6 × 6 with padding").click()
     expect(page.locator(".figure-sum")).to_have_text("([6 - 3 + 2*1] / 1) + 1 = 6")
+
+
+def test_the_class_that_a_sum_is_about_is_marked(opened: Callable[..., Page]) -> None:
+    for place, name in (("softmax", "A"), ("softmax:loss", "B"), ("softmax:gradient", "B")):
+        page = opened(f"#/~article/{place}")
+        expect(page.locator("tr.here th")).to_have_text(name)
 
 
 def test_an_unknown_figure_lists_those_that_exist(opened: Callable[..., Page]) -> None:
@@ -339,9 +371,13 @@ def test_the_lessons_on_the_loss_choose_a_picture_that_the_network_gets_wrong(pa
     page.goto(f"{file.as_uri()}#/?lesson=loss.1")
     expect(page.locator(".narration")).to_contain_text(f"measured against “{names[1 - right]}”")
     assert "picture=1" in page.url
-    page.goto("about:blank")
-    page.goto(f"{file.as_uri()}#/~lessons")
-    expect(page.locator("#lesson-loss")).to_contain_text(f"It says “{names[right]}”, but it is “{names[1 - right]}”")
+    for truth, words in ((None, "the loss is measured against"), ((1 - right,), "it is")):
+        file.write_text(offline([traces[0], replace(traces[1], truth=truth)]), encoding="ascii")
+        page.goto("about:blank")
+        page.goto(f"{file.as_uri()}#/~lessons")
+        said = page.locator("#lesson-loss")
+        expect(said).to_contain_text(f"It says “{names[right]}”, but {words} “{names[1 - right]}”")
+        expect(said).not_to_contain_text("right")  # nothing states the first picture's class
 
 
 def test_the_photograph_is_small(inside: Callable[..., object]) -> None:

@@ -159,6 +159,7 @@ def test_where_it_looked_the_thumbnails_and_what_made_no_difference(served: Page
     thumbnail = served.locator(".layers li", has_text="conv1").locator(".thumbnail img").first
     thumbnail.scroll_into_view_if_needed()
     assert thumbnail.evaluate("async image => (await image.decode(), image.naturalWidth)") > 0
+    assert f"server={server.id}" in (thumbnail.get_attribute("src") or ""), "of no other start of Pellucid"
     link = thumbnail.locator("xpath=../..").locator("a").get_attribute("aria-label") or ""
     channel = re.findall(r"\[(\d+)", link)[0]
     expect(thumbnail).to_have_attribute("alt", f"What activates filter {channel} of conv1 most")

@@ -224,6 +224,7 @@ def test_an_unknown_address_says_what_is_wrong_and_offers_the_start(opened: Call
         "#/conv?lesson=nothing.3": "There is no lesson “nothing.3”",
         "#/conv?lesson=stride.99": "has no step “99”",
         "#/conv/0,1,1?direction=sideways": "direction is “sideways”",
+        "#/conv/0,1,1?speed=warp": "speed is “warp”; it can be normal, slow, fast.",
         "#/~difference/0,99": "does not name two classes",
         "#/conv?picture=7": "There is no picture 7 here",
     }.items():

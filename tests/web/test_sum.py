@@ -299,3 +299,13 @@ def test_sums_of_any_size_add_up_with_what_is_hidden(modules: Page) -> None:
         shown = json.loads(text)
         parts = [decimal(each) for each in shown["parts"]]
         assert sum(parts) + decimal(shown["rest"] or "0") == decimal(shown["total"]), shown
+
+
+def test_a_map_of_a_further_sum_is_none_of_the_first(modules: Page) -> None:
+    """A gradient may have several sums, whose maps are counted on: the first sum then shows its usual map."""
+    cases = [([1, -5, 2, 3], 2), ([1, -5, 2, 3], -1), ([1, -5, 2, 3], 4), ([1, -5, 2], 3)]
+    code = """async (cases) => {
+        const { chosenMap } = await import("./number/chosen.js");
+        return cases.map(([totals, channel]) => chosenMap(totals.map((total) => ({ total })), channel));
+    }"""
+    assert modules.evaluate(code, cases) == [2, 1, 1, 0]

@@ -51,7 +51,7 @@ def difference(right: Paired) -> str:
     interval = f"95% interval {_points(low)} to {_points(high)} (paired; {SOURCE})"
     return (
         f"B − A: {_points(right.difference)} points, {interval}; "
-        f"by chance alone with probability {right.chance:.2g} ({TEST})"
+        f"two equally good models differ at least so much with probability {right.chance:.2g} ({TEST})"
     )
 
 

@@ -70,8 +70,12 @@ def held_out(model: Path) -> Pictures:
     if not labelled:
         path, reason = unusable[0]
         raise ArtefactError(f"None of the {side} pictures of {model} can be used, such as {path}: {reason}.")
-    notes = ("They chose the epoch and the temperature, so the figures are slightly optimistic.",)
-    return Pictures(f"{side} pictures of {model}", labelled, unusable, True, notes if side != "test" else ())
+    notes = (
+        [] if side == "test" else ["They chose the epoch and the temperature, so the figures are slightly optimistic."]
+    )
+    caveat = made_from.known_before(model, side)
+    notes += [] if caveat is None else [caveat]
+    return Pictures(f"{side} pictures of {model}", labelled, unusable, True, tuple(notes))
 
 
 def _held_out(model: Path | None) -> Pictures:

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.classifier import store as artefact
-from pellucid.classifier.caveats import knew
 from pellucid.classifier.classifier import Classifier
 from pellucid.errors import CatalogError, none_usable
 from pellucid.network import scores
@@ -24,7 +23,7 @@ from pellucid.pictures.tabular import NAMES, USUAL, Columns
 from pellucid.runs.evaluation import Answer, Evaluation, LabelsAnswer
 from pellucid.runs.events import Evaluating
 from pellucid.runs.looking import Looked, looking
-from pellucid.runs.made_from import Memory, evaluated_on, memory
+from pellucid.runs.made_from import Memory, evaluated_on, known_before, memory
 from pellucid.texts import LABELS_BETWEEN, alike, composed, listed
 from pellucid.training import evaluate as evaluation
 from pellucid.training import several, targets
@@ -62,11 +61,8 @@ def _on_held_out(model: Path, classifier: Classifier) -> Generator[Evaluating, N
     labelled = [(str(path), label) for path, label, reason in looked if reason is None]
     unusable = [(str(path), reason) for path, _, reason in looked if reason is not None]
     judged = yield from _judge(classifier, _PictureSet(side, side, labelled, unusable), None)
-    about = artefact.read_config(model).get("pretrained", {})
-    if count := about.get("knew", {}).get(side):
-        caveat = knew(count, about.get("knew_by", {}).get(side, ()), "the model that it started from")
-        judged = replace(judged, untold=f"No figure to quote: {caveat}.")
-    return judged
+    caveat = known_before(model, side)
+    return judged if caveat is None else replace(judged, untold=caveat)
 
 
 def _on_folder(

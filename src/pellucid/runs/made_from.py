@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pellucid import files
 from pellucid.classifier import origin
 from pellucid.classifier import store as artefact
+from pellucid.classifier.caveats import knew
 from pellucid.errors import ArtefactError, PellucidError
 from pellucid.pictures import familiar
 from pellucid.pictures.sides import LONG, TEST, TRAIN, VAL
@@ -155,6 +156,19 @@ def evaluated_on(model: str | Path) -> tuple[str, Iterator[HeldOut]]:
     """("test" or "validation", its pictures, each checked on demand). Raises ArtefactError."""
     side, root, rows = _side(Path(model))
     return LONG[side], (HeldOut(root / row["path"], row["class"], _changed(root / row["path"], row)) for row in rows)
+
+
+def known_before(model: str | Path, side: str) -> str | None:
+    """Why the figure on the pictures of `evaluated_on` is none to quote: an earlier model, from which the training
+    started, had seen some. None if it had not.
+    """
+    about = artefact.read_config(Path(model)).get("pretrained", {})
+    count = about.get("knew", {}).get(side)
+    if not count:
+        return None
+    return (
+        f"No figure to quote: {knew(count, about.get('knew_by', {}).get(side, ()), 'the model that it started from')}."
+    )
 
 
 def remembers(model: str | Path) -> bool:

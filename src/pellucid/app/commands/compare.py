@@ -85,14 +85,14 @@ def as_csv(result: Comparison) -> bytes:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     columns = ("picture", "labels", "first", "second", "changed", "of", "first_probability", "second_probability")
-    writer.writerow(columns)
+    writer.writerow([*columns, "error"])
     for each in result.pictures:
         row = result.described(each)
         names = (LABELS_BETWEEN.join(row[name] or ()) for name in ("labels", "first", "second"))
         numbers = (f"{row[name]:.6f}" for name in columns[-2:])
-        writer.writerow([row["picture"], *names, int(each.changed), row["of"], *numbers])
+        writer.writerow([row["picture"], *names, int(each.changed), row["of"], *numbers, ""])
     for path, reason in result.unusable:
-        writer.writerow([path, "", "", "", "", reason, "", ""])
+        writer.writerow([path, *[""] * (len(columns) - 1), reason])
     return stream.getvalue().encode("utf-8", "backslashreplace")
 
 

@@ -12,7 +12,10 @@ from pellucid.errors import PellucidError
 from pellucid.glassbox.page.replies import ENDING
 
 Work = Callable[[], Generator[tuple[int, int], None, Any]]
-"""Starts the work: yields (done, total) and returns its result. It shares no classifier with the shown run."""
+"""Starts the work: yields (done, total) and returns its result.
+
+It computes with a network of its own or with a copy: the shown run's may be followed meanwhile.
+"""
 
 
 IDLE: Mapping[str, Any] = {"state": "idle"}
@@ -79,15 +82,18 @@ class Jobs:
 
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
+        self._runs: dict[str, int] = {}
         self._forgotten: list[Job] = []
         self._latest: dict[str, tuple[Hashable, Any]] = {}
         self._lock, self._one = threading.Lock(), threading.Lock()
 
-    def ask(self, name: str, work: Work) -> Progress:
-        """The progress of the job with this name; it starts now if it has not yet."""
+    def ask(self, name: str, work: Work, run: int | None = None) -> Progress:
+        """The progress of the job with this name; it starts now if it has not yet. `run`: that it is about."""
         with self._lock:
             if name not in self._jobs:
                 self._jobs[name] = Job(name, work)
+                if run is not None:
+                    self._runs[name] = run
             return self._jobs[name].progress
 
     def known(self, name: str) -> Progress | None:
@@ -101,10 +107,11 @@ class Jobs:
         known = self._latest.get(name)
         return known[1] if known is not None and known[0] == key else None
 
-    def forget(self, names: Callable[[str], bool]) -> None:
-        """Stop the jobs with these names after their current step, and drop their results."""
+    def only(self, run: int) -> None:
+        """Stop the jobs about other runs after their current step, and drop their results."""
         with self._lock:
-            dropped = [self._jobs.pop(name) for name in list(self._jobs) if names(name)]
+            dropped = [self._jobs.pop(name) for name, of in self._runs.items() if of != run]
+            self._runs = {name: of for name, of in self._runs.items() if of == run}
             self._forgotten = [job for job in [*self._forgotten, *dropped] if not job.progress.ended]
         for job in dropped:
             job.stop()

@@ -195,7 +195,11 @@ class Glass:
         self._remember()
 
     def _remember(self) -> None:
-        """Keep what a window with the shown run may want back: the last runs of the last pictures."""
+        """Keep what a window with the shown run may want back: the last runs of the last pictures.
+
+        Work about earlier runs ends: it would keep all their numbers in memory.
+        """
+        self.jobs.only(self.shown.run)
         plain, label = self.plain, self.plain.document.trace.against
         self._past[self.shown.run] = Past(plain.picture, plain.called, label, self.altered, self.aside, self.picture)
         while len(self._past) > MOST_RUNS or next(iter(self._past.values())).number <= self.picture - MOST_PICTURES:

@@ -29,8 +29,8 @@ Maps = Mapping[tuple[int, Method], Attribution | str]
 def start(glass: Glass, query: Query, _body: bytes) -> Reply:
     """Compute the maps of class ?first= and of class ?second=, if that has not been started; then as `where`."""
     shown, pair = _pair(glass, query)
-    glass.jobs.forget(lambda name: name.startswith(f"{JOB} ") and not name.startswith(f"{JOB} {shown.run} "))
-    glass.jobs.ask(_name(shown, pair), lambda: _look(shown, pair))
+    glass.jobs.ask(_name(shown, pair), lambda: _look(shown, pair), shown.run)
+    glass.jobs.only(glass.shown.run)  # another window may have shown something else meanwhile
     return where(glass, query)
 
 

@@ -110,6 +110,18 @@ export function times(a, b) {
 }
 
 /**
+ * The factors of a formula that only multiplies; null for any other.
+ * @param {Expression} node
+ * @returns {(string | number)[] | null}
+ */
+export function factors(node) {
+  if (typeof node !== "object") return [node];
+  if (node[0] !== "*") return null;
+  const [left, right] = [factors(node[1]), factors(node[2])];
+  return left && right && [...left, ...right];
+}
+
+/**
  * The other factors of a product: "weight" for input * weight and "input".
  * @param {Expression} node
  * @param {string} name

@@ -14,6 +14,7 @@ const CHOICES = /** @type {const} */ ({
   direction: ["forward", "backward", "update"],
   scale: ["unit", "layer", "network"],
   sorted: ["", "order", "size"],
+  speed: ["normal", "slow", "fast"],
 });
 
 /**

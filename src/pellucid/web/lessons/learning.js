@@ -159,7 +159,7 @@ export async function backward(base) {
   const simple = weightOfClass(trace) === 1 && Math.abs(probability - share - ofScore) < NEAR;
   const little = Math.abs(ofScore) < LITTLE;
   const means = little
-    ? `The network is sure of ${truth}, and it is right: almost no gradient comes back. Measured against another class, much more would.`
+    ? `The network is sure of ${truth}, and the loss is measured against it: almost no gradient comes back. Measured against another class, much more would.`
     : `A larger score for ${truth} would make the loss ${ofScore < 0 ? "smaller" : "larger"}.`;
   /** @type {LessonStep[]} */
   const steps = [

@@ -5,7 +5,9 @@ import { read } from "./route.js";
 
 /** @typedef {import("./route.js").Base} Base */
 /** @typedef {import("./route.js").LessonStep} LessonStep */
-/** @typedef {{predicted: number, against: number[], probability: number, picture: string}} Seen */
+/**
+ * @typedef {{predicted: number, against: number[], truth?: number[] | null, probability: number, picture: string}} Seen
+ */
 
 const ENOUGH = 0.05; // a loss from which on there is something to learn
 const SURE = 0.9;
@@ -21,15 +23,16 @@ export async function onAnUnsure(base, write) {
   const better = await betterPicture(base);
   if (better < 0) return steps;
   const { about } = base.trace;
-  const { picture, predicted, against, probability } = /** @type {Seen} */ (about.pictures[better]);
+  const { picture, predicted, against, truth, probability } = /** @type {Seen} */ (about.pictures[better]);
   const named = (/** @type {number} */ at) => `“${about.model.classes[at]}”`;
+  const known = truth?.includes(against[0]);
   const what = wrong(about.pictures[better])
-    ? `It says ${named(predicted)}, but it is ${named(against[0])}`
+    ? `It says ${named(predicted)}, but ${known ? "it is" : "the loss is measured against"} ${named(against[0])}`
     : `It is least sure there: ${percent(probability)}`;
   return [
     {
       text:
-        "The network is sure of this picture, and it is right, so there is almost nothing to learn. The lesson goes on with " +
+        "The loss of this picture is almost 0, so there is almost nothing to learn. The lesson goes on with " +
         `another, ${picture || `picture ${better + 1}`}. ${what}.`,
       place: { ...steps[0].place, picture: better },
     },

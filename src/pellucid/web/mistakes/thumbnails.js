@@ -50,7 +50,12 @@ export async function thumbnails(context, places) {
   const fill = () => {
     for (const [place, filter] of places) {
       const alt = `What activates filter ${filter.channel} of ${filter.layer} most`;
-      const image = h("img", { src: `api/exemplars/patch?${query(filter)}&rank=0`, alt, title: alt, loading: "lazy" });
+      const image = h("img", {
+        src: served.source(`api/exemplars/patch?${query(filter)}&rank=0`),
+        alt,
+        title: alt,
+        loading: "lazy",
+      });
       image.addEventListener("error", () => image.remove());
       place.replaceChildren(image);
     }

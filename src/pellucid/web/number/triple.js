@@ -2,10 +2,9 @@
 
 import { h } from "../element.js";
 import { number } from "../format.js";
-import { written } from "../arithmetic/expression.js";
+import { factors, written } from "../arithmetic/expression.js";
 import { link, signed } from "./formula.js";
 
-/** @typedef {import("../arithmetic/expression.js").Expression} Expression */
 /** @typedef {import("../arithmetic/working.js").Part} Part */
 /** @typedef {import("./follow.js").NumberContext} NumberContext */
 
@@ -40,18 +39,6 @@ function equality({ terms: { formula, columns, values } }, row, exact) {
     ? product.map((factor) => text(typeof factor === "number" ? factor : (byName.get(factor) ?? NaN))).join(" × ")
     : written(formula, (name) => signed(byName.get(name) ?? NaN, exact), text).replaceAll(" * ", " × ");
   return `${left} = ${text(values[row])}`;
-}
-
-/**
- * The factors of a formula that only multiplies; null for any other.
- * @param {Expression} formula
- * @returns {(string | number)[] | null}
- */
-function factors(formula) {
-  if (typeof formula !== "object") return [formula];
-  if (formula[0] !== "*") return null;
-  const [left, right] = [factors(formula[1]), factors(formula[2])];
-  return left && right && [...left, ...right];
 }
 
 /**

@@ -1,7 +1,8 @@
 /** The products of one number's sum, in the layout of its window. */
 
-import { written } from "../arithmetic/expression.js";
+import { factors as factorsOf, written } from "../arithmetic/expression.js";
 import { unit } from "../format.js";
+import { chosenMap } from "../number/chosen.js";
 import { placeOf } from "../number/follow.js";
 import { slices } from "../number/window.js";
 import { alone, bracketed, setting } from "./digits.js";
@@ -45,11 +46,7 @@ const LISTED = 100; // products of a sum without a window
 export function mapsOfSum(working, state) {
   const [part] = working.parts;
   const perMap = part && part.terms.values.length > 1 ? slices(part) : null;
-  if (!perMap) return [null, 0];
-  if (state.channel >= 0) return [perMap, Math.min(state.channel, perMap.length - 1)];
-  if (perMap.length <= 3) return [perMap, 0];
-  const sizes = perMap.map(({ total }) => Math.abs(total));
-  return [perMap, sizes.indexOf(Math.max(...sizes))];
+  return perMap ? [perMap, chosenMap(perMap, state.channel)] : [null, 0];
 }
 
 /**
@@ -69,7 +66,7 @@ export function productsOf(part, slice) {
   const at = rows.map((row, each) =>
     slice ? [place(row)[0] - top, place(row)[1] - left] : [Math.floor(each / across), each % across],
   );
-  const factors = (product(terms.formula) ?? []).map((leaf) => {
+  const factors = (factorsOf(terms.formula) ?? []).map((leaf) => {
     const column = columns.find(({ name }) => name === leaf);
     if (!column) return constant(Number(leaf), rows.length);
     const values = rows.map((row) => column.values[row]);
@@ -109,18 +106,6 @@ function size(value) {
  */
 function constant(value, count) {
   return { caption: "", values: Array(count).fill(value), inside: Array(count).fill(true), single: true };
-}
-
-/**
- * The factors of a formula; null if it is more than a product.
- * @param {import("../arithmetic/expression.js").Expression} node
- * @returns {(string | number)[] | null}
- */
-function product(node) {
-  if (typeof node !== "object") return [node];
-  if (node[0] !== "*") return null;
-  const [one, other] = [product(node[1]), product(node[2])];
-  return one && other && [...one, ...other];
 }
 
 /**

@@ -67,7 +67,7 @@ export function scored() {
       const all = writtenChances(SCORES, SCORES_TRUTH);
       const far = { loss: 1, gradient: 2 }[argument] ?? 0;
       const [first] = SCORES.keys();
-      const at = far === 2 ? SCORES_TRUTH : first;
+      const at = far ? SCORES_TRUTH : first; // the class that the sum is about
       const sums = [softmaxInNumbers(first), lossInNumbers(), gradientInNumbers(SCORES_TRUTH)];
       const whole = sums[far];
       sum.textContent = asked ? `${whole.slice(0, whole.indexOf(" = "))} = ?` : whole;

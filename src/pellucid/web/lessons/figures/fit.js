@@ -32,6 +32,16 @@ export function inFormula([width, filter, stride, padding, dilation]) {
 }
 
 /**
+ * The columns that some window reads, counted from the border's first.
+ * @param {number[]} setting W, F, S, P, D
+ */
+function readOf([width, filter, stride, padding, dilation]) {
+  const { places } = fitting(width, filter, stride, padding, dilation);
+  const numbers = Array.from({ length: filter }, (_, number) => dilation * number);
+  return new Set(Array.from({ length: places }, (_, place) => numbers.map((at) => stride * place + at)).flat());
+}
+
+/**
  * What the formula does not say: gaps, places, the rest.
  * @param {number[]} setting W, F, S, P, D
  */
@@ -42,11 +52,12 @@ export function inWords([width, filter, stride, padding, dilation]) {
   if (!places) {
     return `${gaps}A window of ${reach} does not fit into ${room}. Make the picture or the padding larger, or the window smaller.`;
   }
-  const rest =
-    over === 0
-      ? "Nothing is left over."
-      : `At the right and at the bottom ${over === 1 ? "1 is" : `${over} are`} left over: no window reaches there.`;
-  return `${gaps}The output has ${places} × ${places} numbers. ${rest}`;
+  const between = room - over - readOf([width, filter, stride, padding, dilation]).size;
+  const rest = [
+    over && `At the right and at the bottom ${over === 1 ? "1 is" : `${over} are`} left over: no window reaches there.`,
+    between && `No window reads ${between === 1 ? "1 column" : `${between} columns`} in between, nor as many rows.`,
+  ].filter(Boolean);
+  return `${gaps}The output has ${places} × ${places} numbers. ${rest.join(" ") || "Nothing is left over."}`;
 }
 
 /**
@@ -148,14 +159,14 @@ export function fit(store) {
         go: (row, column) => void store.set({ cursor: [row, column] }, true),
         look: (place) => show(place ?? at),
       });
-      const reached = (places - 1) * stride + fitted.reach - padding; // the first column that no window reaches
+      const read = readOf(setting);
       show = (place) => {
         const covered = places
           ? new Set(cellsAt(blank, window, [place[0], place[1]]).map(({ row, column }) => `${row},${column}`))
           : new Set();
         input.mark((row, column) => {
           if (covered.has(`${row},${column}`)) return "on";
-          return places && (row >= reached || column >= reached) ? "over" : "";
+          return places && !(read.has(row + padding) && read.has(column + padding)) ? "over" : "";
         });
         output.mark((row, column) => (asked || (row === place[0] && column === place[1]) ? "here" : ""));
       };

@@ -130,18 +130,23 @@ export function sliding(store, { picture, title = "picture", kernel, pick, steps
     timer = setTimeout(() => slide(next), PACE);
   }
 
-  function stop() {
-    const slid = String(store.get().cursor ?? [0, 0]) !== String(at);
+  function halt() {
     clearTimeout(timer);
     timer = 0;
     play.textContent = "Slide";
+  }
+
+  /** Halts where the window is, which becomes the reader's place. */
+  function stop() {
+    const slid = String(store.get().cursor ?? [0, 0]) !== String(at);
+    halt();
     if (element.isConnected && slid) void store.set({ cursor: at }, true);
   }
 
   return {
     element,
     update: ({ argument, asked: unknown, cursor }) => {
-      if (timer) return;
+      halt(); // a lesson's next step, or its question, must not wait for the window
       at = [Math.min(cursor?.[0] ?? 0, height - 1), Math.min(cursor?.[1] ?? 0, width - 1)];
       hidden = unknown;
       play.hidden = unknown;
