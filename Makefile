@@ -1,5 +1,5 @@
 # Two commands do all the set-up on a machine that has only Python 3.11 or newer and make.
-.PHONY: demo test tests bench soak lint style types browser triton kserve clean
+.PHONY: demo test tests docs bench soak lint style types browser triton kserve clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -16,6 +16,9 @@ test: $(VENV)/installed style browser triton kserve  ## everything: style, types
 # The types are checked beside the tests, whose two processes often wait; one after the other takes longer.
 tests: $(VENV)/installed
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+
+docs: $(VENV)/runs $(VENV)/docs/installed  ## the documentation as a site, in build/site; no server and no connection needed
+	@$(BIN)/python -m docs.site.build $(VENV)/docs/bin/zensical
 
 bench: $(VENV)/installed  ## Pellucid beside its peers, which it installs; BENCH="--quick" or "--only article" for less
 	$(BIN)/python benchmarks/bench.py $(BENCH)
@@ -84,6 +87,13 @@ $(VENV)/runs: requirements.lock requirements.demo.lock pyproject.toml
 # everything else
 $(VENV)/installed: $(VENV)/runs requirements.dev.lock
 	$(PIP) --requirement requirements.dev.lock
+	@touch $@
+
+# the generator of the site has an environment of its own: nothing else needs its packages
+$(VENV)/docs/installed: requirements.docs.lock | $(VENV)/runs
+	rm -rf $(VENV)/docs
+	$(PYTHON) -m venv $(VENV)/docs
+	$(VENV)/docs/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.docs.lock
 	@touch $@
 
 clean:
