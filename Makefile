@@ -23,10 +23,11 @@ docs: $(VENV)/runs $(VENV)/docs/installed  ## the documentation as a site, in bu
 bench: $(VENV)/installed  ## Pellucid beside its peers, which it installs; BENCH="--quick" or "--only article" for less
 	$(BIN)/python benchmarks/bench.py $(BENCH)
 
-soak: $(VENV)/installed  ## a server under load for five minutes; SOAK="--minutes 1 --workers 2" for another run
+soak: $(VENV)/installed docs  ## a server under load for five minutes; SOAK="--minutes 1 --workers 2" for another run
 	$(BIN)/python benchmarks/load.py $(SOAK)
 	$(BIN)/python -m pytest tests/real/test_agreement.py tests/real/test_transfer.py -s --every 1  # each real picture, if the data are here
 	$(BIN)/python -m pytest tests/web/test_lessons.py -k subjects --every 1  # each step in windows of all sizes
+	$(BIN)/python -m docs.site.browse build/site  # the documentation, from the disk and without a network
 
 # the page is tested in a real Chromium: an existing one, Debian's if run as root, or else Playwright's own
 browser: $(VENV)/installed

@@ -122,6 +122,15 @@ def test_what_the_generator_gets() -> None:
     assert not project["use_directory_urls"]
     assert not project["theme"]["font"]
     assert "offline" in project["plugins"]
+    extras = [
+        *project["extra_css"],
+        *project["extra_javascript"],
+        *(each["path"] for each in project["extra"]["polyfills"]),
+    ]
+    assert all(
+        (build.HERE / Path(extra).name).is_file() or (build.HERE / "vendor" / Path(extra).name).is_file()
+        for extra in extras
+    )
     assert project["validation"] == {"invalid_links": True, "invalid_link_anchors": True}
     page = build.live((ROOT / build.LIVE).read_text(encoding="utf-8"))
     assert 'src="teaching.html#/conv1/' in page

@@ -70,9 +70,8 @@ def stage(listed: Contents, pages: Path) -> None:
         place.write_text(live(text) if page == LIVE else text, encoding="utf-8")
     shutil.copytree(ROOT / "docs/images", pages / "docs/images")
     (pages / "assets").mkdir()
-    shutil.copy(HERE / "site.css", pages / "assets")
-    for vendored in (HERE / "vendor").glob("iframe-worker*"):
-        shutil.copy(vendored, pages / "assets")
+    for extra in (HERE / "site.css", HERE / "site.js", *(HERE / "vendor").glob("iframe-worker*")):
+        shutil.copy(extra, pages / "assets")
     teaching = pages / "docs/teaching.html"
     run([sys.executable, "-m", "pellucid", "lessons", "--html", str(teaching)])
 
@@ -119,6 +118,10 @@ def finish(listed: Contents, site: Path) -> None:
             shutil.copy(ROOT / page, (site / page).with_name("index.md"))
     (site / "llms.txt").write_text(contents.llms_txt(listed), encoding="utf-8")
     (site / "llms-full.txt").write_text(contents.llms_full_txt(listed), encoding="utf-8")
+    for page in site.rglob("*.html"):
+        if page.name not in check.ELSEWHERE:  # a heading without text is none
+            html = page.read_text(encoding="utf-8").replace("<th></th>", "<td></td>")
+            page.write_text(html, encoding="utf-8")
     for name in UNUSED:
         (site / name).unlink(missing_ok=True)
 

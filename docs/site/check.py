@@ -1,7 +1,7 @@
 """Check a built site as it lies on the disk: python -m docs.site.check build/site
 
 Every link and every picture leads to a file and a section inside it; nothing is loaded from another server; each page
-has its Markdown beside it. tests/web/test_site.py opens the site in a browser, too.
+has its Markdown beside it. docs/site/browse.py opens the site in a browser, too.
 """
 
 import sys
