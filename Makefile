@@ -1,5 +1,5 @@
 # Two commands do all the set-up on a machine that has only Python 3.11 or newer and make.
-.PHONY: demo test tests bench soak lint style types browser triton kserve clean
+.PHONY: demo test tests docs bench soak lint style types browser triton kserve clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -17,13 +17,17 @@ test: $(VENV)/installed style browser triton kserve  ## everything: style, types
 tests: $(VENV)/installed
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
+docs: $(VENV)/runs $(VENV)/docs/installed  ## the documentation as a site, in build/site; no server and no connection needed
+	@$(BIN)/python -m docs.site.build $(VENV)/docs/bin/zensical
+
 bench: $(VENV)/installed  ## Pellucid beside its peers, which it installs; BENCH="--quick" or "--only article" for less
 	$(BIN)/python benchmarks/bench.py $(BENCH)
 
-soak: $(VENV)/installed  ## a server under load for five minutes; SOAK="--minutes 1 --workers 2" for another run
+soak: $(VENV)/installed docs  ## a server under load for five minutes; SOAK="--minutes 1 --workers 2" for another run
 	$(BIN)/python benchmarks/load.py $(SOAK)
 	$(BIN)/python -m pytest tests/real/test_agreement.py tests/real/test_transfer.py -s --every 1  # each real picture, if the data are here
 	$(BIN)/python -m pytest tests/web/test_lessons.py -k subjects --every 1  # each step in windows of all sizes
+	$(BIN)/python -m docs.site.browse build/site  # the documentation, from the disk and without a network
 
 # the page is tested in a real Chromium: an existing one, Debian's if run as root, or else Playwright's own
 browser: $(VENV)/installed
@@ -84,6 +88,13 @@ $(VENV)/runs: requirements.lock requirements.demo.lock pyproject.toml
 # everything else
 $(VENV)/installed: $(VENV)/runs requirements.dev.lock
 	$(PIP) --requirement requirements.dev.lock
+	@touch $@
+
+# the generator of the site has an environment of its own: nothing else needs its packages
+$(VENV)/docs/installed: requirements.docs.lock | $(VENV)/runs
+	rm -rf $(VENV)/docs
+	$(PYTHON) -m venv $(VENV)/docs
+	$(VENV)/docs/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.docs.lock
 	@touch $@
 
 clean:

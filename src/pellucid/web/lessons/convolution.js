@@ -78,7 +78,7 @@ export async function picture({ trace, route, hero, window }) {
     steps.push({
       text:
         "Numbers near zero are easier to learn from. The mean is subtracted from each number, and the result is divided by " +
-        `the standard deviation. Both come from the pictures that the network was trained on: ${inNumbers(part)}.`,
+        `the standard deviation, which says how far numbers usually are from their mean. Both come from the pictures that the network was trained on: ${inNumbers(part)}.`,
       place: { name: route.scaled.name, index: [0, ...at] },
     });
   }
@@ -115,7 +115,7 @@ export async function filter({ trace, conv, hero, window: [down, across] }) {
   return [
     {
       text:
-        `\`${name}\` looks at \`${reads.input}\` through a small window: ${down.size} × ${across.size} numbers${maps}. The ` +
+        `\`${name}\`, the first convolution, looks at \`${reads.input}\` through a small window: ${down.size} × ${across.size} numbers${maps}. The ` +
         `filter's weights are laid over the window, ${counted(count)} of them. Training finds them.`,
       place: { name, index: hero },
     },

@@ -48,9 +48,10 @@ export async function activation(base) {
   const share = percent(zeros / data.length);
   const dropped =
     node.kind === "ReLU" ? `${counted(zeros)} of its ${counted(data.length)} numbers are now zero: ${share}. ` : "";
+  const rule = node.kind === "ReLU" ? ": a negative number becomes 0, any other stays. Here" : ", here";
   return [
     {
-      text: `\`${node.name}\` is an activation: ${node.kind}. It acts on each number separately, here ${inNumbers(part)}.`,
+      text: `\`${node.name}\` is an activation: ${node.kind}. It acts on each number separately${rule} ${inNumbers(part)}.`,
       place: { name: node.name, index },
     },
     {

@@ -4,6 +4,7 @@ import { counted, number, unit } from "../format.js";
 import { names } from "../labels.js";
 import { product, short } from "./convolution.js";
 import { enough } from "./figures/written.js";
+import { signed } from "../number/formula.js";
 import { placeIn } from "./layers.js";
 import { read, strongest, windowOf } from "./route.js";
 import { apart, believed, called, shareOf, tempered, truthOf, weightOfClass } from "../scoring.js";
@@ -76,7 +77,8 @@ export async function output({ trace, route: { scores, softmax, sigmoid } }) {
     steps.push({
       text:
         `Softmax turns the scores into probabilities. ${divided}The number e is raised to the power of each score, and each ` +
-        `result is divided by the sum of all. No probability is below 0, and together they are 1. ${called(trace, predicted)} gets ${short(result)}.`,
+        `result is divided by the sum of all. No probability is below 0, and together they are 1. ${called(trace, predicted)} gets ${short(result)}. ` +
+        "The figure first subtracts the largest score from all of them, which changes no probability and keeps the powers small.",
       place: { name: softmax.name, index: [predicted] },
     });
   }
@@ -117,7 +119,7 @@ export async function loss(base) {
         (sure
           ? ". That probability is so close to 1 that the loss is smaller than a millionth. "
           : `: -ln(${enough(probability, (each) => digits(-Math.log(each)))}) = ${digits(value / weight)}. `) +
-        "At a probability of 1 it is 0. The smaller the probability, the faster it grows."
+        "At a probability of 1 it is 0. The smaller the probability, the faster it grows. The figure works it out from the scores."
       : `It adds up, over all classes, minus the logarithm of a class's probability times its share of the target: ` +
         `${short(share)} for ${scored}, the rest for the others. That makes ${result}.`;
   const other = trace.about.several
@@ -156,6 +158,7 @@ export async function backward(base) {
   const ofScore = await gradient(scores.name, [label]);
   const probability = believed(trace);
   const share = shareOf(trace);
+  const target = share === 1 ? ", which is 1 for the right class and 0 for the others" : "";
   const simple = weightOfClass(trace) === 1 && Math.abs(probability - share - ofScore) < NEAR;
   const little = Math.abs(ofScore) < LITTLE;
   const means = little
@@ -171,7 +174,7 @@ export async function backward(base) {
     },
     {
       text: simple
-        ? `The gradient of a score is its probability minus its share of the target. For ${truth} that is${tempered(trace) ? ", without the temperature," : ""} ` +
+        ? `The gradient of a score is its probability minus its share of the target${target}. For ${truth} that is${tempered(trace) ? ", without the temperature," : ""} ` +
           `${little ? "smaller than a millionth" : subtracted(probability, share)}. ${means}`
         : `The gradient of the score for ${truth} is ${worth(ofScore)}. ${means}`,
       ...turned(scores.name, [label]),
@@ -237,11 +240,17 @@ export async function update(base) {
   const memory = Object.keys(trace.update(weight.name)?.remembered ?? {}).length
     ? " and from its memory of earlier steps"
     : "";
+  const change = typeof step === "number" ? step * result : NaN;
+  // without momentum and the like, a step is the rate times the gradient
+  const plain = !memory && change !== 0 && Math.abs(before - change - after) < NEAR * Math.abs(change);
+  const works = plain
+    ? `the optimizer subtracts ${short(step)} × ${signed(Number(result.toPrecision(4)), false)} = ${short(change)}`
+    : "the optimizer works out a step";
   return [
     {
       text:
         `One step of ${trace.about.optimizer}${rate}. The gradient of \`${of}\` is ${worth(result)}.${way} From ` +
-        `that${memory}, the optimizer works out a step: the weight moves from ${number(before)} to ${number(after)}.`,
+        `that${memory}, ${works}: the weight moves from ${number(before)} to ${number(after)}.`,
       place: { ...weight, direction: "update" },
       way: [{ ...weight }, { ...weight, direction: "backward" }],
       pace: 900,

@@ -74,7 +74,7 @@ export function gradient({ trace }) {
   if (trace.about.several) return [];
   return [
     {
-      text: `The same on paper, for class ${truth}, the true one. The gradient of a score is its probability minus its share of the target.`,
+      text: `The same on paper, for class ${truth}, the true one. The gradient of a score is its probability minus its share of the target: 1 for the true class, 0 for the others.`,
       place: figure("softmax:gradient:ask"),
       ask: {
         prompt: `What is the gradient of the score of ${truth}?`,
