@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 from playwright.sync_api import Page
 
 TILE = 500  # pixels, the width of a screenshot on a sheet
-TALLEST = 900  # of a screenshot on a sheet, whose rest is cut off
+TALLEST = 1500  # of a screenshot on a sheet, whose rest is cut off
 ROWS = 3  # of screenshots on a sheet
 GAP, LABEL = 8, 16
 SERIOUS = ("serious", "critical")
@@ -51,26 +51,26 @@ FAULTS = """(subject) => {
             faults.push(`cut off below: ${say(node)}`);
         }
     }
-    const node = subject && document.querySelector(subject);
-    if (subject && !node) faults.push(`${subject} is not there`);
-    if (node) {
-        const box = node.getBoundingClientRect();
-        if (box.bottom < 0 || box.top > innerHeight) node.scrollIntoView({ block: "center" });
-        const { left, right, top, bottom } = node.getBoundingClientRect();
-        const within = (low, high, most) => (Math.max(0, low) + Math.min(most, high)) / 2;
-        const [x, y] = [within(left, right, root.clientWidth), within(top, bottom, innerHeight)];
-        const hit = document.elementFromPoint(x, y);
-        if (!(right > left) || !(bottom > top)) faults.push(`${say(node)} has no size`);
-        else if (hit && !node.contains(hit) && !hit.contains(node)) faults.push(`${say(node)} is behind ${say(hit)}`);
-        scrollTo(0, 0);
-    }
-    // texts that stand on each other
     const panel = document.querySelector(".guide:not([hidden])")?.getBoundingClientRect();
     const subjects = panel ? [...document.querySelectorAll("main .subject")] : [];
     for (const each of subjects) {
         const box = each.getBoundingClientRect();
         const beside = box.right <= panel.left + 1 || box.bottom <= panel.top + 1 || box.left >= panel.right - 1;
         if (!beside) faults.push(`the lesson's panel covers its subject ${say(each)}`);
+    }
+    const node = subject && document.querySelector(subject);
+    if (subject && !node) faults.push(`${subject} is not there`);
+    if (node) {
+        const box = node.getBoundingClientRect();
+        const before = scrollY;
+        if (box.bottom < 0 || box.top > innerHeight) node.scrollIntoView({ block: "center", behavior: "instant" });
+        const { left, right, top, bottom } = node.getBoundingClientRect();
+        const within = (low, high, most) => (Math.max(0, low) + Math.min(most, high)) / 2;
+        const [x, y] = [within(left, right, root.clientWidth), within(top, bottom, innerHeight)];
+        const hit = document.elementFromPoint(x, y);
+        if (!(right > left) || !(bottom > top)) faults.push(`${say(node)} has no size`);
+        else if (hit && !node.contains(hit) && !hit.contains(node)) faults.push(`${say(node)} is behind ${say(hit)}`);
+        scrollTo({ top: before, behavior: "instant" });
     }
     return faults;
 }"""

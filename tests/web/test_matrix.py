@@ -169,6 +169,10 @@ def go(page: Page, look: Look) -> None:
     )
     page.locator(".stage:not([data-before])").first.wait_for()
     page.locator(look.ready).first.wait_for()
+    if "lesson=" in look.address:
+        page.keyboard.press("l")  # to the step's place
+        expect(page.locator(".strayed")).to_be_empty()
+        page.locator("main .subject").first.wait_for()
     if look.name == "what if":
         page.get_by_role("spinbutton", name="another value").fill("2.5")
         page.keyboard.press("Enter")
@@ -177,6 +181,9 @@ def go(page: Page, look: Look) -> None:
 
 def leave(page: Page, look: Look) -> None:
     """Undo what `go` changed."""
+    if "lesson=" in look.address:
+        page.keyboard.press("Escape")
+        page.locator(".left-lesson").get_by_role("button").last.click()
     if look.name == "what if":
         page.get_by_role("button", name="Undo: ").first.click()
         expect(page.locator(".what-if")).to_have_count(0)
@@ -204,8 +211,11 @@ def seen(page: Page, look: Look, place: Path, axe: str) -> list[tuple[Path, list
     for scheme in SCHEMES:
         color(page, look, scheme)
         path = place.with_name(f"{place.name}-{scheme}.png")
+        wrong = faults(page, look.subject) + (inaccessible(page, axe) if axe else [])
+        if look.tall:
+            page.evaluate("scrollTo({ top: 0, behavior: 'instant' })")
         page.screenshot(path=path, full_page=look.tall)
-        shots.append((path, faults(page, look.subject) + (inaccessible(page, axe) if axe else [])))
+        shots.append((path, wrong))
     color(page, look, "light")
     leave(page, look)
     return shots
