@@ -195,6 +195,7 @@ def test_the_reader_may_look_elsewhere_meanwhile(opened: Callable[..., Page]) ->
     page.locator("body").press("l")
     expect(page.locator("h1").first).to_have_text(re.compile(r"^act\["))
     expect(page.locator(".strayed")).to_be_empty()
+    expect(page.locator("main .subject")).to_be_in_viewport()
     page.get_by_role("button", name="Next").click()
     expect(page.locator("h1").first).to_have_text("act")
     expect(page.get_by_role("button", name="Forward")).to_have_attribute("aria-pressed", "true")

@@ -27,7 +27,7 @@ export function stays(fresh, adopt) {
 export function drawAround(main, parts) {
   const fresh = document.createElement("main");
   fresh.append(...parts);
-  if (pairs(main, fresh).size) return weave(main, fresh), true;
+  if (pairs(main, fresh).size) return (weave(main, fresh), true);
   fresh.replaceChildren();
   return false;
 }
