@@ -137,6 +137,8 @@ def hidden_subject(page: Page) -> str | None:
         const outside = one.left < 0 || one.top < 0 || one.right > clientWidth || one.bottom > clientHeight;
         const beside = one.right <= panel.left || one.bottom <= panel.top;
         if (scrollWidth > clientWidth) return "the page is wider than the window";
+        const guide = document.querySelector(".guide");
+        if (guide.scrollWidth > guide.clientWidth) return "the panel is cut off at its side";
         return outside || !beside || !one.width ? `${subject.className}: ${JSON.stringify(one)}` : null;
     }""")
 

@@ -46,6 +46,8 @@ class Look:
     subject: str = ""
     tall: bool = True
     """Whether the screenshot has the whole page; a panel or a presentation belongs to the window."""
+    stays: bool = False
+    """Whether another scheme changes the view's colours, not its elements."""
 
 
 def looks(content: dict[str, Any], cell: str) -> list[Look]:
@@ -74,7 +76,7 @@ def looks(content: dict[str, Any], cell: str) -> list[Look]:
         Look("loss", "loss/-", "#value"),
         Look("what if", weight, ".adjust", ".adjust input[type=range]"),
         Look("painting", "?brush=1", ".easel", ".easel"),
-        Look("training", "~training", ".wall-of canvas", ".transport"),
+        Look("training", "~training", ".wall-of canvas", ".transport", stays=True),
         Look("mistakes", "~mistakes", ".matrix", ".matrix"),
         Look("mistakes of a cell", f"~mistakes/{cell}", ".thumbs", ".thumbs button"),
         Look("difference", "~difference", ".layers", "#difference"),
@@ -82,7 +84,9 @@ def looks(content: dict[str, Any], cell: str) -> list[Look]:
         Look("a step: filter", "?lesson=filter.2", ".guide .narration", "main .subject", tall=False),
         Look("a step: loss", "?lesson=loss.1", ".guide .narration", "main .subject", tall=False),
         Look("a step: backward", "?lesson=backward.2", ".guide .narration", "main .subject", tall=False),
-        Look("a step: the article", "?lesson=six-by-six.2", ".guide .narration", "main .subject", tall=False),
+        Look(
+            "a step: the article", "?lesson=six-by-six.2", ".guide .narration", "main .subject", tall=False, stays=True
+        ),
         Look("presenting a number", f"{name}/{unit}?present=1", ".presentation", ".presentation", tall=False),
         Look("presenting a layer", f"{name}?present=1", ".presentation", ".presentation", tall=False),
         Look("presenting the classes", "?present=1", ".presentation", ".presentation", tall=False),
@@ -193,7 +197,7 @@ def color(page: Page, look: Look, scheme: str) -> None:
     """Change the scheme; a page that becomes dark or light draws itself again."""
     colors, forced = SCHEMES[scheme]
     turns = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches") != (colors == "dark")
-    if turns and look.name != "training":  # which keeps its elements, and colours its canvases anew
+    if turns and not look.stays:
         page.evaluate("document.querySelector('.stage')?.setAttribute('data-before', '')")
     page.emulate_media(color_scheme=colors, forced_colors=forced)
     page.locator(".stage:not([data-before])").first.wait_for()
@@ -211,7 +215,7 @@ def seen(page: Page, look: Look, place: Path, axe: str) -> list[tuple[Path, list
     for scheme in SCHEMES:
         color(page, look, scheme)
         path = place.with_name(f"{place.name}-{scheme}.png")
-        wrong = faults(page, look.subject) + (inaccessible(page, axe) if axe else [])
+        wrong = faults(page, look.subject) + (inaccessible(page, axe, scheme == "forced") if axe else [])
         if look.tall:
             page.evaluate("scrollTo({ top: 0, behavior: 'instant' })")
         page.screenshot(path=path, full_page=look.tall)
