@@ -2,13 +2,16 @@
 
     .venv/bin/python benchmarks/page.py [--only article ...] [--write]
 
-Trains each network for one epoch on pieces of two photographs (scikit-learn's), opens it in a real Chromium, the
-article's network as a file with the network off and the others served, and times the reader's wait: from the
-navigation, or from the key's own time stamp, until the browser draws the frame with the result. Memory is that of the
-page's own process. --write puts the table into docs/benchmarks.md.
+Trains each network for one epoch on pieces of two photographs (scikit-learn's), and the teaching model as `pellucid
+lessons` does. Opens each in a real Chromium, the teaching model and the article's network as files with the network off
+and the others served, and times the reader's wait: from the navigation, or from the key's own time stamp, until the
+browser draws the frame with the result. In the same windows an empty page, which only counts the keys, shows what the
+browser and the machine take for themselves. Memory is that of the page's own process. --write puts the table into
+docs/benchmarks.md.
 """
 
 import argparse
+import os
 import statistics
 import tempfile
 import threading
@@ -18,12 +21,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import measuring
 import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 from sklearn.datasets import load_sample_images
 
 import pellucid
+from pellucid.app import digits, teaching
 from pellucid.app.page.server import listening
 from pellucid.app.page.shown import Glass
 from pellucid.glassbox.page.offline import offline
@@ -31,6 +36,10 @@ from pellucid.glassbox.page.offline import offline
 PICTURES, SIDE = 24, 320  # per class, and their height and width in pixels
 KEYS = ["ArrowRight", "ArrowDown", "ArrowLeft", "ArrowUp"]
 PRESSES, SLIDING = 10, 4.0  # of each key, seconds
+OPENINGS = 5  # of each page, of which the median counts
+EMPTY = """<!doctype html><title>empty</title><main><h1>0</h1></main><p class="overview"><canvas></canvas></p>
+<script>addEventListener("keydown", () => { document.querySelector("h1").textContent += "1"; });</script>
+"""
 TABLE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- benchmarks/page.py -->", "<!-- end of benchmarks/page.py -->"
 
@@ -80,13 +89,22 @@ class Case(NamedTuple):
     side: int
     layer: str
     """The layer whose numbers the reader walks through."""
+    start: str
+    """Where the walk begins: the place of a number."""
     served: bool
 
 
+TEACHING = "teaching"
 CASES = (
-    Case("article", 300, "conv1", False),
-    Case("compact", 96, "conv1", True),
-    Case("resnet18", 224, "conv1", True),
+    Case(TEACHING, 8, "conv1", "0,2,2", False),
+    Case("article", 300, "conv1", "0,20,20", False),
+    Case("compact", 96, "conv1", "0,20,20", True),
+    Case("resnet18", 224, "conv1", "0,20,20", True),
+    Case("efficientnet_lite0", 224, "conv1", "0,20,20", True),
+)
+GOALS = (
+    *(["goal: teaching", "file", "2 MB", "0.5 s"], ["goal: article", "file", "12 MB", "0.5 s"]),
+    *(["goal: efficientnet_lite0", "served", "", "2 s"], ["goal: all", "", "", "", "50 ms", "100 ms", "60"]),
 )
 HEADINGS = (
     *("network", "host", "file", "first picture", "a key until its number, median", "worst"),
@@ -100,17 +118,25 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     lines = [row(HEADINGS), row(["---"] * len(HEADINGS))]
+    empty: list[Empty] = []
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         draw(Path(folder) / "pictures")
         for case in CASES:
             if case.network in arguments.only:
                 # one browser each, because its page's process must be the only one
                 browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
+                empty.append(nothing(Path(folder), browser))
                 lines.append(row(measure(case, Path(folder), browser)))
                 browser.close()
                 print(lines[-1], flush=True)
+    lines.append(row(["an empty page", "file", "", *Empty(*map(statistics.median, zip(*empty, strict=True))).texts()]))
+    print(lines[-1])
+    lines += [row([*goal, *[""] * (len(HEADINGS) - len(goal))]) for goal in GOALS]
     if arguments.write:
-        write("\n".join(lines))
+        about = measuring.machine()
+        where = f"{about['processor']}, {about['cores']} cores, {about['memory_gb']} GB"
+        load = f"load average {os.getloadavg()[0]:.1f} at the end"
+        write("\n".join([*lines, "", f"{time.strftime('%Y-%m-%d')}, {where}; {load}."]))
 
 
 def draw(folder: Path) -> None:
@@ -123,48 +149,100 @@ def draw(folder: Path) -> None:
             Image.fromarray(image[top : top + SIDE, left : left + SIDE]).save(folder / name / f"{number:02}.png")
 
 
+class Empty(NamedTuple):
+    """What an empty page takes: seconds to its first frame, milliseconds from a key to its frame, frames a second."""
+
+    first: float
+    key: float
+    worst: float
+    frames: float
+
+    def texts(self) -> list[str]:
+        cells = [f"{self.first:.2f} s", f"{self.key:.0f} ms", f"{self.worst:.0f} ms", f"{self.frames:.0f}"]
+        return [*cells, *[""] * (len(HEADINGS) - 3 - len(cells))]
+
+
+def nothing(folder: Path, browser: Browser) -> Empty:
+    """Measure the empty page."""
+    file = folder / "empty.html"
+    file.write_text(EMPTY, encoding="ascii")
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.add_init_script(WATCH)
+    first = opened(page, file.as_uri())
+    keys = pressed(page)
+    frames, _ = page.evaluate(FRAMES, SLIDING)
+    page.close()
+    return Empty(first, statistics.median(keys), max(keys), frames)
+
+
+def opened(page: Page, address: str) -> float:
+    """Seconds until the first picture is drawn, the median of several openings."""
+    times = []
+    for _ in range(OPENINGS):
+        page.goto("about:blank")
+        page.goto(address)
+        times.append(page.evaluate("first") / 1000)
+    return statistics.median(times)
+
+
+def pressed(page: Page) -> list[float]:
+    """Milliseconds from each key until the page has drawn its number."""
+    keys = []
+    for key in [key for key in KEYS for _ in range(PRESSES)]:
+        waiting = page.evaluate_handle(f"({{ done: ({KEY})() }})")
+        page.keyboard.press(key)
+        keys.append(page.evaluate("(waiting) => waiting.done", waiting))
+    return keys
+
+
 def measure(case: Case, folder: Path, browser: Browser) -> list[str]:
-    model, picture = folder / case.network, folder / "pictures" / "temple" / "00.png"
-    settings = {"model": case.network, "size": case.side, "epochs": 1, "augment": "none"}
-    classifier = pellucid.train(folder / "pictures", model, cache=folder / "cache", **settings)
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.set_default_timeout(120_000)
     page.add_init_script(WATCH)
+    file = folder / f"{case.network}.html"
+    if case.network == TEACHING:
+        file.write_text(lessons(folder), encoding="ascii")
+        page.context.set_offline(True)
+        return [case.network, "file", f"{file.stat().st_size / 1e6:.1f} MB", *read(case, page, file.as_uri())]
+    model, picture = folder / case.network, folder / "pictures" / "temple" / "00.png"
+    settings = {"model": case.network, "size": case.side, "epochs": 1, "augment": "none"}
+    classifier = pellucid.train(folder / "pictures", model, cache=folder / "cache", **settings)
     if case.served:
         with serving(classifier, model, picture) as address:
             return [case.network, "served", "", *read(case, page, address)]
-    file = folder / f"{case.network}.html"
     file.write_text(offline(classifier.explain(picture), case.network), encoding="ascii")
     page.context.set_offline(True)
     return [case.network, "file", f"{file.stat().st_size / 1e6:.1f} MB", *read(case, page, file.as_uri())]
 
 
 def read(case: Case, page: Page, address: str) -> list[str]:
-    page.goto(address)
-    first = page.evaluate("first")
+    first = opened(page, address)
     names = page.evaluate("[...document.querySelectorAll('li.layer')].map((item) => item.dataset.name)")
     layers = [page.evaluate(LAYER, name) for name in names if name not in ("loss", "target")]
     page.goto("about:blank")
-    page.goto(f"{address}#/{case.layer}/0,20,20")
+    page.goto(f"{address}#/{case.layer}/{case.start}")
     page.evaluate("drawn(() => document.querySelector('#value'))")
-    keys = []
-    for key in [key for key in KEYS for _ in range(PRESSES)]:
-        waiting = page.evaluate_handle(f"({{ done: ({KEY})() }})")
-        page.keyboard.press(key)
-        keys.append(page.evaluate("(waiting) => waiting.done", waiting))
+    keys = pressed(page)
     page.keyboard.press("Space")
     frames, numbers = page.evaluate(FRAMES, SLIDING)
     page.keyboard.press("Escape")
     times = [statistics.median(keys), max(keys)]
     layer_times = [statistics.median(layers), max(layers)]
     return [
-        f"{first / 1000:.2f} s",
+        f"{first:.2f} s",
         *(f"{each:.0f} ms" for each in times),
         f"{frames:.0f}",
         f"{numbers:.0f}",
         *(f"{each:.0f} ms" for each in layer_times),
         f"{renderer() / 1e6:.0f} MB",
     ]
+
+
+def lessons(folder: Path) -> str:
+    """The file of `pellucid lessons --html`, but for its opening view."""
+    digits.write(folder / "digits")
+    teaching.train(folder / "digits", folder / TEACHING, folder / "cache")
+    return teaching.page(folder / TEACHING, teaching.chosen(teaching.answered(folder / TEACHING)))
 
 
 @contextmanager

@@ -55,13 +55,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     ways = ("chosen", "fused", "plain")
     parser.addoption("--blocks", choices=ways, default="chosen", help="train on one path, where both can be taken")
     parser.addoption("--every", type=int, default=25, help="of the real photographs take each Nth; 1 takes all")
+    parser.addoption("--screenshots", type=Path, metavar="FOLDER", help="look at all views of the page, and keep them")
 
 
-def pytest_report_header(config: pytest.Config) -> str:
-    every = config.getoption("--every")
-    if every == 1:
-        return "real pictures, tests/real/test_agreement.py: ALL"
-    return f"real pictures, tests/real/test_agreement.py: only 1 in {every} of the photographs; --every 1 takes all"
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    every, folder = config.getoption("--every"), config.getoption("--screenshots")
+    some = "ALL" if every == 1 else f"only 1 in {every} of the photographs; --every 1 takes all"
+    views = f"ALL, screenshots in {folder}" if folder else "NOT TESTED; --screenshots FOLDER tests and keeps them"
+    return [
+        f"real pictures, tests/real/test_agreement.py: {some}",
+        f"all views of the page in windows of all sizes, tests/web/test_matrix.py: {views}",
+    ]
 
 
 def pytest_collection_finish() -> None:

@@ -1,6 +1,9 @@
 """The teaching model: its command line, the pictures that its page shows, and what `pellucid lessons` refuses."""
 
+import os
 import shlex
+import signal
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,3 +74,24 @@ def test_what_the_lessons_refuse_before_they_train(
         assert (result.status, result.out, result.err.count("\n")) == (1, "", 1)
         assert message in result.err
     assert (mine.read_text(), [path.name for path in tmp_path.iterdir()]) == ("mine", ["mine.html"])
+
+
+def test_a_signal_to_end_removes_what_the_lessons_have_written(
+    pellucid: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    seen: list[Path] = []
+
+    def train(pictures: Path, *_: object) -> None:
+        seen.extend(tmp_path.iterdir())
+        assert len(list(pictures.iterdir())) == 10
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("the signal has done nothing")
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(teaching, "train", train)
+    result = pellucid("lessons", "--no-browser")
+    assert (result.status, result.err) == (130, "\npellucid: stopped.\n")
+    assert len(seen) == 1
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +138,8 @@ def hidden_subject(page: Page) -> str | None:
         const outside = one.left < 0 || one.top < 0 || one.right > clientWidth || one.bottom > clientHeight;
         const beside = one.right <= panel.left || one.bottom <= panel.top;
         if (scrollWidth > clientWidth) return "the page is wider than the window";
+        const guide = document.querySelector(".guide");
+        if (guide.scrollWidth > guide.clientWidth) return "the panel is cut off at its side";
         return outside || !beside || !one.width ? `${subject.className}: ${JSON.stringify(one)}` : null;
     }""")
 
@@ -196,6 +199,7 @@ def test_the_reader_may_look_elsewhere_meanwhile(opened: Callable[..., Page]) ->
     page.locator("body").press("l")
     expect(page.locator("h1").first).to_have_text(re.compile(r"^act\["))
     expect(page.locator(".strayed")).to_be_empty()
+    expect(page.locator("main .subject")).to_be_in_viewport()
     page.get_by_role("button", name="Next").click()
     expect(page.locator("h1").first).to_have_text("act")
     expect(page.get_by_role("button", name="Forward")).to_have_attribute("aria-pressed", "true")
@@ -286,6 +290,47 @@ def test_a_network_without_filters_has_the_lessons_that_are_left(page: Page, tmp
     ]
     page.get_by_role("link", name="Show step 2 of “Backward: where a gradient comes from” on the network").click()
     expect(page.locator("h1").first).to_have_text("b[1] 1")
+
+
+class Named(nn.Module):
+    """Layers with names that every JavaScript object has as well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.constructor, self.toString = nn.Conv2d(1, 2, 3), nn.Linear(2 * 10 * 10, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.toString(self.constructor(x).flatten(1))
+
+
+def test_a_small_file_and_layers_with_names_of_the_language_s_own(page: Page, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    trace = replace(explain(Named().eval(), torch.rand(1, 1, 12, 12), 1), size=(8, 8))
+    (tmp_path / "page.html").write_text(offline(trace), encoding="ascii")
+    address = (tmp_path / "page.html").as_uri()
+    page.goto(f"{address}#/~lessons")
+    page.locator(".lesson").first.wait_for()
+    said = lesson(page, "picture")
+    assert "The picture has 8 rows of 8 pixels. The network sees it at 12 × 12" in said
+    assert "12 rows of 12" not in said
+    assert "constructor" in lesson(page, "filter")
+    page.get_by_role("link", name="Network", exact=True).click()
+    expect(page.locator(".overview .note").first).to_have_text(
+        "The picture has 8 × 8 pixels; the network sees 12 × 12."
+    )
+    page.get_by_role("button", name="See a number of constructor add up").click()
+    title = page.locator("main h1")
+    expect(title).to_have_text(re.compile(r"^constructor\[\d, \d+, \d+\]$"))
+    at = re.findall(r"\d+", title.inner_text())
+    recorded = trace.unit(f"constructor[{', '.join(at)}]").recorded
+    expect(page.locator("#value")).to_have_attribute("data-recorded", repr(recorded))
+    for direction in ("backward", "update"):
+        page.goto(f"{address}#/constructor.weight/0,0,1,1?direction={direction}")
+        expect(title).to_have_text(re.compile("^constructor.weight"))
+        expect(page.locator(".trouble, .astray")).to_have_count(0)
+    page.goto(f"{address}#/toString/2")
+    expect(title).to_have_text(re.compile(r"^toString\[2\]"))
+    expect(page.locator("#value")).to_have_attribute("data-recorded", repr(trace.unit("toString[2]").recorded))
 
 
 PLACES = (

@@ -44,6 +44,14 @@ def test_a_file_s_link_is_its_name_and_the_place(opened: Callable[..., Page], pa
     expect(button).to_be_focused()
     assert page.url.endswith(STEP), "the page's own keys have done nothing"
 
+    page.keyboard.press("p")
+    page.get_by_role("button", name="Copy link").click()
+    assert link(page) == f"{whole}&present=1", "a presentation is what one wants to hand out"
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert page.evaluate("document.documentElement.classList.contains('presenting')")
+    assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+
     folder = page_file.parent / "links.html"
     folder.write_text(f'<a href="{whole}">the step</a>')
     page.goto(folder.as_uri())

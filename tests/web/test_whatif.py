@@ -81,6 +81,34 @@ def test_the_controls_stay_in_place_and_an_edited_number_is_not_called_learned(s
     expect(served.get_by_role("button", name="as it was")).to_be_visible()
 
 
+def test_a_drag_goes_on_while_the_page_is_drawn_anew(served: Page, server: Server) -> None:
+    go(served, server, "conv1.weight/1,0,1,1")
+    slider = served.get_by_label("slide conv1.weight[1, 0, 1, 1] to another value")
+    slider.scroll_into_view_if_needed()
+    slider.evaluate("slider => { window.held = slider; }")
+    place = slider.bounding_box()
+    assert place is not None
+    x, y = place["x"], place["y"] + place["height"] / 2
+    served.mouse.move(x + place["width"] / 2, y)
+    served.mouse.down()
+    served.mouse.move(x + 0.6 * place["width"], y)
+    served.mouse.up()
+    served.mouse.down()  # at once, before the first drag has been worked out
+    expect(served.locator(".what-if .chips li")).to_have_count(1)
+    moved = slider.bounding_box()
+    assert moved is not None
+    served.mouse.move(x + 0.9 * place["width"], moved["y"] + moved["height"] / 2, steps=3)
+    last = float(slider.input_value())
+    assert last > 0.7 * float(slider.get_attribute("max") or 0)
+    served.mouse.up()
+    expect(served.locator("#value")).to_have_attribute("data-recorded", re.compile(f"^{last:.5f}"[:-2]))
+    assert slider.evaluate("slider => slider === window.held")
+    assert float(slider.input_value()) == pytest.approx(last, rel=1e-6)
+    served.keyboard.press("z")
+    expect(served.locator(".what-if.aside")).to_be_visible()
+    assert abs(float(slider.input_value())) < 0.5 * last, "the slider is back as well"
+
+
 def test_a_slider_does_not_queue_up(served: Page, server: Server) -> None:
     go(served, server, "dense1.weight/1,7")
     requests: list[Route] = []

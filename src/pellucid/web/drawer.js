@@ -11,6 +11,7 @@ import { corners, slide } from "./number/slide.js";
 import { settled } from "./place.js";
 import { listen } from "./pointing.js";
 import { stage } from "./stage.js";
+import { drawAround } from "./staying.js";
 import { mark } from "./strip/mark.js";
 import { roomOf } from "./strip/room.js";
 import { look, strip } from "./strip/strip.js";
@@ -80,7 +81,7 @@ export function drawer({ page, store, served, complain, showHelp }) {
           if (mine !== turn) return;
           const alike = !other && before !== null && besides(before, state);
           const were = alike ? corners(main) : [];
-          show(main, parts, alike);
+          show(main, parts, alike, other && before !== null && sameNumber(before, state));
           hold();
           const here = state.view ? VIEWS[state.view].title : state.name && unit(state.name, state.index ?? []);
           document.title = here ? `${here} · Pellucid` : "Pellucid";
@@ -110,6 +111,14 @@ function besides(before, now) {
 }
 
 /**
+ * @param {PageState} before
+ * @param {PageState} now
+ */
+function sameNumber(before, now) {
+  return besides(before, now) && String(before.index) === String(now.index);
+}
+
+/**
  * Whether a number is the one next to another.
  * @param {PageState | null} before
  * @param {PageState} now
@@ -123,11 +132,13 @@ function near(before, now) {
  * @param {HTMLElement} main
  * @param {Node[]} parts
  * @param {boolean} alike
+ * @param {boolean} again whether it is the same number in another run
  */
-function show(main, parts, alike) {
+function show(main, parts, alike, again) {
   const before = [...main.children];
   // the reader may be dragging within a view that keeps its nodes
   if (parts.length === before.length && parts.every((part, at) => part === before[at])) return;
+  if (again && drawAround(main, parts)) return;
   if (!alike || before.length !== parts.length) main.replaceChildren(...parts);
   else before.forEach((old, at) => morph(old, /** @type {Element} */ (parts[at])));
 }

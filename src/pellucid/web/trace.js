@@ -47,6 +47,8 @@
  * @property {(role: "input" | "picture" | "probability" | "loss") => string} role -> the array's name
  * @property {(name: string) => boolean} has an array
  * @property {(name: string) => string} dtype
+ * @property {(name: string) => [number, number] | undefined} precision of a node that the run rounds in its own way:
+ *     the relative and the least absolute error
  * @property {Host["array"]} array
  * @property {Host["channel"]} channel
  */
@@ -95,6 +97,7 @@ export function createTrace(document, host) {
     role: (role) => document.roles[role],
     has: (name) => Object.hasOwn(document.arrays, name),
     dtype,
+    precision: (name) => own(document.precision ?? {}, name),
     array: host.array,
     channel: host.channel,
   };

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,7 +26,7 @@ def lessons(html: Place = None, port: int = 0, no_browser: Switch = False) -> in
     """Open the lessons in the browser: how a convolutional network works, in numbers that you can follow.
 
     You need no model. A small network learns to read scikit-learn's handwritten digits, which takes seconds, and the
-    lessons lead through its numbers. Only this machine can reach the page. Ctrl-C ends it.
+    lessons lead through its numbers. Only this machine can reach the page. Ctrl-C or SIGTERM ends it.
 
     Args:
         html: Write the lessons as one self-contained file instead, for a class. It works without a connection.
@@ -33,7 +37,7 @@ def lessons(html: Place = None, port: int = 0, no_browser: Switch = False) -> in
     if html is not None:
         _check(html, port, no_browser)
     digits.check("A network for the lessons needs")
-    with TemporaryDirectory(prefix="pellucid-lessons-", ignore_cleanup_errors=True) as folder:
+    with _stopping(), TemporaryDirectory(prefix="pellucid-lessons-", ignore_cleanup_errors=True) as folder:
         place = Path(folder)
         model = place / "teaching"
         with progress.waiting("training a network for the lessons"):
@@ -49,6 +53,23 @@ def lessons(html: Place = None, port: int = 0, no_browser: Switch = False) -> in
             files.create(html, teaching.page(model, shown, {"opens": VIEW}))
     print(f"lessons, for any browser: {printable(html)} ({html.stat().st_size / 1e6:,.1f} MB)")
     return Exit.OK
+
+
+@contextmanager
+def _stopping() -> Iterator[None]:
+    """SIGTERM ends the command as Ctrl-C does, which removes the temporary folder."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may take a signal
+        return
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _serve(model: Path, picture: teaching.Answered, port: int, browser: bool) -> int:

@@ -261,7 +261,7 @@ function inner(trace, through, local) {
  * @param {Terms[]} sums
  */
 function boundOf(trace, name, sums) {
-  const [unit, smallest] = trace.about.precision?.[name] ?? [ROUND[trace.dtype(`value/${name}`)], 0];
+  const [unit, smallest] = trace.precision(name) ?? [ROUND[trace.dtype(`value/${name}`)], 0];
   return trace.about.rounding * (unit * sums.reduce((sum, terms) => sum + terms.scale, 0) + smallest);
 }
 

@@ -174,6 +174,10 @@ export function guide(store, complain) {
     else if (there === strayed.hasChildNodes()) {
       const notice = h("span", {}, "You left the lesson’s place: press L to return.");
       strayed.replaceChildren(...(there ? [] : [notice, button("Return", "", again)]));
+      if (there) {
+        sighted = ""; // the way back leads to the step's subject
+        intoSight();
+      }
     }
     if (same) return;
     count.textContent = `Lesson ${at + 1} of ${lessons.length}`;

@@ -142,7 +142,7 @@ function verdict(trace, { recorded, parts, name }, result) {
     return { state: "unchecked", text: "Numbers on the way to the loss are infinite." };
   }
   const terms = parts.reduce((sum, part) => part.terms.values.reduce((all, term) => all + Math.abs(term), sum), 0);
-  const narrow = trace.about.precision?.[name]?.[0] ?? 0; // 16 bits round at every step
+  const narrow = trace.precision(name)?.[0] ?? 0; // 16 bits round at every step
   const room = Math.max(RELATIVE, 64 * narrow) * Math.abs(recorded) + Math.max(SCALED, 8 * narrow) * terms;
   const digits = (/** @type {number} */ value) => number(value, false, 7);
   const moved =

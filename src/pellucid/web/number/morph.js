@@ -29,9 +29,18 @@ export function morph(old, fresh) {
   const take = drawnAlone.get(old);
   if (take && drawnAlone.has(fresh)) return take(fresh);
   if (take || drawnAlone.has(fresh)) return old.replaceWith(fresh);
+  dress(old, fresh);
+  children(old, fresh);
+}
+
+/**
+ * Gives an element the attributes and the event handlers of another.
+ * @param {Element} old
+ * @param {Element} fresh
+ */
+export function dress(old, fresh) {
   attributes(old, fresh);
   actAs(old, fresh);
-  children(old, fresh);
 }
 
 /**

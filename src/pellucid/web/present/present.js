@@ -6,6 +6,7 @@ import { unit } from "../format.js";
 import { largeMap } from "../layer/map.js";
 import { drawMap, drawPicture, isPicture, limitOf, mapData, mapsOf, numberAt } from "../layer/maps.js";
 import { wall } from "../layer/wall.js";
+import { linkButton } from "../share/share.js";
 import { workedOut } from "../walk/walk.js";
 import { sumLine } from "./adds.js";
 import { alone, writer } from "./digits.js";
@@ -17,7 +18,9 @@ import { mapsOfSum } from "./products.js";
 /** @typedef {import("./products.js").Room} Room */
 
 const EDGE = 24; // CSS pixels beside and below
-const TOP = 84; // of the title
+const TOP = 84; // of the title and the buttons
+const UNDER = 48; // of the buttons where they stand under the title
+const NARROW = 600;
 const LESSON = 0.38; // of the height, for a lesson's text
 const SUM = 150; // CSS pixels of the line that adds up
 const ROW = 52; // of a bar in a list
@@ -30,9 +33,10 @@ const TILE = 56; // of a map on the wall
 export async function presentation(context) {
   const { state } = context;
   const draw = !state.name ? network : !state.index ? layer : number;
+  const top = TOP + (window.innerWidth < NARROW ? UNDER : 0);
   const room = {
     width: window.innerWidth - 2 * EDGE,
-    height: window.innerHeight * (state.lesson ? 1 - LESSON : 1) - TOP - EDGE,
+    height: window.innerHeight * (state.lesson ? 1 - LESSON : 1) - top - EDGE,
   };
   const shown = await draw(context, room);
   const section = h(
@@ -56,16 +60,20 @@ function heading({ trace, state, store }) {
     h("h1", {}, index && direction === "update" ? `${place} after the step` : title || "The picture"),
     changes > 0 && h("span", { class: "changed" }, "in the changed network"),
     h(
-      "button",
-      {
-        type: "button",
-        class: "leave-presentation",
-        key: "present/leave",
-        "aria-keyshortcuts": "P Escape",
-        on: { click: () => store.set({ present: false }, true) },
-      },
-      "Leave ",
-      h("kbd", {}, "P"),
+      "div",
+      { class: "ways-out" },
+      linkButton(store, "present/link"),
+      h(
+        "button",
+        {
+          type: "button",
+          key: "present/leave",
+          "aria-keyshortcuts": "P Escape",
+          on: { click: () => store.set({ present: false }, true) },
+        },
+        "Leave ",
+        h("kbd", {}, "P"),
+      ),
     ),
   );
 }

@@ -39,9 +39,19 @@ export function linkTo({ protocol, href }, state, { lesson, present }) {
 export function links({ trace, store }) {
   const { beside } = trace.about;
   const other = beside && h("a", { href: beside.href, title: `${beside.href}, in the same folder` }, beside.title);
-  const button = h("button", { type: "button", key: "link", "aria-haspopup": "dialog" }, "Copy link");
+  return h("div", { class: "links" }, other, linkButton(store, "link"));
+}
+
+/**
+ * The button that copies the link to what is shown; null where there is no address.
+ * @param {PageStore} store
+ * @param {string} key
+ */
+export function linkButton(store, key) {
+  if (window.location.protocol === "about:") return null;
+  const button = h("button", { type: "button", key, "aria-haspopup": "dialog" }, "Copy link");
   button.addEventListener("click", () => void open(button, store.get()));
-  return h("div", { class: "links" }, other, window.location.protocol !== "about:" && button);
+  return button;
 }
 
 /**

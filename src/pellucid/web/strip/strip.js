@@ -36,7 +36,7 @@ export function strip(context, room) {
   const { parts, opened } = cut(layers, fitting, open, (node) =>
     Object.values(node.reads).some((name) => trace.parameter(name) && trace.shape(name).length > 1),
   );
-  const free = room.width - room.panel - opened.length * room.close;
+  const free = Math.max(0, room.width - room.panel - opened.length * room.close);
   const width = Math.min(room.most, free / Math.max(1, parts.length));
   const side = Math.max(12, Math.min(room.side, Math.floor(width) - (row ? 2 : 12)));
   const seen = whenSeen();

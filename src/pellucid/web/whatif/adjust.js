@@ -4,6 +4,7 @@ import { largestOf } from "../colors.js";
 import { choice, h } from "../element.js";
 import { exact, unit } from "../format.js";
 import { Trouble } from "../host.js";
+import { stays } from "../staying.js";
 import { position } from "../trace.js";
 import { shifts } from "./shift.js";
 import { before, body, follow, latest, merged, whatIf } from "./whatif.js";
@@ -14,6 +15,8 @@ import { before, body, follow, latest, merged, whatIf } from "./whatif.js";
 /** @typedef {import("./whatif.js").Change} Change */
 
 const PAUSE = 250; // ms after the last step of a slider until what follows is worked out to the last number
+/** @type {WeakMap<Served, Change[]>} the changes that a control waits for */
+const awaited = new WeakMap();
 const KINDS = /** @type {[string, string][]} */ ([
   ["max", "largest"],
   ["average", "average"],
@@ -41,26 +44,33 @@ export async function weightForm({ trace, state, served }) {
     step: "any",
     "aria-label": `another value for ${unit(name, index)}`,
   });
-  const slider = input("range", "what-if/slider", String(value), {
+  let slider = input("range", "what-if/slider", String(value), {
     min: -reach,
     max: reach,
     step: "any",
     "aria-label": `slide ${unit(name, index)} to another value`,
+    on: {
+      input: () => to(Number(slider.value)),
+      change: () => commit(change(Number(slider.value))),
+    },
   });
-  const to = (/** @type {number} */ wanted) => {
-    slider.value = String(wanted);
-    field.value = exact(Math.fround(wanted)).replace("−", "-");
-    foresee(change(wanted));
+  stays(slider, (old) => {
+    // the reader may already have moved it again
+    if (!old.matches(":active") && !awaited.has(served)) old.value = slider.value;
+    slider = old;
+  });
+  const to = (/** @type {number} */ other) => {
+    slider.value = String(other);
+    field.value = exact(Math.fround(other)).replace("−", "-");
+    foresee(change(other));
   };
-  slider.addEventListener("input", () => to(Number(slider.value)));
-  slider.addEventListener("change", () => commit(change(Number(slider.value))));
   field.addEventListener("input", () => {
     if (field.value === "") return;
     slider.value = field.value;
     foresee(change(Number(field.value)));
   });
   field.addEventListener("change", () => field.value !== "" && commit(change(Number(field.value)), 0));
-  const set = (/** @type {number} */ wanted) => (to(wanted), commit(change(wanted), 0));
+  const set = (/** @type {number} */ other) => (to(other), commit(change(other), 0));
   const button = (/** @type {string} */ text, /** @type {number} */ wanted, off = false) =>
     h(
       "button",
@@ -181,15 +191,18 @@ function hands(trace, served) {
   const settle = async (/** @type {Change[]} */ changes) => {
     await ask(changes);
     if (!outcome.querySelector(".refused")) await follow(served, changes);
+    if (awaited.get(served) === changes) awaited.delete(served);
   };
   return {
     outcome,
     foresee: (/** @type {Change[]} */ changes) => {
       window.clearTimeout(timer);
+      awaited.delete(served);
       void ask(changes);
     },
     commit: (/** @type {Change[]} */ changes, pause = PAUSE) => {
       window.clearTimeout(timer);
+      awaited.set(served, changes);
       timer = window.setTimeout(() => void settle(changes), pause);
     },
   };
