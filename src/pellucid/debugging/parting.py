@@ -176,6 +176,8 @@ def parting(first: Trace, second: Trace, names: tuple[str, str], notes: tuple[st
         )
         for one, other in pairs
     )
+    if first.classes != second.classes:
+        notes = (*notes, "Their classes are not the same, so the last layers are compared by position, not by class.")
     if first.against != second.against:
         notes = (
             *notes,
