@@ -116,7 +116,7 @@ class LayerApart:
             "shapes": [list(shape) for shape in self.shapes],
             "value": None if self.value is None else self.value.as_json(),
             "gradient": None if self.gradient is None else self.gradient.as_json(),
-            "weights": [{"first": each.first, "second": each.second, **each.apart.as_json()} for each in self.weights],
+            "weights": [{"names": [each.first, each.second], **each.apart.as_json()} for each in self.weights],
             "parted": self.parted,
         }
 

@@ -49,6 +49,8 @@
  * @property {(name: string) => string} dtype
  * @property {Host["array"]} array
  * @property {Host["channel"]} channel
+ * @property {Host["choices"]} choices the models to compare this run with
+ * @property {(id: string) => Promise<Trace>} beside the same picture in such a model
  */
 
 /**
@@ -97,6 +99,11 @@ export function createTrace(document, host) {
     dtype,
     array: host.array,
     channel: host.channel,
+    choices: host.choices,
+    beside: async (id) => {
+      const other = host.beside(id);
+      return createTrace(await other.document(), other);
+    },
   };
 }
 
