@@ -94,7 +94,7 @@ def test_the_number_that_differs_most_is_that_of_the_two_modules(classifier: Cla
     turned = classifier.changed([Weight("conv1.weight", (1, 0, 1, 1), 2.5)])
     image = classifier.prepared(photos / "red" / "1.png")
     runs = [each.explain(photos / "red" / "1.png") for each in (classifier, turned)]
-    result = parting(*runs, ("a", "b"))
+    result = parting(runs[0], runs[1], ("a", "b"))
     with torch.no_grad():
         maps = []
         for each in (classifier, turned):
@@ -168,7 +168,7 @@ def test_other_settings_and_kinds_match_by_their_place(classifier: Classifier, p
     for stride in (1, 2):
         conv = nn.Conv2d(3, 4, 3, stride)
         runs.append(explain(nn.Sequential(conv, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)), image, 1))
-    result = parting(*runs, ("a", "b"))
+    result = parting(runs[0], runs[1], ("a", "b"))
     assert result.where is not None
     assert (result.where.first, result.where.value) == ("0", None)
     assert result.where.shapes == ((4, 6, 6), (4, 3, 3))
@@ -183,7 +183,8 @@ def test_another_architecture_says_what_has_no_partner() -> None:
     norm = nn.BatchNorm2d(4)
     norm.running_mean.fill_(0.1)  # type: ignore[union-attr]
     long = nn.Sequential(conv, norm, nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), dense, nn.Dropout())
-    result = parting(*(explain(each.eval(), image, 1) for each in (short, long)), ("a", "b"))
+    one, other = (explain(each.eval(), image, 1) for each in (short, long))
+    result = parting(one, other, ("a", "b"))
     alone = [(layer.first, layer.second) for layer in result.layers if not layer.matched]
     assert alone[0] == (None, "1")
     assert ("2", "3") in [(layer.first, layer.second) for layer in result.layers]
