@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 import pellucid as library
+from pellucid.app import compared_text
 from pellucid.classifier import store
 from pellucid.errors import ArtefactError, PellucidError, RecipeError
 from pellucid.glassbox.whatif import spelling
@@ -218,6 +220,36 @@ def test_an_unusable_picture_has_its_reason_in_a_column_of_its_own(
     assert broken.pop("picture") == str(tmp_path / "broken.png")
     assert broken.pop("error") != ""
     assert set(broken.values()) == {""}
+
+
+def test_the_second_model_may_be_int8_or_an_exported_file(
+    command: Callable[..., tuple[int, str]], model: Path, photos: Path, tmp_path: Path
+) -> None:
+    plain, eight = tmp_path / "model.onnx", tmp_path / "int8.onnx"
+    library.export(model, plain)
+    library.export(model, eight, precision="int8")
+    paths = sorted(photos.glob("*/*.png"))[:12]
+    one = list(library.predict(model, paths))
+    for file, words in ((plain, [plain]), (eight, [eight]), (eight, ["--precision", "int8"])):
+        status, text = command(model, *words, *paths, "--json")
+        result = json.loads(text)
+        other = list(library.predict(file, paths))  # another program's graph, the same numbers
+        red = [[(each.probabilities or {})["red"] for each in answers] for answers in (one, other)]
+        changes = [abs(b - a) for a, b in zip(*red, strict=True)]
+        assert (status, result["pictures"]) == (0, 12)
+        assert result["changed"] == sum(a.label != b.label for a, b in zip(one, other, strict=True))
+        assert abs(result["largest_change"]["change"]) == pytest.approx(max(changes), abs=1e-5)
+        assert (max(changes) > 1e-3) == (file == eight)
+        assert (result["seen_by_second"] is None) == (words == [file]), "an exported file does not say"
+        assert result["second"] == (f"{model}, int8" if "int8" in words else str(file))
+
+
+def test_a_tie_has_no_sign(command: Callable[..., tuple[int, str]], trained: Path, photos: Path) -> None:
+    status, text = command(trained, photos, "--change", "conv1.bias[0] = 1e-8")
+    assert status == 0
+    assert "B − A: 0.0 points" in text
+    assert not re.search(r"[−+]0\.0 points", text)
+    assert [compared_text.points(share) for share in (0.0, -1e-9, 4e-4, -0.0123)] == ["0.0", "0.0", "0.0", "−1.2"]
 
 
 def test_a_second_model_that_is_none_is_named(trained: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:

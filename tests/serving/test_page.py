@@ -99,6 +99,15 @@ def test_the_models_own_pictures_are_not_shown(paged: Running, path: str) -> Non
     assert reader.ask("POST", "/api/mistakes/open?x=1", b"").status == 403
 
 
+def test_a_server_compares_no_models(paged: Running) -> None:
+    reader = opened(paged)
+    assert "compare" not in reader.sees().get("offers", [])
+    for method in ("GET", "POST"):
+        answer = reader.ask(method, "/api/beside?with=int8", *([b""] if method == "POST" else []))
+        assert answer.status == 403
+        assert "one model at a time" in answer.json["error"]
+
+
 def test_a_program_gets_json_at_the_same_address(paged: Running, png: Png) -> None:
     assert paged.ask("GET", "/").json["name"] == "pellucid"
     assert paged.ask("POST", "/", png(0)).status == 200

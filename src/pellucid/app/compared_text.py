@@ -48,9 +48,9 @@ def comparison(result: Comparison, every: bool) -> None:
 def difference(right: Paired) -> str:
     """B − A, its interval and its sources, in one phrase."""
     low, high = right.difference_interval
-    interval = f"95% interval {_points(low)} to {_points(high)} (paired; {SOURCE})"
+    interval = f"95% interval {points(low)} to {points(high)} (paired; {SOURCE})"
     return (
-        f"B − A: {_points(right.difference)} points, {interval}; "
+        f"B − A: {points(right.difference)} points, {interval}; "
         f"two equally good models differ at least so much with probability {right.chance:.2g} ({TEST})"
     )
 
@@ -108,7 +108,7 @@ def _shift(result: Comparison, each: Compared) -> str:
 
 def _probability(result: Comparison, each: Compared) -> str:
     first, second = each.first_probabilities[each.of], each.second_probabilities[each.of]
-    return f"{printable(result.classes[each.of])} {first:.1%} in A, {second:.1%} in B ({_points(each.shift)} points)"
+    return f"{printable(result.classes[each.of])} {first:.1%} in A, {second:.1%} in B ({points(each.shift)} points)"
 
 
 def _called(result: Comparison, classes: tuple[int, ...]) -> str:
@@ -119,6 +119,7 @@ def _share(count: int, of: int) -> str:
     return f"{count / of:.1%}" if of else "–"
 
 
-def _points(share: float) -> str:
-    """+1.2, −0.3 for a share's hundredths."""
-    return f"{100 * share:+.1f}".replace("-", "−")
+def points(share: float) -> str:
+    """+1.2, −0.3 for a share's hundredths; 0.0 without a sign."""
+    text = f"{100 * share:+.1f}"
+    return text[1:] if float(text) == 0 else text.replace("-", "−")

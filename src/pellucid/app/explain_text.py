@@ -51,7 +51,7 @@ def path(trace: Trace, backward: bool) -> None:
             cells.append("none" if gradient is None else f"±{_short(np.abs(gradient).max())}")
         cells.append(f"[{', '.join(map(str, unit))}] {_short(strongest)}" if unit else _short(strongest))
         lines.append(tuple(cells))
-    for line in _aligned(lines, left=3):
+    for line in aligned(lines, left=3):
         console.print(line)
     for number, line in enumerate(_apart(trace)):
         console.print(Text(line if number else f"\n{line}", style="dim"))
@@ -143,7 +143,7 @@ def mechanism(result: Mechanism) -> None:
         units = "  ".join(f"[{', '.join(map(str, i))}] {c:+.3g}" for i, c in share.strongest(3))
         total = _short(share.units.sum()) if share.passes_all else f"({_short(share.units.sum())})"
         lines.append((share.name, total, units))
-    for line in _aligned(lines, 1, last_left=True):
+    for line in aligned(lines, 1, last_left=True):
         console.print(line)
     if any(not share.passes_all for share in result.shares):
         console.print("in parentheses: one branch of several", style="dim")
@@ -287,7 +287,7 @@ def _rows(part: Part, running: float, console: Console) -> float:
         running += float(terms.values[row])
         last = ("the largest" if row == terms.winner else "") if largest else f"sum {running:.9g}"
         lines.append((*cells, f"-> {_short(terms.values[row])}", last))
-    for line in _aligned(lines, len(varying), heading=False):
+    for line in aligned(lines, len(varying), heading=False):
         console.print(Text("  ").append(line))
     if largest:
         return terms.total
@@ -318,7 +318,7 @@ def _sum_name(result: Working) -> str:
     )
 
 
-def _aligned(lines: list[tuple[str, ...]], left: int, heading: bool = True, last_left: bool = False) -> list[Text]:
+def aligned(lines: list[tuple[str, ...]], left: int, heading: bool = True, last_left: bool = False) -> list[Text]:
     """Aligned columns: the first `left` flush left, numbers flush right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     texts = []

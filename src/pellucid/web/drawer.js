@@ -73,7 +73,7 @@ export function drawer({ page, store, served, complain, showHelp }) {
       shownLook = look(state, room);
     }
     hold();
-    network.hidden = VIEWS[state.view]?.still ?? false;
+    network.hidden = Boolean(VIEWS[state.view]?.still || VIEWS[state.view]?.strips);
     try {
       await Promise.all([
         mark(network, context),

@@ -26,6 +26,8 @@ import { unzip } from "./unzip.js";
  * @property {(path: string) => string} source the address of an image of this server, and of no other start of it
  * @property {() => void} forget the cache of a document that is no longer shown
  * @property {(number: number) => Host} picture the host of a picture, counted from 0; the first if it does not exist
+ * @property {() => Promise<{id: string, title: string}[]>} choices the models to compare this picture's run with
+ * @property {(id: string) => Host} beside the same picture in such a model; its document has the "comparison"
  */
 
 export const VERSION = 1;
@@ -58,18 +60,40 @@ export function findHost(page) {
 
 /** @returns {Host} */
 function fromServer() {
-  const host = lazily(
-    async () => (await ask("api/document")).json(),
-    async (name, channel) => {
+  /** @param {string} path */
+  const loads = (path) => async (/** @type {string} */ name, /** @type {number | null} */ channel) => {
+    const { run } = await host.document();
+    const part = (channel === null ? "" : `&channel=${channel}`) + (run === undefined ? "" : `&run=${run}`);
+    const answer = await ask(`${path}name=${encodeURIComponent(name)}${part}`);
+    const data = numbers(await answer.arrayBuffer(), answer.headers.get("X-Dtype") ?? "float32");
+    return /** @type {Float32Array | Float64Array} */ (data);
+  };
+  const host = lazily(async () => (await ask("api/document")).json(), loads("api/array?"));
+  const second = (/** @type {string} */ id) => {
+    const named = `with=${encodeURIComponent(id)}`;
+    const start = async () => {
       const { run } = await host.document();
-      const part = (channel === null ? "" : `&channel=${channel}`) + (run === undefined ? "" : `&run=${run}`);
-      const answer = await ask(`api/array?name=${encodeURIComponent(name)}${part}`);
-      const data = numbers(await answer.arrayBuffer(), answer.headers.get("X-Dtype") ?? "float32");
-      return /** @type {Float32Array | Float64Array} */ (data);
-    },
-  );
+      return (await ask(`api/beside?${named}&run=${run}`, { method: "POST" })).json();
+    };
+    return lazily(start, loads(`api/beside/array?${named}&`));
+  };
+  /** @type {Map<string, ReturnType<typeof lazily>>} */
+  const seconds = new Map();
   /** @type {Host} */
-  const whole = { ...host, served: true, ask, source, picture: () => whole };
+  const whole = {
+    ...host,
+    served: true,
+    ask,
+    source,
+    picture: () => whole,
+    choices: async () => (await (await ask("api/beside")).json()).compared,
+    beside: (id) => {
+      const there = seconds.get(id) ?? second(id);
+      seconds.set(id, there);
+      return { ...whole, ...there };
+    },
+    forget: () => (seconds.clear(), host.forget()),
+  };
   return whole;
 }
 
@@ -168,15 +192,37 @@ function fromFile(page) {
     others.set(number, host);
     return host;
   };
-  const picture = (/** @type {number} */ number) => {
+  /** @type {Map<number, ReturnType<typeof lazily>>} */
+  const seconds = new Map();
+  /** @type {(number: number) => ReturnType<typeof lazily>} */
+  const second = (number) => {
+    const element = () => read(`beside-${number}`);
+    const host =
+      seconds.get(number) ??
+      // the first picture in the second model shares numbers with the first model, each later one with that
+      ofPicture(
+        async () => inflated(element().document),
+        () => element().arrays,
+        number ? second(0) : first,
+      );
+    seconds.set(number, host);
+    return host;
+  };
+  /** @type {(number: number) => Host} */
+  const picture = (number) => {
     const there = page.getElementById(`picture-${number}`) !== null;
-    return {
-      ...(there ? other(number) : first),
+    const host = there ? other(number) : first;
+    /** @type {Host} */
+    const whole = {
+      ...host,
       served: false,
       ask: null,
-      source: (/** @type {string} */ path) => path,
+      source: (path) => path,
       picture,
+      choices: async () => (await host.document()).compared ?? [],
+      beside: () => ({ ...whole, ...second(there ? number : 0) }),
     };
+    return whole;
   };
   return picture(0);
 }

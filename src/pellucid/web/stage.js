@@ -1,6 +1,7 @@
 /** The stage: the view that the address names, or else the walk through the network. */
 
 import { lost, notice, nowhere } from "./astray/astray.js";
+import { compare } from "./compare/compare.js";
 import { fetched } from "./host.js";
 import { figures } from "./lessons/figures/figures.js";
 import { lessonList } from "./lessons/list.js";
@@ -21,6 +22,7 @@ const DRAW = {
   training: async (context) => (await fetched(import("./training/training.js"))).show(context),
   mistakes,
   difference,
+  compare,
 };
 
 /**

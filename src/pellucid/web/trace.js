@@ -51,6 +51,8 @@
  *     the relative and the least absolute error
  * @property {Host["array"]} array
  * @property {Host["channel"]} channel
+ * @property {Host["choices"]} choices the models to compare this run with
+ * @property {(id: string) => Promise<Trace>} beside the same picture in such a model
  */
 
 /**
@@ -100,6 +102,11 @@ export function createTrace(document, host) {
     precision: (name) => own(document.precision ?? {}, name),
     array: host.array,
     channel: host.channel,
+    choices: host.choices,
+    beside: async (id) => {
+      const other = host.beside(id);
+      return createTrace(await other.document(), other);
+    },
   };
 }
 

@@ -5,6 +5,7 @@
  * @property {string} title
  * @property {boolean} [always] whether it is always offered, even in a file without a server
  * @property {boolean} [still] whether it is not about one picture's trace: then the network is not above it
+ * @property {boolean} [strips] whether it draws the network itself, once for each of two models
  * @property {boolean} [saved] whether it shows the saved model, regardless of the reader's changes
  */
 
@@ -18,4 +19,5 @@ export const VIEWS = {
   training: { title: "Training", still: true, saved: true },
   mistakes: { title: "Mistakes", still: true, saved: true },
   difference: { title: "Difference" },
+  compare: { title: "Compare", strips: true },
 };

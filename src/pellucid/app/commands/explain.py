@@ -14,13 +14,15 @@ from typing import Annotated, Any, TypeVar
 from tyro.conf import Positional, UseAppendAction, arg
 
 from pellucid import api, files
-from pellucid.app import bars, explain_text, models, outputs, progress, streams
+from pellucid.app import bars, beside_text, explain_text, models, outputs, progress, streams
 from pellucid.app.exits import Exit
 from pellucid.app.flags import Model, Place, Switch, parse
 from pellucid.app.format import printable
 from pellucid.classifier.classifier import Classifier
+from pellucid.debugging import beside as seconds
+from pellucid.debugging.variant import checkpoint_at
 from pellucid.errors import PictureError, RecipeError
-from pellucid.glassbox.page.offline import paging
+from pellucid.glassbox.page.offline import Pair, paging
 from pellucid.glassbox.trace.trace import Trace
 from pellucid.glassbox.why.attribution import Method, overlay
 from pellucid.hub.reference import name_of
@@ -44,6 +46,7 @@ def explain(
     layer: Annotated[str | None, arg(metavar="LAYER", help_behavior_hint="")] = None,
     out: Place = None,
     html: Place = None,
+    beside: Annotated[str | None, arg(metavar="OTHER", help_behavior_hint="")] = None,
     json: Switch = False,
     trust: Switch = False,
 ) -> int:
@@ -64,13 +67,15 @@ def explain(
         layer: With --map grad_cam: the layer to use. Default: chosen automatically.
         out: The picture that --map or --why-not writes. Default: named after PICTURE, in the current folder.
         html: Also write the page of `pellucid open` as one self-contained file, for all pictures together.
+        beside: Compare with a second model, layer by layer, also on the page of --html: a model folder, RUN/checkpoint,
+            "int8", "bfloat16", or changes such as "conv1.weight[3, 0, 2, 2] = 0.5; stride 2 in conv1".
         json: Print everything as JSON; for several pictures, as a list.
         trust: Open a saved Python module, which may run code. Use this only if you trust who made MODEL.
     """
     if not pictures:
         print("pellucid explain: PICTURE is missing. See `pellucid explain --help`.", file=sys.stderr)
         return Exit.USAGE
-    request = Request(label, unit, backward, update, why_not, method, layer, out, html, json)
+    request = Request(label, unit, backward, update, why_not, method, layer, out, html, beside, json)
     return _explain(models.local(model, trust), pictures, request, trust)
 
 
@@ -91,6 +96,7 @@ class Request:
     layer: str | None
     out: Path | None
     html: Path | None
+    beside: str | None
     json: bool
 
     @property
@@ -107,6 +113,19 @@ class Places:
     map: Path
 
 
+@dataclass(frozen=True)
+class Second:
+    """The second model of --beside. `name`: of the first one."""
+
+    name: str
+    model: seconds.Other
+
+    def pair(self, trace: Trace, picture: Path) -> Pair:
+        """Both runs of a picture. Raises PictureError, TraceError."""
+        run, parting = seconds.beside(trace, self.name, self.model, picture)
+        return Pair(trace, run, self.model.name, parting.as_json())
+
+
 def _explain(model: Path, pictures: tuple[Path, ...], request: Request, trust: bool) -> Exit:
     """Explain each picture, in order. Without a flag that asks for more, print its path through the network.
 
@@ -116,12 +135,14 @@ def _explain(model: Path, pictures: tuple[Path, ...], request: Request, trust: b
     _check(request, places)
     several = len(pictures) > 1
     with progress.waiting("opening the model"):
-        classifier = api.load(model, trust=trust)
+        classifier = seconds.first(model, trust) if checkpoint_at(model) is not None else api.load(model, trust=trust)
+        other = None if request.beside is None else seconds.other(classifier, request.beside, models.local, trust)
         layer = request.layer if request.method == "grad_cam" else None
         classifier.expect(request.labels, request.why_not, request.units, request.updates, layer)
     results: list[dict[str, Any]] = []
     truths = Truths(model, classifier)
-    traces = _followed(classifier, list(zip(pictures, places, strict=True)), request, results, truths)
+    second = None if other is None else Second(name_of(model), other)
+    traces = _followed(classifier, list(zip(pictures, places, strict=True)), request, results, truths, second)
     if several:
         rows = not request.json and (request.html is None or _works(request))
         traces = bars.counted(traces, lambda: len(pictures), "pictures", rows)
@@ -157,8 +178,12 @@ def _followed(
     request: Request,
     results: list[dict[str, Any]],
     truths: Truths,
-) -> Iterator[Trace | None]:
-    """Each picture's trace, None if it is unusable. Its answers are printed, and added to `results`."""
+    second: Second | None,
+) -> Iterator[Trace | Pair | None]:
+    """Each picture's trace, with that of the second model if there is one; None if the picture is unusable.
+
+    Its answers are printed, and added to `results`.
+    """
     several = len(pictures) > 1
     for picture, places in pictures:
         try:
@@ -168,6 +193,8 @@ def _followed(
                 continue
             with _waiting("following the picture through the network", several):
                 trace = classifier.explain(picture, request.labels or None)
+                trace = trace if request.html is None else replace(trace, truth=truths.of(picture, trace.truth))
+                pair = None if second is None else second.pair(trace, picture)
         except PictureError as error:
             if not several:
                 raise PictureError(f"{picture}: {error.reason}") from error
@@ -178,8 +205,12 @@ def _followed(
         if several and not request.json and (request.units or request.updates or request.method):
             print(f"{printable(picture)}: {explain_text.called(trace)}")
         answered = _answer(classifier, picture, trace, request, places, several)
+        if pair is not None:
+            answered["beside"] = {**pair.other.as_json(), **pair.comparison}
+            if not request.json:
+                beside_text.comparison(pair.trace, pair.other, pair.comparison)
         results.append({**trace.as_json(), **answered} if request.json else {"why_not": answered.get("why_not")})
-        yield trace if request.html is None else replace(trace, truth=truths.of(picture, trace.truth))
+        yield trace if pair is None else pair
 
 
 def _answer(
@@ -235,18 +266,19 @@ def _follows(request: Request, several: bool) -> bool:
 
     For several pictures, each is listed with its prediction, which is in the trace.
     """
-    works = request.units or request.updates or not _works(request)
+    works = request.units or request.updates or request.beside or not _works(request)
     return bool(several or request.json or request.html or works)
 
 
 def _works(request: Request) -> bool:
     """Whether the request asks for more than a picture's path and its page."""
-    return bool(request.units or request.updates or request.why_not is not None or request.method)
+    more = request.why_not is not None or request.method or request.beside
+    return bool(request.units or request.updates or more)
 
 
 def _only_why_not(request: Request) -> bool:
     """Whether a picture that is predicted as the other class gets no other answer."""
-    more = request.units or request.updates or request.method or request.html
+    more = request.units or request.updates or request.method or request.html or request.beside
     return request.why_not is not None and not more
 
 

@@ -27,6 +27,7 @@ _OWN = "A server does not show the model's own pictures. “pellucid open” sho
 _NONE = {"state": "failed", "error": _OWN}
 """For the view of a layer, which shows why there are no patches."""
 _LONG = "A server does not compute these maps, which take hundreds of runs. “pellucid open” shows them."
+_ONE = "A server shows one model at a time. “pellucid open” compares two on one picture."
 GREY = 128
 RUNS = 1_000_000
 """Numbers of runs that each Glass has for itself: an old window never reads the numbers of another one's run."""
@@ -97,5 +98,7 @@ class Readers:
 
 
 def _check(path: str) -> None:
+    if path.startswith("/api/beside"):
+        raise Refused(HTTPStatus.FORBIDDEN, _ONE)
     if path.startswith(OWN):
         raise Refused(HTTPStatus.FORBIDDEN, _OWN)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from http import HTTPStatus
 
-from pellucid.app.page import difference, exemplars, mistakes, training, whatif, where
+from pellucid.app.page import beside, difference, exemplars, mistakes, training, whatif, where
 from pellucid.app.page.shown import Glass
 from pellucid.glassbox.page import replies
 from pellucid.glassbox.page.replies import Outdated, Query, Refused, Reply
@@ -59,6 +59,8 @@ GET: dict[str, Callable[[Glass, Query], Reply]] = {
     "/api/training/picture": lambda glass, query: training.picture(glass.model, query),
     "/api/document": document,
     "/api/array": array,
+    "/api/beside": beside.choices,
+    "/api/beside/array": beside.array,
     "/api/what-if/original": whatif.original,
     "/api/mistakes": mistakes.mistakes,
     "/api/mistakes/cell": mistakes.cell,
@@ -72,6 +74,7 @@ GET: dict[str, Callable[[Glass, Query], Reply]] = {
 }
 POST: dict[str, Callable[[Glass, Query, bytes], Reply]] = {
     "/api/back": back,
+    "/api/beside": beside.start,
     "/api/picture": picture,
     "/api/label": label,
     "/api/what-if": whatif.change,
@@ -86,5 +89,5 @@ POST: dict[str, Callable[[Glass, Query, bytes], Reply]] = {
     "/api/difference/where": where.start,
     "/api/exemplars/open": exemplars.opened,
 }
-WORKS = frozenset({"/api/mistakes", "/api/difference", "/api/difference/where", "/api/exemplars"})
+WORKS = frozenset({"/api/beside", "/api/mistakes", "/api/difference", "/api/difference/where", "/api/exemplars"})
 """Those of POST that start a job."""

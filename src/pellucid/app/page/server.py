@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Protocol
 
 from pellucid import api
-from pellucid.app import progress
+from pellucid.app import models, progress
 from pellucid.app.format import printable
 from pellucid.app.page import routes
 from pellucid.app.page.opening import Opening
 from pellucid.app.page.shown import Glass
+from pellucid.debugging import beside as seconds
+from pellucid.debugging.variant import checkpoint_at
 from pellucid.errors import ArtefactError, PellucidError, PictureError, RecipeError
 from pellucid.glassbox.page.replies import Query, Refused, Reply
 from pellucid.glassbox.page.serving import HOST, LARGEST_PORT, PageServer, browse
@@ -25,11 +27,18 @@ class Training(Protocol):
     def get(self, path: str, query: Query) -> Reply: ...
 
 
-def run(model: Path, picture: Path | None, port: int, browser: bool, trust: bool = False) -> int:
-    """Show a model until Ctrl-C. Without a picture, start with the first that the model keeps for evaluation."""
+def run(
+    model: Path, picture: Path | None, port: int, browser: bool, trust: bool = False, beside: str | None = None
+) -> int:
+    """Show a model until Ctrl-C. Without a picture, start with the first that the model keeps for evaluation.
+
+    `beside`: a second model (see seconds.other); the page then opens with the comparison.
+    """
     check_port(port)
     with progress.waiting("opening the model"):
-        classifier = api.load(model, trust=trust)
+        checkpoint = checkpoint_at(model) is not None
+        classifier = seconds.first(model, trust) if checkpoint else api.load(model, trust=trust)
+        other = None if beside is None else seconds.other(classifier, beside, models.local, trust)
         chosen = picture if picture is not None else _first(model)
         try:
             classifier.prepared(chosen)
@@ -42,7 +51,11 @@ def run(model: Path, picture: Path | None, port: int, browser: bool, trust: bool
             if browser:
                 browse(server.address)
             with progress.waiting("following the picture through the network"):
-                glass = opening.opened(Glass(classifier, model, chosen))
+                glass = opening.opened(
+                    Glass(classifier, model, chosen)
+                    if other is None
+                    else Glass(classifier, model, chosen, view="compare", beside=other)
+                )
         return serve(server, glass)
 
 

@@ -19,6 +19,7 @@ from pellucid.app.page.altered import Altered, real, summary
 from pellucid.app.page.job import Jobs
 from pellucid.classifier.classifier import Classifier
 from pellucid.classifier.predict.pictures import Prepared, Source
+from pellucid.debugging.beside import Other
 from pellucid.errors import TraceError
 from pellucid.glassbox.page.document import Document
 from pellucid.hub.reference import name_of
@@ -78,13 +79,14 @@ class Glass:
         run: int = 0,
         label: str | None = None,
         view: str = "",
+        beside: Other | None = None,
     ) -> None:
         """`called`: what the picture is called; by default its path. `offers`: the views; by default all there are.
 
         `run`: the number of the first run. `label`: the class that its loss is measured against; by default the
-        predicted one. `view`: the one that the page opens with; by default the network.
+        predicted one. `view`: the one that the page opens with; by default the network. `beside`: a second model.
         """
-        self.classifier, self.model = classifier, model
+        self.classifier, self.model, self.beside = classifier, model, beside
         self._offers = _offers(model) if offers is None else offers
         self._opens = {"opens": view} if view else {}
         # a reader at a distance, whose views are limited, must not learn which pictures the model was made from
@@ -247,5 +249,5 @@ def _pixels(shown: Shown) -> NDArray[np.uint8]:
 
 def _offers(model: Path) -> list[str]:
     """The views, by the page's names, that this model's folder offers besides the walk."""
-    offers = ["mistakes", "difference"] if remembers(model) else ["difference"]
+    offers = ["mistakes", "difference", "compare"] if remembers(model) else ["difference", "compare"]
     return [*offers, "training"] if training.has(model) else offers

@@ -16,6 +16,7 @@ import zlib
 from base64 import b64encode
 from collections.abc import Container, Generator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,8 +44,23 @@ THREADS = 2
 """For packing arrays: compression and NumPy's loops release Python's lock."""
 SAMPLE = 1 << 16
 """Numbers of an array in the sample that predicts how, and how far, it compresses."""
+BESIDE = "other"
+"""What a file calls its second model in an address."""
 THUMBNAIL = 64
 """Pixels of the longer side."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """One picture through two models. `name`: of the second one.
+
+    `comparison`: of the two runs, JSON types, as debugging/parting.py describes it.
+    """
+
+    trace: Trace
+    other: Trace
+    name: str
+    comparison: Mapping[str, Any]
 
 
 def offline(
@@ -62,7 +78,7 @@ def offline(
 
 
 def paging(
-    traces: Trace | Iterable[Trace],
+    traces: Trace | Iterable[Trace | Pair],
     name: str = "",
     *,
     web: Path | None = None,
@@ -73,6 +89,8 @@ def paging(
 
     `extra`: more of the document, JSON types. "opens": the view that a file opens with, if its address names no place.
     "beside": another page in the same folder, {"title", "href"}, to which this one links.
+
+    A Pair has the run of a second model beside its own, and the page compares the two.
     """
     several = traces if isinstance(traces, Iterable) else [traces]
     elements = yield from _elements(several, name, LARGEST if largest is None else largest, extra or {})
@@ -92,32 +110,43 @@ def framed(trace: Trace) -> str:
 
 
 def _elements(
-    traces: Iterable[Trace], name: str, largest: int, extra: Mapping[str, Any]
+    traces: Iterable[Trace | Pair], name: str, largest: int, extra: Mapping[str, Any]
 ) -> Generator[tuple[int, int], None, dict[str, str]]:
     """The page's data by the id of its element: "document" and "arrays" of the first, "picture-1", "picture-2", ...
 
-    With several, the first document's "pictures" describes each before it is opened.
+    With several, the first document's "pictures" describes each before it is opened. "beside-0", "beside-1", ... are
+    the same pictures in the second model, if there is one.
     """
     first: dict[str, Any] = {}
     known: Mapping[str, str] = {}
+    other_known: Mapping[str, str] = {}
     elements: dict[str, str] = {}
     pictures: list[dict[str, Any]] = []
     left = largest
-    for number, trace in enumerate(traces):
+    for number, each in enumerate(traces):
+        pair = each if isinstance(each, Pair) else None
+        trace = pair.trace if pair is not None else each
+        assert not isinstance(trace, Pair)
         document = Document(trace, name)
         try:
             content, packed = yield from _packing(document, left, known)
+            if pair is not None:
+                second = Document(pair.other, pair.name)
+                # the first pair shares the first model's arrays, each later one those of the first pair
+                room = left - len(as_json(packed))
+                other = yield from _packing(second, room, other_known or known or document.digests)
+                elements[f"beside-{number}"] = _element({**other[0], "comparison": pair.comparison}, other[1])
+                other_known = other_known or second.digests
         except TraceError as error:
             if number:
                 raise TraceError(_too_many(number, largest)) from error
             raise
         content |= extra
+        if pair is not None:
+            offers = [*content.get("offers", []), "compare"]
+            content |= {"offers": offers, "compared": [{"id": BESIDE, "title": pair.name}]}
         if number:
-            element = {
-                "document": b64encode(gzip.compress(as_json(content).encode(), LEVEL, mtime=0)).decode("ascii"),
-                "arrays": packed,
-            }
-            elements[f"picture-{number}"] = as_json(element)
+            elements[f"picture-{number}"] = _element(content, packed)
         else:
             first, known = content, document.digests
             elements["arrays"] = as_json(packed)
@@ -128,6 +157,12 @@ def _elements(
     if len(pictures) > 1:
         first["pictures"] = pictures
     return {"document": as_json(first), **elements}
+
+
+def _element(content: Mapping[str, Any], packed: Mapping[str, str]) -> str:
+    """A run that is read on demand: its document as base64 of gzip, and its arrays."""
+    text = b64encode(gzip.compress(as_json(content).encode(), LEVEL, mtime=0)).decode("ascii")
+    return as_json({"document": text, "arrays": packed})
 
 
 def pack(

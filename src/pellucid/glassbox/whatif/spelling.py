@@ -10,7 +10,7 @@ from pellucid.glassbox.whatif.change import POOLS, Change, Padding, Pooling, Str
 _WEIGHT = re.compile(r"(?P<name>[\w.]+)\s*\[(?P<index>[\d,\s]*)\]\s*=\s*(?P<value>\S+)")
 _WINDOW = re.compile(r"(?P<what>stride|padding)\s+(?P<rows>\d+)(?:\s*x\s*(?P<columns>\d+))?\s+in\s+(?P<layer>\S+)")
 _POOLING = re.compile(r"(?P<kind>\w+)\s+pooling\s+in\s+(?P<layer>\S+)")
-_FORMS = '"conv1.weight[3, 0, 2, 2] = 0.5", "stride 2 in conv1", "padding 1x2 in conv1", "average pooling in maxpool1"'
+FORMS = '"conv1.weight[3, 0, 2, 2] = 0.5", "stride 2 in conv1", "padding 1x2 in conv1", "average pooling in maxpool1"'
 
 
 def read(text: str) -> Change:
@@ -27,4 +27,4 @@ def read(text: str) -> Change:
             return Pooling(match["layer"], match["kind"])  # type: ignore[arg-type]
     except ValueError:  # the value is not a number
         pass
-    raise RecipeError(f"The change {text!r} is not understood. Write it like one of these: {_FORMS}.")
+    raise RecipeError(f"The change {text!r} is not understood. Write it like one of these: {FORMS}.")

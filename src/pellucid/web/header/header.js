@@ -30,7 +30,7 @@ export function header(context, showHelp) {
   return h(
     "header",
     {},
-    skip(VIEWS[state.view]?.still ?? false),
+    skip(Boolean(VIEWS[state.view]?.still || VIEWS[state.view]?.strips)),
     h(
       "a",
       {

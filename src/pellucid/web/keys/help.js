@@ -14,6 +14,7 @@ const KEYS = [
   ["Space  R", "in the training view: play or pause, play from the start"],
   ["F  B  U", "Forward, Backward, Update"],
   ["D", "the difference between two classes, with “pellucid open”"],
+  ["C", "compare with another model, with “pellucid open” or in a file with two models"],
   ["E", "show all digits, or seven"],
   ["S", "scale the colours by map, layer or network"],
   ["[  ]", "the previous or the next picture, if there are several"],

@@ -46,6 +46,10 @@ const ACTIONS = {
     view !== "difference" && !!hands.trace.about.offers?.includes("difference")
       ? set(hands, { view: "difference", place: "" })
       : false,
+  c: (hands, { view }) =>
+    view !== "compare" && !!hands.trace.about.offers?.includes("compare")
+      ? set(hands, { view: "compare", place: "" })
+      : false,
   e: (hands, state) => set(hands, { exact: !state.exact }, true),
   z: ({ trace, served }) => flip(served, trace),
   s: (hands, { scale }) =>
