@@ -213,6 +213,7 @@ def test_every_command_on_a_page_is_one_that_there_is() -> None:
         "open",
         "serve",
         "filters",
+        "without",
         "article",
         "lessons",
         "plan",

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         push,
         start,
         train,
+        without,
     )
     from pellucid.classifier.classifier import Classifier
     from pellucid.classifier.predict.prediction import Prediction
@@ -92,6 +93,7 @@ __all__ = [
     "start",
     "train",
     "whatif",
+    "without",
 ]
 
 _MODULES = ("replay", "whatif")

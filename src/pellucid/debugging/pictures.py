@@ -26,6 +26,7 @@ class Pictures:
     * unusable: (path, reason)
     * own: whether the model kept them for its own figure, so that it has seen none of them
     * notes: sentences about them
+    * side: if it kept them: "test" or "validation"
     """
 
     name: str
@@ -33,6 +34,7 @@ class Pictures:
     unusable: tuple[tuple[str, str], ...] = ()
     own: bool = False
     notes: tuple[str, ...] = ()
+    side: str = ""
 
 
 def chosen(model: Path | None, pictures: Sequence[str | Path], classes: Sequence[str], several: bool) -> Pictures:
@@ -71,7 +73,7 @@ def held_out(model: Path) -> Pictures:
         path, reason = unusable[0]
         raise ArtefactError(f"None of the {side} pictures of {model} can be used, such as {path}: {reason}.")
     notes = ("They chose the epoch and the temperature, so the figures are slightly optimistic.",)
-    return Pictures(f"{side} pictures of {model}", labelled, unusable, True, notes if side != "test" else ())
+    return Pictures(f"{side} pictures of {model}", labelled, unusable, True, notes if side != "test" else (), side)
 
 
 def _held_out(model: Path | None) -> Pictures:
