@@ -214,6 +214,7 @@ def test_every_command_on_a_page_is_one_that_there_is() -> None:
         "serve",
         "filters",
         "without",
+        "readout",
         "article",
         "lessons",
         "plan",

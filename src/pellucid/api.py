@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pellucid.classifier.predict.pictures import Source
     from pellucid.classifier.predict.prediction import Prediction
     from pellucid.debugging.comparison import Comparison
+    from pellucid.debugging.known import Readout
     from pellucid.debugging.removed import Without
     from pellucid.engine.probe import Probe
     from pellucid.exports.browser_runtime import RuntimeInfo
@@ -256,6 +257,28 @@ def without(
     for _ in removing:
         pass
     return removing.result
+
+
+def readout(model: str | Path, layers: Iterable[str] | None = None, *, trust: bool = False) -> Readout:
+    """Measure what each layer knows: the accuracy of a linear readout (logistic regression) after each.
+
+    The readouts are fitted to the model's training pictures; validation pictures choose the penalty, or, without any, a
+    fifth of the training pictures; the figures are of test pictures. `layers`: by default all that compute something.
+
+    >>> [(each.layer, each.accuracy) for each in pellucid.readout("model").layers]   # doctest: +SKIP
+    [('input', 0.79), ('relu1', 0.91), ('dense1', 0.97)]
+
+    `trust`: as for `load`. Raises ArtefactError if the pictures of the training are gone, and TraceError if there is no
+    such layer or the network cannot be traced.
+    """
+    from pellucid.classifier.locate import folder_of
+    from pellucid.debugging.readout import Readouts
+
+    folder = folder_of(model, trust)
+    readouts = Readouts(load(folder, trust=trust), folder, None if layers is None else list(layers))
+    for _ in readouts:
+        pass
+    return readouts.result
 
 
 def export(

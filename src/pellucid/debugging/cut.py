@@ -94,6 +94,7 @@ class Batched:
             self.graph: Graph = exporting.capture(deepcopy(self.module), sample).scored()
         weights = [*self.module.named_parameters(), *self.module.named_buffers()]
         self.fixed: Mapping[str, Any] = {**{name: each.detach() for name, each in weights}, **self.graph.constants}
+        self.input_shape = tuple(sample.shape[1:])
         self.shapes = self._shapes(sample)
 
     def input(self, images: NDArray[np.uint8]) -> dict[str, Any]:

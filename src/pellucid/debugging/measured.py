@@ -14,6 +14,7 @@ from typing import Any
 
 from pellucid import files
 from pellucid.classifier import store
+from pellucid.debugging.known import Readout
 from pellucid.debugging.removed import Without
 from pellucid.errors import StorageError
 
@@ -40,6 +41,12 @@ def store_without(model: Path, result: Without) -> None:
     if layers:
         known = read(model).get(WITHOUT, {})
         _store(model, WITHOUT, {**known, **{name: {**about, **each.as_json()} for name, each in layers.items()}})
+
+
+def store_readout(model: Path, result: Readout) -> None:
+    """Store the readouts of all layers."""
+    if result.complete:
+        _store(model, READOUT, {key: each for key, each in result.as_json().items() if key != "unusable"})
 
 
 def _store(model: Path, key: str, value: dict[str, Any]) -> None:
