@@ -34,6 +34,36 @@ def read(model: Path) -> dict[str, Any]:
     return {}
 
 
+def for_page(model: Path) -> dict[str, Any]:
+    """What the page shows of it: "without", layer -> as `short`; "readout", None if it was not measured."""
+    stored = read(model)
+    without = {name: short(layer) for name, layer in stored.get(WITHOUT, {}).items()}
+    return {WITHOUT: without, READOUT: stored.get(READOUT)}
+
+
+def short(layer: dict[str, Any]) -> dict[str, Any]:
+    """A layer without each filter, as in `read`, with the one class of each filter that changes most."""
+    before = {each["name"]: each["accuracy"] for each in layer["classes"]}
+    filters = []
+    for each in layer["filters"]:
+        worst = max(
+            each["classes"],
+            key=lambda one: (abs(one["accuracy"] - before[one["name"]]), before[one["name"]] - one["accuracy"]),
+            default=None,
+        )
+        changed = worst is not None and worst["accuracy"] != before[worst["name"]]
+        filters.append(
+            {
+                **{key: each[key] for key in ("filter", "accuracy", "within_chance", "only_with", "only_without")},
+                "worst": {**worst, "before": before[worst["name"]]} if worst is not None and changed else None,
+            }
+        )
+    return {
+        **{key: layer[key] for key in ("side", "zeroed_after", "pictures", "accuracy", "interval")},
+        "filters": filters,
+    }
+
+
 def store_without(model: Path, result: Without) -> None:
     """Store the layers that were measured on all pictures, beside those stored before."""
     layers = {each.layer: each for each in result.layers if each.pictures == result.pictures}

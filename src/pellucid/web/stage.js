@@ -7,6 +7,7 @@ import { lessonList } from "./lessons/list.js";
 import { difference } from "./mistakes/difference.js";
 import { mistakes } from "./mistakes/mistakes.js";
 import { presentation } from "./present/present.js";
+import { readout } from "./readout/readout.js";
 import { walk } from "./walk/walk.js";
 
 /** @typedef {import("./context.js").StageContext} StageContext */
@@ -21,6 +22,7 @@ const DRAW = {
   training: async (context) => (await fetched(import("./training/training.js"))).show(context),
   mistakes,
   difference,
+  readout,
 };
 
 /**

@@ -18,4 +18,5 @@ export const VIEWS = {
   training: { title: "Training", still: true, saved: true },
   mistakes: { title: "Mistakes", still: true, saved: true },
   difference: { title: "Difference" },
+  readout: { title: "Readouts", saved: true },
 };

@@ -19,6 +19,7 @@ from pellucid.app.exits import Exit
 from pellucid.app.flags import Model, Place, Switch, parse
 from pellucid.app.format import printable
 from pellucid.classifier.classifier import Classifier
+from pellucid.debugging import measured
 from pellucid.errors import PictureError, RecipeError
 from pellucid.glassbox.page.offline import paging
 from pellucid.glassbox.trace.trace import Trace
@@ -127,7 +128,8 @@ def _explain(model: Path, pictures: tuple[Path, ...], request: Request, trust: b
         traces = bars.counted(traces, lambda: len(pictures), "pictures", rows)
     usable = (trace for trace in traces if trace is not None)
     if request.html is not None and (first := next(usable, None)) is not None:
-        steps = paging(chain([first], usable), name_of(model))
+        extra = {"offers": ["readout"], "measured": measured.for_page(model)}
+        steps = paging(chain([first], usable), name_of(model), extra=extra)
         files.create(request.html, _timed(steps, "writing the page", several))
     for _ in usable:  # run those that no page has read
         pass

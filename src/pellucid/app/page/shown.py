@@ -243,5 +243,5 @@ def _pixels(shown: Shown) -> NDArray[np.uint8]:
 
 def _offers(model: Path) -> list[str]:
     """The views, by the page's names, that this model's folder offers besides the walk."""
-    offers = ["mistakes", "difference"] if remembers(model) else ["difference"]
+    offers = ["mistakes", "difference", "readout"] if remembers(model) else ["difference"]
     return [*offers, "training"] if training.has(model) else offers
