@@ -206,6 +206,8 @@ def test_every_command_on_a_page_is_one_that_there_is() -> None:
         "open",
         "serve",
         "filters",
+        "without",
+        "readout",
         "article",
         "lessons",
         "plan",

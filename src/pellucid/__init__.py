@@ -49,8 +49,10 @@ if TYPE_CHECKING:
         predict,
         probe,
         push,
+        readout,
         start,
         train,
+        without,
     )
     from pellucid.classifier.classifier import Classifier
     from pellucid.classifier.predict.prediction import Prediction
@@ -88,10 +90,12 @@ __all__ = [
     "predict",
     "probe",
     "push",
+    "readout",
     "replay",
     "start",
     "train",
     "whatif",
+    "without",
 ]
 
 _MODULES = ("replay", "whatif")

@@ -24,6 +24,8 @@ COMMANDS = {  # -> its file in commands/
     "open": "open",
     "serve": "serve",
     "filters": "filters",
+    "without": "without",
+    "readout": "readout",
     "article": "article",
     "lessons": "lessons",
     "plan": "plan",
@@ -34,7 +36,7 @@ COMMANDS = {  # -> its file in commands/
     "demo": "demo",
 }
 
-ANSWERS = {"predict", "evaluate", "compare", "explain", "article", "plan", "cache"}
+ANSWERS = {"predict", "evaluate", "compare", "explain", "without", "readout", "article", "plan", "cache"}
 """What these print is their result: where it cannot be written, they have failed. The others make files or a page."""
 
 USAGE = """usage: pellucid COMMAND ...
@@ -50,6 +52,8 @@ An image classifier you can see through.
   pellucid open MODEL [picture.jpg]       the same in the browser, layer by layer
   pellucid serve MODEL ...                answer other programs over HTTP: predictions and explanations
   pellucid filters MODEL                  show what each filter responds to in your pictures
+  pellucid without MODEL                  how much accuracy each filter is worth: the network without it
+  pellucid readout MODEL                  what each layer knows: how well a linear readout after it names the classes
   pellucid article                        how a convolutional network works, in numbers small enough to follow
   pellucid lessons                        the same in the browser, step by step; --html FILE for a class
   pellucid plan NETWORK                   sizes, parameters, operations and memory, before any training

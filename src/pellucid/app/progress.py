@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
@@ -123,17 +123,30 @@ def timed(steps: Generator[tuple[int, int], None, T], what: str) -> T:
     On a terminal a bar shows the progress, and after a few seconds the time left.
     """
     watched = Steps(steps)
+    for _ in _timing(watched, what):
+        pass
+    return watched.result
+
+
+def until_stopped(steps: Iterable[tuple[int, int]], what: str) -> bool:
+    """As `timed`, but Ctrl-C ends it after the current step. Returns whether it did."""
+    with _stop_after_the_step() as stops:
+        return any(stops for _ in _timing(steps, what))
+
+
+def _timing(steps: Iterable[tuple[int, int]], what: str) -> Iterator[None]:
+    """Show each (done, total) on a bar."""
     with progress_bars() as bars:
         bar = only_bar(bars)
         bars.update(bar, description=what)
         began: tuple[float, int] | None = None  # the work before the first report is of another kind
-        for done, total in watched:
+        for done, total in steps:
             now = monotonic()
-            began = began or (now, done)
+            began = (now, done) if began is None or not done else began
             spent, gone = now - began[0], done - began[1]
             left = f"{duration(spent / gone * (total - done))} left" if gone and spent > UNTIMED else ""
             bars.update(bar, completed=done, total=total, left=left)
-    return watched.result
+            yield
 
 
 def counted(steps: Generator[int, None, T], total: int, what: str) -> T:

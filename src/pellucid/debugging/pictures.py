@@ -26,6 +26,7 @@ class Pictures:
     * unusable: (path, reason)
     * own: whether the model kept them for its own figure, so that it has seen none of them
     * notes: sentences about them
+    * side: if it kept them: "test" or "validation"
     """
 
     name: str
@@ -33,6 +34,7 @@ class Pictures:
     unusable: tuple[tuple[str, str], ...] = ()
     own: bool = False
     notes: tuple[str, ...] = ()
+    side: str = ""
 
 
 def chosen(model: Path | None, pictures: Sequence[str | Path], classes: Sequence[str], several: bool) -> Pictures:
@@ -75,7 +77,7 @@ def held_out(model: Path) -> Pictures:
     )
     caveat = made_from.known_before(model, side)
     notes += [] if caveat is None else [caveat]
-    return Pictures(f"{side} pictures of {model}", labelled, unusable, True, tuple(notes))
+    return Pictures(f"{side} pictures of {model}", labelled, unusable, True, tuple(notes), side)
 
 
 def _held_out(model: Path | None) -> Pictures:

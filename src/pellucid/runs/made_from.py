@@ -194,9 +194,14 @@ def trained_on(model: str | Path, instead: str = "name others") -> list[str]:
 
     Raises ArtefactError. `instead`: what the error tells the user to do.
     """
+    return [str(path) for path, _ in learned_from(model, instead)]
+
+
+def learned_from(model: str | Path, instead: str = "name others") -> list[tuple[Path, str]]:
+    """(path, class) of the pictures that a model was trained on, if they still exist. As `trained_on`."""
     root, rows = _split(Path(model), f"The pictures that {model} was trained on", instead)
-    paths = [root / row["path"] for row in rows if row["side"] == TRAIN]
-    return [str(path) for path in paths if path.exists()]
+    paths = [(root / row["path"], row["class"]) for row in rows if row["side"] == TRAIN]
+    return [(path, label) for path, label in paths if path.exists()]
 
 
 def chosen_on(model: str | Path) -> list[tuple[Path, str]]:

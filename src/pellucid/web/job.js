@@ -6,7 +6,7 @@ import { Trouble } from "./host.js";
 
 /**
  * @typedef {object} Progress
- * @property {"running" | "failed" | "done"} state
+ * @property {"running" | "failed" | "done" | "idle"} state
  * @property {number} done
  * @property {number} total
  * @property {number} seconds since it began
@@ -23,26 +23,31 @@ const PAUSE = 500; // milliseconds between two questions
  * @param {Progress} about.answer the first one
  * @param {string} about.doing the work, in a few words
  * @param {() => void} about.finished redraws the page
+ * @param {"POST" | "GET"} [about.method] POST starts the job again if it is no longer there
+ * @param {string} [about.counts] what the job counts
+ * @param {(() => void) | null} [about.stop] ends it
  * @returns {HTMLElement}
  */
-export function progress({ ask, path, answer, doing, finished }) {
+export function progress({ ask, path, answer, doing, finished, method = "POST", counts = "pictures", stop = null }) {
   const bar = /** @type {HTMLProgressElement} */ (h("progress", { "aria-label": doing }));
   const status = h("span", {});
-  const box = h("div", { class: "job" }, h("p", {}, doing), bar, status);
+  const end = stop && h("button", { type: "button", class: "single", key: "stop", on: { click: stop } }, "Stop");
+  const box = h("div", { class: "job" }, h("p", {}, doing), bar, status, end);
   const failed = (/** @type {string} */ sentence) => box.replaceChildren(h("p", { role: "alert" }, sentence));
   const show = (/** @type {Progress} */ now) => {
     if (now.state === "failed") failed(now.error);
     if (now.state !== "running") return;
     if (now.total) [bar.max, bar.value] = [now.total, now.done];
-    status.textContent = now.total ? `${counted(now.done)} of ${counted(now.total)} pictures${left(now)}` : "starting";
+    const reading = !now.total || (!now.done && counts !== "pictures");
+    status.textContent = reading ? "starting" : `${counted(now.done)} of ${counted(now.total)} ${counts}${left(now)}`;
   };
   const again = async () => {
     if (!box.isConnected) return;
     try {
-      const now = await (await ask(path, { method: "POST" })).json();
+      const now = await (await ask(path, { method })).json();
       if (!box.isConnected) return;
       show(now);
-      if (now.state === "done") finished();
+      if (now.state === "done" || now.state === "idle") finished();
       else if (now.state === "running") setTimeout(again, PAUSE);
     } catch (error) {
       if (!(error instanceof Trouble)) throw error;

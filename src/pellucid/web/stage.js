@@ -8,6 +8,7 @@ import { lessonList } from "./lessons/list.js";
 import { difference } from "./mistakes/difference.js";
 import { mistakes } from "./mistakes/mistakes.js";
 import { presentation } from "./present/present.js";
+import { readout } from "./readout/readout.js";
 import { walk } from "./walk/walk.js";
 
 /** @typedef {import("./context.js").StageContext} StageContext */
@@ -23,6 +24,7 @@ const DRAW = {
   mistakes,
   difference,
   compare,
+  readout,
 };
 
 /**

@@ -20,4 +20,5 @@ export const VIEWS = {
   mistakes: { title: "Mistakes", still: true, saved: true },
   difference: { title: "Difference" },
   compare: { title: "Compare", strips: true },
+  readout: { title: "Readouts", saved: true },
 };

@@ -20,6 +20,7 @@ from pellucid.app.flags import Model, Place, Switch, parse
 from pellucid.app.format import printable
 from pellucid.classifier.classifier import Classifier
 from pellucid.debugging import beside as seconds
+from pellucid.debugging import measured
 from pellucid.debugging.variant import checkpoint_at
 from pellucid.errors import PictureError, RecipeError
 from pellucid.glassbox.page.offline import Pair, paging
@@ -148,7 +149,8 @@ def _explain(model: Path, pictures: tuple[Path, ...], request: Request, trust: b
         traces = bars.counted(traces, lambda: len(pictures), "pictures", rows)
     usable = (trace for trace in traces if trace is not None)
     if request.html is not None and (first := next(usable, None)) is not None:
-        steps = paging(chain([first], usable), name_of(model))
+        extra = {"offers": ["readout"], "measured": measured.for_page(model)}
+        steps = paging(chain([first], usable), name_of(model), extra=extra)
         files.create(request.html, _timed(steps, "writing the page", several))
     for _ in usable:  # run those that no page has read
         pass

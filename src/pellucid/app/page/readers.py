@@ -26,6 +26,9 @@ OWN = ("/api/mistakes", "/api/exemplars", "/api/training")
 _OWN = "A server does not show the model's own pictures. “pellucid open” shows them."
 _NONE = {"state": "failed", "error": _OWN}
 """For the view of a layer, which shows why there are no patches."""
+_MEASURES = {"state": "failed", "error": "A server does not measure the model. “pellucid open” does."}
+MEASURED = ("/api/without", "/api/readout")
+"""Measurements over the model's own pictures."""
 _LONG = "A server does not compute these maps, which take hundreds of runs. “pellucid open” shows them."
 _ONE = "A server shows one model at a time. “pellucid open” compares two on one picture."
 GREY = 128
@@ -53,6 +56,8 @@ class Readers:
             return None
         if path == "/api/exemplars":
             return replies.as_json(_NONE)
+        if path.startswith(MEASURED):
+            return replies.as_json(_MEASURES)
         _check(path)
         return routes.GET[path](self._glass(served, reader, begin=path == "/api/document"), query)
 
@@ -62,6 +67,8 @@ class Readers:
             return None
         if path == "/api/exemplars":
             return replies.as_json(_NONE)
+        if path.startswith(MEASURED):
+            return replies.as_json(_MEASURES)
         if path == "/api/difference/where":
             return replies.as_json({"state": "failed", "error": _LONG})
         _check(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from http import HTTPStatus
 
-from pellucid.app.page import beside, difference, exemplars, mistakes, training, whatif, where
+from pellucid.app.page import beside, difference, exemplars, measuring, mistakes, training, whatif, where
 from pellucid.app.page.shown import Glass
 from pellucid.glassbox.page import replies
 from pellucid.glassbox.page.replies import Outdated, Query, Refused, Reply
@@ -71,6 +71,8 @@ GET: dict[str, Callable[[Glass, Query], Reply]] = {
     "/api/difference/map": where.heat,
     "/api/exemplars": exemplars.exemplars,
     "/api/exemplars/patch": exemplars.patch,
+    "/api/without": measuring.without,
+    "/api/readout": measuring.readout,
 }
 POST: dict[str, Callable[[Glass, Query, bytes], Reply]] = {
     "/api/back": back,
@@ -88,6 +90,20 @@ POST: dict[str, Callable[[Glass, Query, bytes], Reply]] = {
     "/api/exemplars": exemplars.start,
     "/api/difference/where": where.start,
     "/api/exemplars/open": exemplars.opened,
+    "/api/without": measuring.start_without,
+    "/api/without/stop": measuring.stop_without,
+    "/api/readout": measuring.start_readout,
+    "/api/readout/stop": measuring.stop_readout,
 }
-WORKS = frozenset({"/api/beside", "/api/mistakes", "/api/difference", "/api/difference/where", "/api/exemplars"})
+WORKS = frozenset(
+    {
+        "/api/beside",
+        "/api/mistakes",
+        "/api/difference",
+        "/api/difference/where",
+        "/api/exemplars",
+        "/api/without",
+        "/api/readout",
+    }
+)
 """Those of POST that start a job."""

@@ -249,5 +249,7 @@ def _pixels(shown: Shown) -> NDArray[np.uint8]:
 
 def _offers(model: Path) -> list[str]:
     """The views, by the page's names, that this model's folder offers besides the walk."""
-    offers = ["mistakes", "difference", "compare"] if remembers(model) else ["difference", "compare"]
+    offers = ["difference", "compare"]
+    if remembers(model):
+        offers = ["mistakes", *offers, "readout"]
     return [*offers, "training"] if training.has(model) else offers

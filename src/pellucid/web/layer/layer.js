@@ -11,6 +11,7 @@ import { largeMap } from "./map.js";
 import { paintable, paintButton, painter } from "../whatif/paint.js";
 import { units } from "./units.js";
 import { wall } from "./wall.js";
+import { without } from "./without.js";
 
 /** @typedef {import("../context.js").StageContext} StageContext */
 /** @typedef {import("../store.js").PageState} PageState */
@@ -44,7 +45,8 @@ export async function layer(context) {
     if (state.brush) return stage;
   }
   const seen = await allMaps(context, maps, cursor);
-  const learned = [...(await filters(context, node, cursor[0])), ...(await exemplars(context, node, cursor[0]))];
+  const parts = [filters, without, exemplars].map((part) => part(context, node, cursor[0]));
+  const learned = (await Promise.all(parts)).flat();
   // a step changes the weights; the maps only follow
   stage.append(...(state.direction === "update" ? [...learned, seen] : [seen, ...learned]));
   const spread = histogram(data);

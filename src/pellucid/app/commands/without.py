@@ -1,0 +1,70 @@
+"""The command `without`: the accuracy of a network without each of its filters."""
+
+from __future__ import annotations
+
+import json as formats
+from typing import Annotated
+
+from tyro.conf import Positional, UseAppendAction, arg
+
+from pellucid import api, files
+from pellucid.app import models, outputs, progress, streams, without_text
+from pellucid.app.exits import Exit
+from pellucid.app.flags import Model, Place, Switch, parse
+from pellucid.debugging import measured
+from pellucid.debugging import pictures as sources
+from pellucid.debugging.without import Removing
+
+
+def without(
+    model: Model,
+    pictures: Annotated[Positional[tuple[str, ...]], arg(metavar="[PICTURE ...]", help_behavior_hint="")] = (),
+    /,
+    layer: Annotated[tuple[str, ...], arg(metavar="LAYER", help_behavior_hint=""), UseAppendAction] = (),
+    list: Switch = False,  # noqa: A002 (the flag's name)
+    out: Place = None,
+    json: Switch = False,
+    trust: Switch = False,
+) -> int:
+    """Measure how much accuracy each filter is worth: the network without it, overall and for each class.
+
+    One filter at a time has its activations set to zero, behind the batch norm and the activation function of its
+    convolution. Ctrl-C ends the work and reports what is done.
+
+    Args:
+        model: Model folder, or hf://OWNER/NAME on the hub.
+        pictures: A labelled folder or table, or files, folders, globs in folders named after their classes. Default:
+            the pictures that MODEL was not trained on. Their figures are stored in MODEL, for `pellucid open` and
+            `pellucid explain --html`.
+        layer: Only this layer, a convolution or another. Repeat the flag for several. Default: every convolution.
+        list: List every filter, not only the ten that cost most.
+        out: Write everything as JSON to this new file.
+        json: Print everything as JSON.
+        trust: Open a saved Python module, which may run code. Use this only if you trust who made MODEL.
+    """
+    if out is not None:
+        outputs.check_free(out)
+    folder = models.local(model, trust)
+    with progress.waiting("opening the model"):
+        classifier = api.load(folder, trust=trust)
+        chosen = sources.chosen(folder, pictures, classifier.classes, classifier.thresholds is not None)
+        removing = Removing(classifier, folder, chosen, layer or None)
+    stopped = progress.until_stopped(removing, "removing filters")
+    result = removing.result
+    if chosen.own:
+        measured.store_without(folder, result)
+    content = {"model": str(model), **result.as_json()}
+    if out is not None:
+        text = formats.dumps(content, indent=1, ensure_ascii=False)
+        files.create(out, text.encode("utf-8", "backslashreplace"))
+    if json:
+        streams.write_json(content)
+    else:
+        without_text.without(result, every=list)
+    if stopped:
+        return Exit.STOPPED
+    return Exit.UNUSABLE if result.unusable else Exit.OK
+
+
+def run(args: list[str]) -> int:
+    return parse(without, args, "without")

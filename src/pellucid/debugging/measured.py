@@ -1,0 +1,92 @@
+"""What has been measured about a model, stored in its folder: for its page, and for the offline file.
+
+Only measurements on the model's own pictures are stored. They belong to one config.json, which states the hashes of the
+weights: after any change they no longer count.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pellucid import files
+from pellucid.classifier import store
+from pellucid.debugging.known import Readout
+from pellucid.debugging.removed import Without
+from pellucid.errors import StorageError
+
+FILE = "debugging.json"
+WITHOUT, READOUT = "without", "readout"
+
+
+def read(model: Path) -> dict[str, Any]:
+    """What is stored for a model as it is now; {} if that is nothing.
+
+    "without": layer -> as LayerWithout.as_json, with "side". "readout": as Readout.as_json.
+    """
+    with suppress(OSError, ValueError, RecursionError):
+        content = json.loads((model / FILE).read_text(encoding="utf-8"))
+        if isinstance(content, dict) and content.pop("config", "") == _config(model):
+            return {key: content[key] for key in (WITHOUT, READOUT) if isinstance(content.get(key), dict)}
+    return {}
+
+
+def for_page(model: Path) -> dict[str, Any]:
+    """What the page shows of it: "without", layer -> as `short`; "readout", None if it was not measured."""
+    stored = read(model)
+    without = {name: short(layer) for name, layer in stored.get(WITHOUT, {}).items()}
+    return {WITHOUT: without, READOUT: stored.get(READOUT)}
+
+
+def short(layer: dict[str, Any]) -> dict[str, Any]:
+    """A layer without each filter, as in `read`, with the one class of each filter that changes most."""
+    before = {each["name"]: each["accuracy"] for each in layer["classes"]}
+    filters = []
+    for each in layer["filters"]:
+        worst = max(
+            each["classes"],
+            key=lambda one: (abs(one["accuracy"] - before[one["name"]]), before[one["name"]] - one["accuracy"]),
+            default=None,
+        )
+        changed = worst is not None and worst["accuracy"] != before[worst["name"]]
+        filters.append(
+            {
+                **{key: each[key] for key in ("filter", "accuracy", "within_chance", "only_with", "only_without")},
+                "worst": {**worst, "before": before[worst["name"]]} if worst is not None and changed else None,
+            }
+        )
+    return {
+        **{key: layer[key] for key in ("side", "zeroed_after", "pictures", "accuracy", "interval")},
+        "filters": filters,
+    }
+
+
+def store_without(model: Path, result: Without) -> None:
+    """Store the layers that were measured on all pictures, beside those stored before."""
+    layers = {each.layer: each for each in result.layers if each.pictures == result.pictures}
+    about = {"side": result.side, "several": result.several}
+    if layers:
+        known = read(model).get(WITHOUT, {})
+        _store(model, WITHOUT, {**known, **{name: {**about, **each.as_json()} for name, each in layers.items()}})
+
+
+def store_readout(model: Path, result: Readout) -> None:
+    """Store the readouts of all layers."""
+    if result.complete:
+        _store(model, READOUT, {key: each for key, each in result.as_json().items() if key != "unusable"})
+
+
+def _store(model: Path, key: str, value: dict[str, Any]) -> None:
+    """Store one kind; not in a hub's cache, whose files are links, nor in a folder that cannot be written."""
+    if (model / store.CONFIG).is_symlink():
+        return
+    with suppress(StorageError, OSError):
+        content = {"config": _config(model), **read(model), key: value}
+        files.write(model / FILE, json.dumps(content, separators=(",", ":")) + "\n")
+
+
+def _config(model: Path) -> str:
+    return hashlib.sha256((model / store.CONFIG).read_bytes()).hexdigest()
