@@ -36,6 +36,7 @@ def about(session: Session) -> dict[str, Any]:
             "batch": recipe.batch,
             "optimizer": recipe.optimizer,
             "momentum": recipe.momentum,
+            "weight_decay": recipe.weight_decay,
         },
         "weights": session.weights,
         "step": now.step,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from http import HTTPStatus
 
-from pellucid.app.page import difference, exemplars, mistakes, training, whatif, where
+from pellucid.app.page import difference, exemplars, live_requests, mistakes, training, whatif, where
 from pellucid.app.page.shown import Glass
 from pellucid.glassbox.page import replies
 from pellucid.glassbox.page.replies import Outdated, Query, Refused, Reply
@@ -53,6 +53,18 @@ def _shown(glass: Glass) -> Reply:
     return replies.as_json({"ok": True, "run": glass.shown.run})
 
 
+LIVE: dict[str, Callable[[Glass, Query, bytes], Reply]] = {
+    "/api/live": live_requests.start,
+    "/api/live/step": live_requests.step,
+    "/api/live/run": live_requests.run,
+    "/api/live/pause": live_requests.pause,
+    "/api/live/edit": live_requests.edit,
+    "/api/live/check": live_requests.check,
+    "/api/live/undo": live_requests.undo,
+    "/api/live/redo": live_requests.redo,
+    "/api/live/reset": live_requests.reset,
+    "/api/live/keep": live_requests.keep,
+}
 GET: dict[str, Callable[[Glass, Query], Reply]] = {
     "/api/training": lambda glass, _query: training.overview(glass.model),
     "/api/training/frame": lambda glass, query: training.frame(glass.model, query),
@@ -69,6 +81,7 @@ GET: dict[str, Callable[[Glass, Query], Reply]] = {
     "/api/difference/map": where.heat,
     "/api/exemplars": exemplars.exemplars,
     "/api/exemplars/patch": exemplars.patch,
+    "/api/live": live_requests.state,
 }
 POST: dict[str, Callable[[Glass, Query, bytes], Reply]] = {
     "/api/back": back,
@@ -85,6 +98,7 @@ POST: dict[str, Callable[[Glass, Query, bytes], Reply]] = {
     "/api/exemplars": exemplars.start,
     "/api/difference/where": where.start,
     "/api/exemplars/open": exemplars.opened,
+    **LIVE,
 }
-WORKS = frozenset({"/api/mistakes", "/api/difference", "/api/difference/where", "/api/exemplars"})
+WORKS = frozenset({"/api/mistakes", "/api/difference", "/api/difference/where", "/api/exemplars", *LIVE})
 """Those of POST that start a job."""
