@@ -135,7 +135,7 @@ def _answer(glass: Glass, query: Query) -> Reply:
         if query.get("revision") == revision:
             return {**progress, "revision": revision, "same": True}
         trace = shown.document.trace
-        picture = {"called": shown.called, "truth": None if trace.truth is None else list(trace.truth)}
+        picture = {"truth": None if trace.truth is None else list(trace.truth)}
         about = {**look.about(session), **look.look(session, _image(glass))}
         return {**progress, **about, **news, "revision": revision, "picture": picture}
 

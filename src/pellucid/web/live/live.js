@@ -56,8 +56,8 @@ function createBench(served) {
   const kept = h("p", { class: "live-kept", role: "status" });
   const reading = /** @type {HTMLProgressElement} */ (h("progress", { "aria-label": "Reading the pictures" }));
   const digits = (/** @type {number} */ value) => number(value, false, 3);
-  const losses = chart({ title: "Loss", across: "epochs", height: 190, format: digits, seek: () => {} });
-  const shares = chart({ title: "Accuracy", across: "epochs", height: 190, format: percent, seek: () => {} });
+  const losses = chart({ title: "Loss", across: "epochs", height: 220, format: digits, seek: () => {} });
+  const shares = chart({ title: "Accuracy", across: "epochs", height: 220, format: percent, seek: () => {} });
   const settings = createSettings({ edit: (change) => edited(change), check: (change) => checked(change) });
   const controls = createControls({ act: (path) => void act(path), keep: () => void keep() });
   const weight = createWeight();
@@ -230,14 +230,13 @@ function createBench(served) {
     const [loss, accuracy] = [lines(2, 4), lines(3, 5)];
     losses.set(loss, end, `Loss over the epochs. ${loss.map(spokenOf(digits)).join(" ")}`);
     shares.set(accuracy, end, `Accuracy over the epochs. ${accuracy.map(spokenOf(percent)).join(" ")}`);
-    losses.move(end);
-    shares.move(end);
   }
 
   /** @param {Live} live */
   function drawPicture({ probabilities, picture }) {
     const { model, several } = /** @type {import("../trace.js").Trace} */ (trace).about;
     const labels = (picture.truth ?? []).map((at) => model.classes[at]);
+    const { picture: name } = /** @type {import("../trace.js").Trace} */ (trace).about;
     const key = JSON.stringify([picture, model.classes]);
     if (!bars || key !== barsOf) {
       bars = createOdds({ classes: model.classes, several, pictures: [{ labels }] });
@@ -249,7 +248,7 @@ function createBench(served) {
     const answer = probabilities ? called({ several }, probabilities).map((at) => model.classes[at]) : [];
     const truth = labels.length ? `; it is ${labels.join(", ")}` : "";
     const says = probabilities
-      ? `${picture.called}: the network now says ${answer.join(", ") || "nothing"}${truth}.`
+      ? `${name}: the network now says ${answer.join(", ") || "nothing"}${truth}.`
       : "The network's scores are no longer finite numbers.";
     if (seen.textContent !== says) seen.textContent = says;
   }

@@ -40,7 +40,7 @@
  * @property {boolean} running
  * @property {number | null} speed
  * @property {string} message
- * @property {{called: string, truth: number[] | null}} picture
+ * @property {{truth: number[] | null}} picture
  */
 
 /**
