@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.patience import PATIENCE
 
 import pellucid
 from pellucid.app.page import live_requests, live_training, routes
 from pellucid.app.page.shown import Glass
 from pellucid.errors import NetworkError, RecipeError
 from pellucid.glassbox.page.replies import Refused
-
-PATIENT = 20.0  # seconds until a test gives up
 
 
 @pytest.fixture
@@ -29,7 +28,7 @@ def glass(trained: Path, photos: Path) -> Iterator[Glass]:
 
 
 def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENT
+    end = time.monotonic() + PATIENCE
     while not true():
         assert time.monotonic() < end
         time.sleep(0.01)

@@ -7,7 +7,8 @@ import { decoded, indexIn, placeIn } from "./numbers.js";
 /** @typedef {import("./numbers.js").Live} Live */
 /** @typedef {import("./numbers.js").Weight} Weight */
 
-const PLACES = 9; // decimals of an equation
+const DIGITS = 9; // of the larger weight in an equation, as many as a float32 has
+const PLACES = 15; // decimals at most
 const MOST = 200; // rows of the table
 
 export function createWeight() {
@@ -94,18 +95,17 @@ export function createWeight() {
     const values = decoded(array.now);
     const [before, gradient] = [array.before && decoded(array.before), array.gradient && decoded(array.gradient)];
     const shown = Math.min(values.length, MOST);
-    const cell = (/** @type {number} */ value, /** @type {string} */ head = "") =>
-      h(head ? "th" : "td", head ? { scope: "row" } : {}, head || exact(value));
-    const rows = Array.from({ length: shown }, (_, each) =>
-      h(
+    const cell = (/** @type {string} */ text) => h("td", {}, text);
+    const rows = Array.from({ length: shown }, (_, each) => {
+      const [was, change, is] = before ? difference(before[each], values[each]) : ["–", "–", exact(values[each])];
+      return h(
         "tr",
         {},
-        cell(0, unit(name, indexIn(each, array.shape))),
-        ...(before ? [cell(before[each]), cell(before[each] - values[each])] : [h("td", {}, "–"), h("td", {}, "–")]),
-        cell(values[each]),
-        gradient ? cell(gradient[each]) : h("td", {}, "–"),
-      ),
-    );
+        h("th", { scope: "row" }, unit(name, indexIn(each, array.shape))),
+        ...[was, change, is].map(cell),
+        cell(gradient ? exact(gradient[each]) : "–"),
+      );
+    });
     holder.replaceChildren(
       h(
         "table",
@@ -153,11 +153,8 @@ function inWords(now, array, at) {
   const value = decoded(array.now)[at];
   const called = unit(array.name, indexIn(at, array.shape));
   if (array.before === null) return { text: `${called} = ${exact(value)}`, reason: "No step has been made yet." };
-  const before = decoded(array.before)[at];
-  const [was, is] = [before.toFixed(PLACES), value.toFixed(PLACES)];
-  const change = (Number(was) - Number(is)).toFixed(PLACES);
-  const part = Number(change) < 0 ? `(${minus(change)})` : change;
-  const text = `${called}: ${minus(was)} − ${part} = ${minus(is)}`;
+  const [was, change, is] = difference(decoded(array.before)[at], value);
+  const text = `${called}: ${was} − ${change.startsWith("−") ? `(${change})` : change} = ${is}`;
   const gradient = array.gradient === null ? null : decoded(array.gradient)[at];
   const { optimizer, momentum, weight_decay } = now.settings;
   const plain = optimizer === "sgd" && momentum === 0 && weight_decay === 0 && now.last;
@@ -170,7 +167,16 @@ function inWords(now, array, at) {
   return { text, reason };
 }
 
-/** @param {string} text */
-function minus(text) {
-  return text.replace("-", "−");
+/**
+ * A weight before a step, the change and the weight after it, as texts of which the first minus the second is the
+ * third, to the last digit.
+ * @param {number} before
+ * @param {number} after
+ */
+function difference(before, after) {
+  const largest = Math.max(Math.abs(before), Math.abs(after), Number.MIN_VALUE);
+  if (!Number.isFinite(largest)) return [exact(before), exact(before - after), exact(after)];
+  const places = Math.max(0, Math.min(PLACES, DIGITS - Math.ceil(Math.log10(largest))));
+  const [was, is] = [before.toFixed(places), after.toFixed(places)];
+  return [was, (Number(was) - Number(is)).toFixed(places), is].map((text) => text.replace("-", "−"));
 }
