@@ -5,9 +5,10 @@
 
 import { dark } from "../colors.js";
 import { chart } from "../training/curves.js";
-import { h } from "../element.js";
+import { h, sharpCanvas } from "../element.js";
 import { counted, number, percent } from "../format.js";
 import { Trouble } from "../host.js";
+import { drawPicture, isPicture, mapsOf } from "../layer/maps.js";
 import { called, createOdds } from "../training/moment.js";
 import { createControls } from "./controls.js";
 import { createSettings } from "./settings.js";
@@ -21,6 +22,7 @@ const FAST = 100; // milliseconds between two pictures of a run
 const CALM = 1000; // the same where motion is not wanted
 const STILL = 1500; // between two looks while nothing runs: another window may have changed something
 const SPOKEN = 4000; // between two announcements during a run
+const SIDE = 112; // CSS pixels of the picture
 const NONE_HERE =
   "This page is a file, and training needs a program. Open the model with “pellucid open MODEL”, and this view " +
   "changes the network and trains it.";
@@ -50,6 +52,7 @@ function createBench(served) {
   );
   const spoken = h("p", { class: "live-status", role: "status" });
   const counts = h("p", { class: "live-counts" });
+  const image = h("div", { class: "live-picture" });
   const seen = h("p", {});
   const odds = h("div", {});
   const trouble = h("p", { class: "live-trouble", role: "alert" });
@@ -73,7 +76,18 @@ function createBench(served) {
     walls.node,
     about,
   );
-  const aside = h("section", { class: "say training live-aside" }, heading, intro, spoken, counts, reading, seen, odds);
+  const aside = h(
+    "section",
+    { class: "say training live-aside" },
+    heading,
+    intro,
+    spoken,
+    counts,
+    reading,
+    image,
+    seen,
+    odds,
+  );
   const stage = h(
     "section",
     { class: "stage training live-stage", "aria-label": "The training by hand" },
@@ -253,10 +267,24 @@ function createBench(served) {
     if (seen.textContent !== says) seen.textContent = says;
   }
 
+  /** @param {import("../trace.js").Trace} shown */
+  async function drawImage(shown) {
+    const { name } = shown.nodes[0];
+    const maps = mapsOf(shown, name, "forward");
+    if (!maps || !isPicture(shown, name, "forward")) return image.replaceChildren();
+    const scale = SIDE / Math.max(maps.width, maps.height);
+    const { canvas, surface } = sharpCanvas(maps.width * scale, maps.height * scale);
+    await drawPicture(surface, shown, maps, [0, 0, maps.width * scale, maps.height * scale]);
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", `The picture ${shown.about.picture}, as the network receives it`);
+    image.replaceChildren(canvas);
+  }
+
   return {
     nodes: [aside, stage],
     /** @param {import("../trace.js").Trace} shown */
     async show(shown) {
+      if (trace !== shown) await drawImage(shown);
       trace = shown;
       if (!now || now.state !== "ready") {
         try {
