@@ -204,7 +204,7 @@ function createBench(served) {
     controls.show(now);
     settings.show(now.settings);
     drawCurves(now);
-    drawPicture(now);
+    drawAnswer(now);
     weight.show(now);
     walls.show(now.layers, Math.max(200, (stage.clientWidth || 320) - 2));
     counts.textContent = `Step ${counted(now.step)} · epoch ${now.epoch.toFixed(2)} · ${counted(now.weights)} weights`;
@@ -247,7 +247,7 @@ function createBench(served) {
   }
 
   /** @param {Live} live */
-  function drawPicture({ probabilities, picture }) {
+  function drawAnswer({ probabilities, picture }) {
     const { model, several } = /** @type {import("../trace.js").Trace} */ (trace).about;
     const labels = (picture.truth ?? []).map((at) => model.classes[at]);
     const { picture: name } = /** @type {import("../trace.js").Trace} */ (trace).about;
