@@ -211,6 +211,14 @@ def chosen_on(model: str | Path) -> list[tuple[Path, str]]:
     return [(root / row["path"], row["class"]) for row in rows if _changed(root / row["path"], row) is None]
 
 
+def every(model: str | Path, instead: str = "name others") -> tuple[Path, list[dict[str, str]]]:
+    """(their folder, the rows of split.csv) of all pictures that a model was made from, existing or not.
+
+    Raises ArtefactError. `instead`: what the error tells the user to do.
+    """
+    return _split(Path(model), f"The pictures that {model} was made from", instead)
+
+
 def labels(model: str | Path) -> dict[str, str]:
     """SHA-256 -> class, or labels with texts.LABELS_BETWEEN between them, of every picture that a model was made from.
 

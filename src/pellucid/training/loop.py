@@ -80,6 +80,14 @@ class Task:
         return self.recipe.batch
 
 
+class NotFinite(TrainingError):
+    """A step that was not made, because its loss or its gradient is not finite. `what` says which, and its value."""
+
+    def __init__(self, what: str, rest: str) -> None:
+        super().__init__(f"{what} {rest}")
+        self.what = what
+
+
 @dataclass(frozen=True)
 class Step:
     """One step done. Loss and accuracy are means over the pictures of this epoch so far."""
@@ -185,7 +193,7 @@ def epoch_order(task: Task, epoch: int) -> list[NDArray[np.int64]]:
 def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -> tuple[float, int]:
     """Forward, backward, update. Returns the mean loss of the batch and how many were right.
 
-    Raises TrainingError if the loss or a gradient is not finite; weights and batch norm's sums are then unchanged.
+    Raises NotFinite if the loss or a gradient is not finite; weights and batch norm's sums are then unchanged.
     """
     import torch
 
@@ -215,7 +223,7 @@ def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -
         for buffer, before in zip(state.module.buffers(), buffers, strict=True):
             buffer.copy_(before)
         what = f"The loss is {value}" if not math.isfinite(value) else f"The gradient's length is {length}"
-        raise TrainingError(f"{what} at step {state.step + 1} of {state.steps}, {_advice(task.recipe, rate)}")
+        raise NotFinite(what, f"at step {state.step + 1} of {state.steps}, {_advice(task.recipe, rate)}")
     for group in state.optimizer.param_groups:
         group["lr"] = rate * group.get("factor", 1.0)
     state.optimizer.step()

@@ -91,7 +91,7 @@ class Recorder:
         images = task.images.batch(rows)
         self._images = images if isinstance(images, np.ndarray) else images.cpu().numpy()
         self._labels = task.labels[rows]
-        self._layers = _layers(state.module, self._input())
+        self._layers = followed(state.module, self._input())
         with files.storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         files.remove_parts(folder)
@@ -182,7 +182,7 @@ class Recorder:
         labels = torch.from_numpy(self._labels).to(self.task.engine.device)
         # then each layer's output has a gradient, even before the first weights
         images = self._input().requires_grad_()
-        with torch.enable_grad(), _watched(state.module, {layer.name for layer in self._layers}) as seen:
+        with torch.enable_grad(), watched(state.module, {layer.name for layer in self._layers}) as seen:
             logits = state.module(images).float()
             recipe, weights = self.task.recipe, self.task.weights
             pairs = [(logits[n : n + 1], labels[n : n + 1]) for n in range(len(labels))]
@@ -195,7 +195,7 @@ class Recorder:
             leading = 2 if len(layer.stored) == 3 else 1
             arrays = {"output": output, "gradient": torch.zeros_like(output) if gradient is None else gradient}
             for kind, numbers in arrays.items():
-                _put(tensors, f"{layer.name}/{kind}", _reduced(numbers.detach(), layer.stored), leading)
+                _put(tensors, f"{layer.name}/{kind}", reduced(numbers.detach(), layer.stored), leading)
             if layer.weight is not None:
                 filters, inputs = layer.weight[:2]
                 weight = state.module.get_parameter(f"{layer.name}.weight").detach()
@@ -203,11 +203,11 @@ class Recorder:
         return encode(tensors), [loss.item() for loss in losses]
 
 
-def _layers(module: torch.nn.Module, images: torch.Tensor) -> tuple[Layer, ...]:
+def followed(module: torch.nn.Module, images: torch.Tensor) -> tuple[Layer, ...]:
     """The layers to record, in their order of execution, and how much of each, within a frame's size."""
     import torch
 
-    with torch.no_grad(), _watched(module) as seen:
+    with torch.no_grad(), watched(module) as seen:
         module(images)
     parts = dict(module.named_modules())
     names = [name for name, output in seen.items() if output.ndim in (2, 4)]
@@ -244,7 +244,7 @@ def _stored_weight(part: torch.nn.Module) -> tuple[int, ...] | None:
 
 
 @contextmanager
-def _watched(module: torch.nn.Module, names: set[str] | None = None) -> Iterator[dict[str, torch.Tensor]]:
+def watched(module: torch.nn.Module, names: set[str] | None = None) -> Iterator[dict[str, torch.Tensor]]:
     """The module in evaluation mode; the outputs of its innermost layers (or those named) go into the dict.
 
     Without dropout and normalisation, which train and predict by different rules, and without mere reshapes. For a
@@ -276,7 +276,7 @@ def _watched(module: torch.nn.Module, names: set[str] | None = None) -> Iterator
             part.training = mode
 
 
-def _reduced(numbers: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+def reduced(numbers: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
     """(P, C, H, W) -> (P, *shape), means over areas; (P, U) -> its first units."""
     import torch.nn.functional as F
 

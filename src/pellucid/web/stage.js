@@ -21,6 +21,7 @@ const DRAW = {
   lessons: lessonList,
   article: figures,
   training: async (context) => (await fetched(import("./training/training.js"))).show(context),
+  live: async (context) => (await fetched(import("./live/live.js"))).show(context),
   mistakes,
   difference,
   compare,

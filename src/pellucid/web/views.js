@@ -17,6 +17,7 @@ export const VIEWS = {
   lessons: { title: "Lessons", always: true, still: true },
   article: { title: "The article", still: true },
   training: { title: "Training", still: true, saved: true },
+  live: { title: "Change and train", still: true, saved: true },
   mistakes: { title: "Mistakes", still: true, saved: true },
   difference: { title: "Difference" },
   compare: { title: "Compare", strips: true },

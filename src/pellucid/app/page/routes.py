@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from http import HTTPStatus
 
-from pellucid.app.page import beside, difference, exemplars, measuring, mistakes, training, whatif, where
+from pellucid.app.page import (
+    beside,
+    difference,
+    exemplars,
+    live_requests,
+    measuring,
+    mistakes,
+    training,
+    whatif,
+    where,
+)
 from pellucid.app.page.shown import Glass
 from pellucid.glassbox.page import replies
 from pellucid.glassbox.page.replies import Outdated, Query, Refused, Reply
@@ -53,6 +63,18 @@ def _shown(glass: Glass) -> Reply:
     return replies.as_json({"ok": True, "run": glass.shown.run})
 
 
+LIVE: dict[str, Callable[[Glass, Query, bytes], Reply]] = {
+    "/api/live": live_requests.start,
+    "/api/live/step": live_requests.step,
+    "/api/live/run": live_requests.run,
+    "/api/live/pause": live_requests.pause,
+    "/api/live/edit": live_requests.edit,
+    "/api/live/check": live_requests.check,
+    "/api/live/undo": live_requests.undo,
+    "/api/live/redo": live_requests.redo,
+    "/api/live/reset": live_requests.reset,
+    "/api/live/keep": live_requests.keep,
+}
 GET: dict[str, Callable[[Glass, Query], Reply]] = {
     "/api/training": lambda glass, _query: training.overview(glass.model),
     "/api/training/frame": lambda glass, query: training.frame(glass.model, query),
@@ -73,6 +95,7 @@ GET: dict[str, Callable[[Glass, Query], Reply]] = {
     "/api/exemplars/patch": exemplars.patch,
     "/api/without": measuring.without,
     "/api/readout": measuring.readout,
+    "/api/live": live_requests.state,
 }
 POST: dict[str, Callable[[Glass, Query, bytes], Reply]] = {
     "/api/back": back,
@@ -94,6 +117,7 @@ POST: dict[str, Callable[[Glass, Query, bytes], Reply]] = {
     "/api/without/stop": measuring.stop_without,
     "/api/readout": measuring.start_readout,
     "/api/readout/stop": measuring.stop_readout,
+    **LIVE,
 }
 WORKS = frozenset(
     {
@@ -104,6 +128,7 @@ WORKS = frozenset(
         "/api/exemplars",
         "/api/without",
         "/api/readout",
+        *LIVE,
     }
 )
 """Those of POST that start a job."""

@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from pellucid.app.page import training
 from pellucid.app.page.altered import Altered, real, summary
 from pellucid.app.page.job import Jobs
+from pellucid.app.page.live_training import LiveTraining
 from pellucid.classifier.classifier import Classifier
 from pellucid.classifier.predict.pictures import Prepared, Source
 from pellucid.debugging.beside import Other
 from pellucid.errors import TraceError
 from pellucid.glassbox.page.document import Document
 from pellucid.hub.reference import name_of
+from pellucid.live.material import trains
 from pellucid.runs.made_from import remembers
 from pellucid.runs.truth import Truth, Truths
 from pellucid.whatif import Change, Setting
@@ -87,11 +89,11 @@ class Glass:
         predicted one. `view`: the one that the page opens with; by default the network. `beside`: a second model.
         """
         self.classifier, self.model, self.beside = classifier, model, beside
-        self._offers = _offers(model) if offers is None else offers
+        self._offers = _offers(model, classifier) if offers is None else offers
         self._opens = {"opens": view} if view else {}
         # a reader at a distance, whose views are limited, must not learn which pictures the model was made from
         self._truths = Truths(model, classifier) if offers is None else None
-        self.jobs = Jobs()
+        self.jobs, self.live = Jobs(), LiveTraining(model, classifier)
         self._lock = threading.Lock()
         self._resized: tuple[tuple[Setting, ...], Classifier] = ((), classifier)
         self.altered, self.aside = Altered(), Altered()
@@ -174,6 +176,7 @@ class Glass:
 
     def finish(self, seconds: float = 10.0) -> None:
         """Stop all jobs beside the page and wait for them, because nothing may run during Python's shutdown."""
+        self.live.end(seconds)
         self.jobs.end(seconds)
 
     def _alter(self, altered: Altered) -> None:
@@ -247,9 +250,10 @@ def _pixels(shown: Shown) -> NDArray[np.uint8]:
     return trace.values[trace.nodes[0].name][0].transpose(1, 2, 0).astype(np.uint8)
 
 
-def _offers(model: Path) -> list[str]:
+def _offers(model: Path, classifier: Classifier) -> list[str]:
     """The views, by the page's names, that this model's folder offers besides the walk."""
     offers = ["difference", "compare"]
     if remembers(model):
         offers = ["mistakes", *offers, "readout"]
-    return [*offers, "training"] if training.has(model) else offers
+    offers += ["training"] if training.has(model) else []
+    return [*offers, "live"] if trains(model, classifier) else offers

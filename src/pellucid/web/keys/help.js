@@ -12,6 +12,7 @@ const KEYS = [
   ["L", "return to the lesson that you left, or open the list of lessons"],
   ["R", "slide from the start of the map"],
   ["Space  R", "in the training view: play or pause, play from the start"],
+  ["Space  N  Z", "in “Change and train”: run or pause, one step, undo; Shift+Z makes it again"],
   ["F  B  U", "Forward, Backward, Update"],
   ["D", "the difference between two classes, with “pellucid open”"],
   ["C", "compare with another model, with “pellucid open” or in a file with two models"],

@@ -53,9 +53,9 @@ export function createMoment(replay) {
 
 /**
  * Bars in the order of the classes: each stays in its place while it grows. Of many classes only some.
- * @param {Replay} replay
+ * @param {Pick<Replay, "classes" | "several"> & {pictures: {labels: string[]}[]}} replay
  */
-function createOdds(replay) {
+export function createOdds(replay) {
   const { classes } = replay;
   const node = h("ul", { class: "odds" });
   let before = "";
@@ -89,7 +89,7 @@ function createOdds(replay) {
 /**
  * The network's answer: the most probable class; with several labels, all from 1/2 on, since thresholds are chosen
  * when the training has ended. None if the scores are not finite.
- * @param {Replay} replay
+ * @param {Pick<Replay, "several">} replay
  * @param {number[]} odds
  */
 export function called({ several }, odds) {
@@ -169,7 +169,7 @@ function tiles({ replay, frame, kind, layer, picture, limit }) {
 }
 
 /** Images side by side on one canvas, which stays when they change. */
-function wall() {
+export function wall() {
   const title = h("h2", {});
   const note = h("span", { class: "wall-scale" });
   const holder = h("div", { role: "img" });
@@ -207,6 +207,7 @@ function wall() {
       if (title.textContent !== called) title.textContent = called;
       if (note.textContent !== scale) note.textContent = scale;
       holder.setAttribute("aria-label", `${called}; ${scale}`);
+      return { columns, across: side + GAP, down: tall + GAP };
     },
   };
 }

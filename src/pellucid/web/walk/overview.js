@@ -25,7 +25,7 @@ export async function overview(context) {
     canvas.setAttribute("aria-label", `The picture ${trace.about.picture}, as the network receives it`);
     stage.append(h("div", { class: "seen" }, canvas, sizeNote(trace), paintButton(context)));
   }
-  stage.append(h("div", { class: "opening" }, sumButton(context), classes(context)));
+  stage.append(h("div", { class: "opening" }, sumButton(context), changeButton(context), classes(context)));
   return stage;
 }
 
@@ -57,6 +57,16 @@ function sumButton({ trace, store }) {
     { type: "button", class: "single", key: "sum", on: { click: () => void open() } },
     `See a number of ${node.name} add up`,
   );
+}
+
+/**
+ * To the training by hand, where the page's server can do it.
+ * @param {import("../context.js").Context} context
+ */
+function changeButton({ trace, store }) {
+  if (!trace.about.offers?.includes("live")) return null;
+  const open = () => void store.set({ view: "live", place: "" });
+  return h("button", { type: "button", class: "single", key: "change", on: { click: open } }, "Change it and train it");
 }
 
 /** @param {import("../context.js").Context} context */

@@ -1,0 +1,32 @@
+"""The largest network that trains by hand: what a step may take of memory and time, so that a page stays live."""
+
+from __future__ import annotations
+
+from pellucid.errors import NetworkError
+from pellucid.network import plan as plans
+from pellucid.network.network import Network
+from pellucid.network.window import Shape
+
+MOST_WEIGHTS = 1_000_000
+MOST_BYTES = 1_000_000_000  # of a step, as network/plan.py counts them
+MOST_OPERATIONS = 100_000_000_000  # of a step: one to three seconds on two cores
+
+
+def check(network: Network, shape: Shape, classes: int, batch: int) -> int:
+    """The number of weights. Raises NetworkError if sizes do not fit, or if a step is too large to train by hand."""
+    plan = plans.plan(network, shape, classes, batch)
+    if plan.parameters > MOST_WEIGHTS:
+        raise NetworkError(
+            f"This network has {plan.parameters:,} weights; here it may have at most {MOST_WEIGHTS:,}. "
+            "Use fewer filters or units, or a pooling before the first dense layer. pellucid train has no such limit."
+        )
+    operations = batch * (plan.forward_flops + plan.backward_flops)
+    if plan.training_bytes > MOST_BYTES or operations > MOST_OPERATIONS:
+        share = min(MOST_BYTES / plan.training_bytes, MOST_OPERATIONS / operations)
+        raise NetworkError(
+            f"A step of {batch:,} pictures needs {plan.training_bytes / 1e6:,.0f} MB and {operations / 1e9:,.1f} "
+            f"billion operations; here it may need at most {MOST_BYTES / 1e6:,.0f} MB and "
+            f"{MOST_OPERATIONS / 1e9:,.0f} billion. Use a smaller network, or at most {max(1, int(batch * share))} "
+            "pictures in a batch."
+        )
+    return plan.parameters
