@@ -103,7 +103,7 @@ def _notes(data: dict[str, Any]) -> list[str]:
     """What the training noticed about the pictures, a sentence each."""
     notes = []
     if data["groups"]:
-        notes.append(f"{many(data['groups'], 'recording')} of the camera: each stayed on one side, held back or not.")
+        notes.append(f"{many(data['groups'], 'recording')} of the camera: none is both learned from and held back.")
     if data["twin_pictures"]:
         notes.append(
             f"{data['twin_pictures']:,} pictures look nearly the same as another. Such pictures stay on one side "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
+from pathlib import PurePosixPath
 from urllib.parse import quote
 
 from pellucid.app.page.pictures import whole
@@ -14,7 +15,7 @@ from pellucid.collecting.collection import KINDS
 from pellucid.errors import ArtefactError
 from pellucid.glassbox.page import replies
 from pellucid.glassbox.page.replies import Query, Refused, Reply
-from pellucid.pictures.decode import read
+from pellucid.runs.save import THUMBNAILS
 
 
 def state(studio: Studio, _query: Query, _body: bytes = b"") -> Reply:
@@ -43,7 +44,11 @@ def mistake(studio: Studio, query: Query) -> Reply:
     if model is None:
         raise ArtefactError("There is no trained network yet. Train one first.")
     mistakes = read_json(model / METRICS)["mistakes"]
-    return Reply("image/jpeg", read(model / mistakes[whole(query, "number", len(mistakes))]["thumbnail"]))
+    shown = mistakes[whole(query, "number", len(mistakes))]["thumbnail"]
+    try:
+        return Reply("image/jpeg", (model / THUMBNAILS / PurePosixPath(shown).name).read_bytes())
+    except OSError as error:
+        raise ArtefactError(f"{model / shown} cannot be read: {error.strerror}.") from error
 
 
 def pictures(studio: Studio, _query: Query) -> Reply:
