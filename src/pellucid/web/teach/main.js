@@ -62,7 +62,8 @@ let isSilent = false;
 
 /** The server does not answer: say so, and look for it. */
 function silent() {
-  const waits = queue.length ? ` ${queue.length} pictures wait in this page: do not close it.` : "";
+  const many = queue.length === 1 ? "1 picture waits" : `${queue.length} pictures wait`;
+  const waits = queue.length ? ` ${many} in this page: do not close it.` : "";
   const words = `Pellucid does not answer. Start “pellucid teach” again with the same folder and port.${waits}`;
   if (!isSilent || waits) tell(words, "alert");
   if (isSilent) return;

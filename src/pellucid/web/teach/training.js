@@ -21,7 +21,7 @@ const OVER = ["idle", "done", "stopped", "failed"];
  * @param {() => Promise<unknown>} means.reload reads the whole state again, at the end of a training
  */
 export function trainingPanel({ server, camera, attempt, reload }) {
-  const advice = h("ul", { class: "advice", role: "status", "aria-label": "Before you train" });
+  const advice = h("ul", { class: "advice" });
   const begins = h("p", { class: "note" });
   const status = h("p", { class: "train-status", role: "status" });
   const bar = /** @type {HTMLProgressElement} */ (h("progress", { "aria-label": "Progress of the training" }));
@@ -139,7 +139,7 @@ export function trainingPanel({ server, camera, attempt, reload }) {
     "section",
     { class: "panel", "aria-labelledby": "train" },
     h("h2", { id: "train" }, h("span", {}, "2"), "Train"),
-    advice,
+    h("div", { role: "status" }, advice),
     begins,
     h("div", { class: "buttons" }, start, stop),
     status,
