@@ -215,6 +215,7 @@ def test_every_command_on_a_page_is_one_that_there_is() -> None:
         "filters",
         "article",
         "lessons",
+        "teach",
         "plan",
         "export",
         "push",

@@ -4,6 +4,7 @@ import csv
 import http.client
 import io
 import json
+import shutil
 import threading
 import time
 import zipfile
@@ -199,7 +200,14 @@ def test_the_figures_are_honest_and_stay_after_a_restart(ask: Callable[..., Answ
     assert "Another process is writing to" in refused[0]
     again = Studio(studio.collection.folder, studio.cache)  # the same thread takes the folder over
     try:
-        assert {**again.state(), "training": state["training"]} == {**state, "missing": (), "warnings": ()}
+        assert {**again.state(), "training": state["training"]} == {**state, "missing": ()}
+        (studio.collection.folder / "model-9").mkdir()
+        for name in ("config.json", "metrics.json"):
+            (studio.collection.folder / "model-9" / name).write_text("{}")
+        state = again.state()
+        assert (len(state["classes"]), state["model"]) == (2, None), "a damaged model does not hide the pictures"
+        assert "model-9" in state["warnings"][0]
+        shutil.rmtree(studio.collection.folder / "model-9")
     finally:
         again.finish()
 

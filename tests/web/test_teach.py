@@ -214,7 +214,9 @@ def test_collect_train_try_and_keep(window: Page, photos: Path, tmp_path: Path, 
 
     # the server is away: what comes meanwhile waits in the page
     card(page, "reds").evaluate(DROP, ["late.png", list(red[0])])
-    expect(page.get_by_role("alert").filter(has_text="Pellucid does not answer.")).to_contain_text("1 picture waits in this page")
+    expect(page.get_by_role("alert").filter(has_text="Pellucid does not answer.")).to_contain_text(
+        "1 picture waits in this page"
+    )
     with serving(tmp_path, port):
         expect(count(page, "reds")).to_have_text(f"{recorded + len(red) + 1} pictures, 1 recording")
         page.reload()

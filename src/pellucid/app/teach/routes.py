@@ -23,8 +23,8 @@ def state(studio: Studio, _query: Query, _body: bytes = b"") -> Reply:
     return replies.as_json(studio.state())
 
 
-def begins(studio: Studio, _query: Query) -> Reply:
-    """What a training would begin with, and why."""
+def begins(studio: Studio, _query: Query, _body: bytes) -> Reply:
+    """What a training would begin with, and why. It writes the table."""
     return replies.as_json(studio.begins())
 
 
@@ -141,7 +141,6 @@ def _download(content: bytes, name: str) -> Reply:
 AT = "/api/teach"
 GET: dict[str, Callable[[Studio, Query], Reply]] = {
     AT: state,
-    f"{AT}/begins": begins,
     f"{AT}/training": news,
     f"{AT}/thumbnail": thumbnail,
     f"{AT}/mistake": mistake,
@@ -155,6 +154,7 @@ POST: dict[str, Callable[[Studio, Query, bytes], Reply]] = {
     f"{AT}/picture": add,
     f"{AT}/picture/remove": remove,
     f"{AT}/back": put_back,
+    f"{AT}/begins": begins,
     f"{AT}/train": train,
     f"{AT}/stop": stop,
     f"{AT}/answer": answer,

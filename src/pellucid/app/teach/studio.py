@@ -52,17 +52,27 @@ class Studio:
         """Everything that the page shows, JSON types."""
         classes, collection = self.collection.classes(), self.collection
         given = advice(classes)
-        model = self.model
+        model, troubles = self._described(classes)
         return {
             "folder": str(collection.folder.resolve()),
             "pictures": str(collection.pictures.resolve()),
             "removed": str(collection.removed.resolve()),
             "classes": [described(each) for each in classes],
             "missing": given.missing,
-            "warnings": given.warnings,
+            "warnings": [*given.warnings, *troubles],
             "training": self.news.as_json(),
-            "model": None if model is None else {**results.figures(model), "stale": results.is_stale(model, classes)},
+            "model": model,
         }
+
+    def _described(self, classes: list[Class]) -> tuple[dict[str, Any] | None, list[str]]:
+        """The newest model for the page, and sentences: a model that is damaged must not hide the pictures."""
+        model = self.model
+        if model is None:
+            return None, []
+        try:
+            return {**results.figures(model), "stale": results.is_stale(model, classes)}, []
+        except (ArtefactError, KeyError, TypeError) as error:
+            return None, [f"{model} cannot be read: {error}. Train again."]
 
     @property
     def news(self) -> News:

@@ -58,7 +58,10 @@ export function trainingPanel({ server, camera, attempt, reload }) {
     for (;;) {
       await new Promise((go) => setTimeout(go, POLL));
       /** @type {News | null} */
-      const news = await server.get("/training").catch(() => null); // it does not answer: the page says so
+      const news = await server.get("/training").catch((error) => {
+        void attempt(() => Promise.reject(error));
+        return null;
+      });
       if (!news) continue;
       show(news);
       if (OVER.includes(news.state)) break;
@@ -125,7 +128,7 @@ export function trainingPanel({ server, camera, attempt, reload }) {
     timer = window.setTimeout(
       () =>
         void attempt(async () => {
-          const { sentence } = await server.get("/begins");
+          const { sentence } = await server.post("/begins");
           begins.textContent = sentence;
         }),
       REST,

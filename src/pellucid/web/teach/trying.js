@@ -40,7 +40,7 @@ export function tryingPanel({ server, camera, attempt, active }) {
   /** @type {Blob | null} */ let tried = null;
   let turn = 0;
 
-  const view = camera.sight("What the camera sees, as the network sees it", (open) => {
+  const view = camera.sight("What the camera sees", (open) => {
     opener.setAttribute("aria-expanded", String(open));
     turn += 1;
     if (open) void live(turn);
