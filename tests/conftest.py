@@ -167,7 +167,10 @@ def browser() -> Iterator[Browser]:
     chromium = next((path for path in map(shutil.which, CHROMIUMS) if path), None)
     with sync_playwright() as playwright:
         try:
-            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+            # a page that wants the camera sees Chromium's test picture, and nobody is asked
+            camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+            arguments = ["--no-sandbox", "--disable-gpu", *camera]
+            browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
         except PlaywrightError as error:
             pytest.skip(
                 "NOT TESTED: the page in a browser. There is no Chromium that starts: `apt-get install chromium` as "

@@ -210,6 +210,7 @@ def test_every_command_on_a_page_is_one_that_there_is() -> None:
         "readout",
         "article",
         "lessons",
+        "teach",
         "plan",
         "export",
         "push",

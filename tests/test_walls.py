@@ -55,6 +55,7 @@ ALLOWED = {
         "classifier",
     },
     "pretrained": {"errors", "files", "texts", "hub", "network", "pictures.decode", "classifier"},
+    "collecting": {"errors", "files", "texts", "pictures"},
     "keras": {"errors", "files", "texts", "network", "pictures.decode", "classifier"},
     "runs": {
         "errors",
@@ -134,6 +135,7 @@ ALLOWED = {
         "api",
         "whatif",
         "classifier",
+        "collecting",
         "debugging",
         "engine.probe",
         "exports.browser_runtime",
@@ -149,6 +151,7 @@ ALLOWED = {
         "pictures.store",
         "pictures.tabular",
         "pretrained.cache",
+        "pretrained.lite0",
         "runs",
         "runtime.memory",
         "runtime.threads",

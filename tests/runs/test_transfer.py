@@ -367,8 +367,8 @@ def test_the_heads_time_counts_once(begin: Begin, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_class_that_counts_more_is_called_more(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
-    fit, sides_seen = transfer.head.fit, []
-    monkeypatch.setattr(transfer.head, "fit", lambda *sides: sides_seen.extend(sides[:2]) or fit(*sides))
+    fit, sides_seen = transfer.head.fitting, []
+    monkeypatch.setattr(transfer.head, "fitting", lambda *sides: sides_seen.extend(sides[:2]) or fit(*sides))
     monkeypatch.setattr(weighting, "of", lambda *_: (3.0, 0.5))
     run = begin(epochs=0)
     finished(run)

@@ -5,6 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from pellucid.errors import TrainingError
+from pellucid.steps import Steps
 from pellucid.training import head
 from pellucid.training.head import LinearHead, Side
 
@@ -154,3 +155,16 @@ def test_features_that_are_not_finite_are_refused():
     train.features[3, 4] = np.nan
     with pytest.raises(TrainingError, match="features are not finite"):
         head.fit(train, None, zeros())
+
+
+def test_the_progress_ends_at_the_head_that_is_returned():
+    train, validation = side(1, 200), side(2, 60)
+    steps = Steps(head.fitting(train, validation, zeros()))
+    seen = list(steps)
+    assert (seen[0].iteration, seen[0].train_loss) == (0, pytest.approx(np.log(CLASSES)))
+    counts = [each.iteration for each in seen]
+    assert counts == sorted(counts)
+    assert steps.result.train_loss <= seen[-1].train_loss < seen[0].train_loss
+    assert all(each.validation_loss is not None for each in seen)
+    alone = list(head.fitting(train, None, zeros()))
+    assert [each.validation_loss for each in alone] == [None] * len(alone)

@@ -40,7 +40,7 @@ def load(folder: Path) -> Known:
     """
     network = zoo.find(NAME).network
     expected = residual.state(network.shapes((3, SIDE, SIDE), CLASSES))
-    converted = folder / f"{NAME}-{SHA256[:12]}.safetensors"
+    converted = _place(folder)
     return Known(
         NAME,
         f"{PACKAGE} {VERSION}",
@@ -50,6 +50,22 @@ def load(folder: Path) -> Known:
         Standardise((127 / 255,) * 3, (128 / 255,) * 3),
         SEEN,
     )
+
+
+def missing(folder: Path) -> str | None:
+    """Why `load` would fail on this machine, as a sentence; None if the weights are here. Nothing is downloaded."""
+    if _place(folder).is_file():
+        return None
+    try:
+        _pickle()
+    except ArtefactError as error:
+        return str(error)
+    return None
+
+
+def _place(folder: Path) -> Path:
+    """Where the weights are cached."""
+    return folder / f"{NAME}-{SHA256[:12]}.safetensors"
 
 
 def _stored(path: Path, expected: TensorSpecs) -> Mapping[str, NDArray[Any]] | None:

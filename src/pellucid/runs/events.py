@@ -1,6 +1,6 @@
 """The events of a training: the folder's contents, how it will train, each step, and the evaluation.
 
-Step and Epoch are in training/, Decoding in pictures/store.
+Step, Epoch, Extracting and Fitting are in training/, Decoding in pictures/store.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pellucid.training import targets
 from pellucid.training.data import Comparing, Data
 from pellucid.training.features import Extracting
 from pellucid.training.folds import Fold
+from pellucid.training.head import Fitting
 from pellucid.training.history import Epoch
 from pellucid.training.loop import Step
 from pellucid.training.recipe import Recipe
@@ -107,7 +108,7 @@ class FoldStep(Step):
     total: int = field(kw_only=True)
 
 
-RunEvent = Decoding | Comparing | DataSummary | Extracting | Started | Step | Epoch
+RunEvent = Decoding | Comparing | DataSummary | Extracting | Fitting | Started | Step | Epoch
 """Of one training."""
 Event = RunEvent | FoldBegun | FoldDone
 """Of a training or a cross-validation."""

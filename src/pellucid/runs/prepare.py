@@ -32,6 +32,7 @@ from pellucid.training import data as datasets
 from pellucid.training.checkpoint import Checkpoint
 from pellucid.training.data import Comparing, Data
 from pellucid.training.features import Extracting
+from pellucid.training.head import Fitting
 from pellucid.training.loop import State, Task
 from pellucid.training.norms import has_batch_norm
 from pellucid.training.optimizer import optimizer
@@ -63,7 +64,7 @@ class Built:
 
 def prepare(
     request: Request, catalog: Catalog, saved: Checkpoint | None
-) -> Generator[Decoding | Comparing | DataSummary | Extracting, None, Trained]:
+) -> Generator[Decoding | Comparing | DataSummary | Extracting | Fitting, None, Trained]:
     """Everything before the first step; yields progress. `saved`: the checkpoint of a resumed run.
 
     Raises PellucidError of every kind. `write_first` writes the first files in `request.out`.

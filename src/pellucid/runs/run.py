@@ -30,6 +30,7 @@ from pellucid.training.claim import Claim
 from pellucid.training.data import Comparing, read_catalog
 from pellucid.training.features import Extracting
 from pellucid.training.folds import FoldPosition, Folds
+from pellucid.training.head import Fitting
 from pellucid.training.loop import Step
 from pellucid.training.recipe import Recipe
 
@@ -170,7 +171,7 @@ class Run:
             ready.resumed_at,
         )
 
-    def _prepare(self) -> Generator[Decoding | Comparing | DataSummary | Extracting, None, Trained]:
+    def _prepare(self) -> Generator[Decoding | Comparing | DataSummary | Extracting | Fitting, None, Trained]:
         began = time.perf_counter()
         catalog = self.look()
         self.take()  # after the scan: the new folder may be among the pictures

@@ -29,7 +29,7 @@ from pellucid.runs import made_from
 from pellucid.training import features, head, loop, road
 from pellucid.training.data import Data, Sample
 from pellucid.training.features import Backbone, Extracting, View
-from pellucid.training.head import Fitted, LinearHead, Side
+from pellucid.training.head import Fitted, Fitting, LinearHead, Side
 from pellucid.training.history import Epoch
 from pellucid.training.loop import State, Task
 from pellucid.training.recipe import Recipe
@@ -140,7 +140,7 @@ def _check_shapes(known: Known, shape: Shape) -> None:
 
 def begin(
     basis: Basis, data: Data, task: Task, state: State, cache: Path, engine: Engine
-) -> Generator[Extracting, None, tuple[Basis, tuple[str, ...]]]:
+) -> Generator[Extracting | Fitting, None, tuple[Basis, tuple[str, ...]]]:
     """Load the known weights into `state`, with the head that fits the pictures; it is the history's first entry.
 
     `engine` computes the features. Yields progress. Returns the basis, which now also says how the head was fitted, and
@@ -162,7 +162,7 @@ def begin(
     train = Side(np.concatenate(sides), labels, _counts(labels, task.weights) / len(views))
     counts = None if task.weights is None else _counts(data.labels[held], task.weights)
     validation = Side(seen[len(rows) :], data.labels[held], counts) if len(held) else None
-    fitted = head.fit(train, validation, start)
+    fitted = yield from head.fitting(train, validation, start)
     _put(module, known.head, fitted.rows)
     seconds = time.perf_counter() - began
     _note(state, fitted, seconds)

@@ -9,7 +9,7 @@ every backbone. The resulting weights are for the unscaled features.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from pellucid.engine.uncompiled import uncompiled
 from pellucid.errors import TrainingError
+from pellucid.steps import result_of
 from pellucid.training import targets
 from pellucid.training.evaluate import surely_less
 
@@ -60,6 +61,15 @@ class LinearHead:
 
 
 @dataclass(frozen=True)
+class Fitting:
+    """Progress: iterations of all searches so far, and the mean cross-entropy of the head they have reached."""
+
+    iteration: int
+    train_loss: float
+    validation_loss: float | None
+
+
+@dataclass(frozen=True)
 class Fitted:
     """The chosen head.
 
@@ -83,21 +93,29 @@ class Fitted:
 
 
 def fit(train: Side, validation: Side | None, start: LinearHead, grid: Sequence[float] = GRID) -> Fitted:
+    """As `fitting`, without its progress."""
+    return result_of(fitting(train, validation, start, grid))
+
+
+def fitting(
+    train: Side, validation: Side | None, start: LinearHead, grid: Sequence[float] = GRID
+) -> Generator[Fitting, None, Fitted]:
     """The head for the C in `grid` with the least cross-entropy on `validation`; for DEFAULT without validation.
 
     With fewer than FEW validation pictures, DEFAULT stays unless another C is better by more than a standard error of
     the difference. The weights of `validation` count in its cross-entropy.
 
-    `start` has a row for each class. The same numbers give the same bits on the same number of threads. Raises
-    TrainingError if a feature is not finite.
+    `start` has a row for each class. Yields progress, more often at the start of a search, and returns the head. The
+    same numbers give the same bits on the same number of threads. Raises TrainingError if a feature is not finite.
     """
     began = time.perf_counter()
     if not np.isfinite(train.features).all():
         raise TrainingError("The backbone's features are not finite. Try --precision float32, or other weights.")
-    problem = _Problem(train, start)
+    problem = _Problem(train, validation, start)
     with _threads(train.features.size * len(start.bias)):
-        c, tried = _chosen(problem, validation, grid) if validation is not None else (DEFAULT, ())
-        rows = problem.minimum(c, FLAT)
+        yield problem.progress(start)
+        c, tried = (DEFAULT, ()) if validation is None else (yield from _chosen(problem, validation, grid))
+        rows = yield from problem.minimum(c, FLAT)
     decay = problem.decay(c) * problem.scale**2
     step = 1 / (problem.mean_square / 2 + decay)
     held = (None, None) if validation is None else judged(rows, validation)
@@ -119,12 +137,12 @@ def losses(rows: LinearHead, side: Side) -> NDArray[np.float64]:
 
 def _chosen(
     problem: _Problem, validation: Side, grid: Sequence[float]
-) -> tuple[float, tuple[tuple[float, float], ...]]:
+) -> Generator[Fitting, None, tuple[float, tuple[tuple[float, float], ...]]]:
     """The C with the least loss, and the losses of those tried."""
     tried: list[NDArray[np.float64]] = []
     best = 0
     for c in grid:
-        rows = problem.minimum(c, max(FLAT, COARSE * problem.decay(c)))
+        rows = yield from problem.minimum(c, max(FLAT, COARSE * problem.decay(c)))
         tried.append(losses(rows, validation))
         best = min(range(len(tried)), key=lambda at: tried[at].mean())
         if len(tried) - 1 - best >= WORSE and c >= DEFAULT:
@@ -153,9 +171,10 @@ def _threads(products: int) -> Iterator[None]:
 class _Problem:
     """Scaled features, and the function to minimise."""
 
-    def __init__(self, train: Side, start: LinearHead) -> None:
+    def __init__(self, train: Side, validation: Side | None, start: LinearHead) -> None:
         import torch
 
+        self.sides, self.iterations = (train, validation), 0
         self.mean = train.features.mean(axis=0, dtype=np.float64)
         centred = train.features - self.mean.astype(np.float32)
         self.scale = float(np.sqrt(np.einsum("nd,nd->n", centred, centred, dtype=np.float64).mean())) or 1.0
@@ -175,14 +194,23 @@ class _Problem:
         """The pull as a fraction of the mean cross-entropy: 1 / (C n)."""
         return 1 / (c * self.count)
 
-    def minimum(self, c: float, flat: float) -> LinearHead:
-        """The head where no element of the gradient exceeds `flat`, searched from the end of the last search."""
+    def progress(self, rows: LinearHead) -> Fitting:
+        """How good a head is that a search has reached."""
+        train, validation = (None if side is None else float(losses(rows, side).mean()) for side in self.sides)
+        assert train is not None
+        return Fitting(self.iterations, train, validation)
+
+    def minimum(self, c: float, flat: float) -> Generator[Fitting, None, LinearHead]:
+        """The head where no element of the gradient exceeds `flat`, searched from the end of the last search.
+
+        The search goes on in spans of iterations, each twice as long, with progress between them.
+        """
         import torch
 
         point = self.at.clone().requires_grad_()
         search = uncompiled(torch.optim.LBFGS)(
             [point],
-            max_iter=ITERATIONS,
+            max_iter=1,
             max_eval=2 * ITERATIONS,
             history_size=MEMORY,
             tolerance_grad=flat,
@@ -195,8 +223,20 @@ class _Problem:
             loss, point.grad = self._value(point.detach(), decay)
             return loss
 
-        search.step(value)  # type: ignore[arg-type]
-        self.at = point.detach()
+        done, span = 0, 1
+        while done < ITERATIONS:
+            search.param_groups[0]["max_iter"] = span = min(span, ITERATIONS - done)
+            search.step(value)  # type: ignore[arg-type]
+            made = search.state[point]["n_iter"] - done
+            self.at, done, self.iterations = point.detach(), done + made, self.iterations + made
+            if made < span:  # converged
+                break
+            yield self.progress(self._rows())
+            span = 2 * done
+        return self._rows()
+
+    def _rows(self) -> LinearHead:
+        """The head at the present point, for the unscaled features."""
         weight = self.at[:, :-1].numpy() / self.scale
         bias = self.at[:, -1].numpy() - weight @ self.mean
         return LinearHead(weight.astype(np.float32), bias.astype(np.float32))

@@ -10,6 +10,14 @@ const TROUBLES = {
 };
 const OTHERWISE = "This browser cannot use the camera. Choose a picture file.";
 
+/**
+ * What to do about a camera that cannot be used, in two sentences.
+ * @param {unknown} error
+ */
+export function troubleWith(error) {
+  return TROUBLES[error instanceof DOMException ? error.name : ""] ?? OTHERWISE;
+}
+
 /** @param {(picture: Blob) => Promise<boolean>} choose */
 export function photograph(choose) {
   const video = /** @type {HTMLVideoElement} */ (
@@ -56,13 +64,17 @@ export function photograph(choose) {
       take.disabled = false;
       take.focus();
     },
-    (error) => (note.textContent = TROUBLES[error instanceof DOMException ? error.name : ""] ?? OTHERWISE),
+    (error) => (note.textContent = troubleWith(error)),
   );
 }
 
-/** @returns {Promise<MediaStream>} */
-async function seen() {
-  return navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 } }, audio: false });
+/**
+ * The camera's stream; the caller stops its tracks. Throws what the browser throws: see `troubleWith`.
+ * @param {number} width of the wanted picture, in pixels
+ * @returns {Promise<MediaStream>}
+ */
+export async function seen(width = 1280) {
+  return navigator.mediaDevices.getUserMedia({ video: { width: { ideal: width } }, audio: false });
 }
 
 /**

@@ -13,23 +13,36 @@ const PENS = ["#111111", "#d62828", "#f08c2e", "#f4c430", "#2a9d4a", "#2f6fdb", 
 const NAMES = ["black", "red", "orange", "yellow", "green", "blue", "violet", "brown", "white"];
 
 /**
+ * What becomes of a drawing.
+ * @typedef {object} Purpose
+ * @property {(picture: Blob) => Promise<boolean>} choose
+ * @property {string} verb of the button
+ * @property {string} title
+ * @property {boolean} stays whether the pad stays open, empty, for the next drawing
+ */
+
+/** @type {WeakMap<HTMLDialogElement, (purpose: Purpose) => void>} */
+const purposes = new WeakMap();
+
+/**
  * Opens the pad, with the earlier drawing.
  * @param {number} channels of the network's input: digits are white on black, as in the usual data sets
  * @param {(picture: Blob) => Promise<boolean>} choose
+ * @param {Partial<Purpose>} [other]
  */
-export function draw(channels, choose) {
+export function draw(channels, choose, other = {}) {
   const before = /** @type {HTMLDialogElement | null} */ (document.querySelector("dialog.drawing"));
-  const dialog = before ?? pad(channels === 1 ? "white" : "black", choose);
+  const dialog = before ?? pad(channels === 1 ? "white" : "black");
   if (!before) document.body.append(dialog);
+  purposes.get(dialog)?.({ choose, verb: "Classify", title: "Draw a picture", stays: false, ...other });
   dialog.showModal();
   /** @type {HTMLElement} */ (dialog.querySelector("canvas")).focus();
 }
 
-/**
- * @param {Manner} manner
- * @param {(picture: Blob) => Promise<boolean>} choose
- */
-function pad(manner, choose) {
+/** @param {Manner} manner */
+function pad(manner) {
+  /** @type {Purpose | null} */
+  let purpose = null;
   /** @type {Stroke[]} */
   const strokes = [];
   let pen = { color: PENS[0], width: 0.07 };
@@ -155,14 +168,21 @@ function pad(manner, choose) {
     lift();
     /** @type {Blob | null} */
     const picture = await new Promise((done) => canvas.toBlob(done, "image/png"));
-    dialog.close();
-    if (picture) await choose(picture);
+    if (purpose?.stays) {
+      strokes.length = 0;
+      paint();
+      note.textContent = "Added. Draw the next one, or close.";
+      canvas.focus();
+    } else dialog.close();
+    if (picture) await purpose?.choose(picture);
   };
+  const heading = h("h2", {});
+  const next = button("", () => void classify(), "next");
   const dialog = /** @type {HTMLDialogElement} */ (
     h(
       "dialog",
       { class: "drawing", "aria-label": "Draw a picture" },
-      h("h2", {}, "Draw a picture"),
+      heading,
       manners,
       h("div", { class: "pad" }, canvas, mark),
       colors,
@@ -174,12 +194,19 @@ function pad(manner, choose) {
         button("Undo", () => (strokes.pop(), lift())),
         button("Clear", () => ((strokes.length = 0), lift())),
         button("Close", () => dialog.close()),
-        button("Classify", () => void classify(), "next"),
+        next,
       ),
     )
   );
   dialog.addEventListener("keydown", (event) => event.stopPropagation()); // the page's own keys rest meanwhile
   dialog.addEventListener("close", lift);
+  purposes.set(dialog, (now) => {
+    purpose = now;
+    note.textContent = "";
+    next.textContent = now.verb;
+    heading.textContent = now.title;
+    dialog.setAttribute("aria-label", now.title);
+  });
   choosePen();
   chooseManner();
   return dialog;

@@ -1,0 +1,1 @@
+"""The page that collects pictures, trains on them and tries the result: `pellucid teach`."""
