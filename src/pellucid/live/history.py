@@ -93,17 +93,14 @@ class Moment:
     @property
     def bytes(self) -> int:
         tensors = [*self.weights.values(), *(value for each in self.memory for value in each.values())]
-        kept = [] if self.last is None else [*self.last.before.values(), *self.last.gradient.values()]
-        return sum(each.nbytes for each in (*tensors, *kept) if hasattr(each, "nbytes"))
+        last = [] if self.last is None else [*self.last.before.values(), *self.last.gradient.values()]
+        return sum(each.nbytes for each in (*tensors, *last) if hasattr(each, "nbytes"))
 
 
 def memory_of(state: State) -> list[dict[str, Any]]:
     """Copies of the optimizer's numbers of each parameter, in the order of its groups."""
     parameters = [each for group in state.optimizer.param_groups for each in group["params"]]
-    return [
-        {key: value.clone() if hasattr(value, "clone") else value for key, value in kept.items()}
-        for kept in (state.optimizer.state.get(each, {}) for each in parameters)
-    ]
+    return [_copies(state.optimizer.state.get(each, {})) for each in parameters]
 
 
 def restore(moment: Moment) -> State:
@@ -116,11 +113,14 @@ def restore(moment: Moment) -> State:
             each.copy_(moment.weights[name])
     parameters = [each for group in state.optimizer.param_groups for each in group["params"]]
     state.optimizer.state.clear()
-    for each, kept in zip(parameters, moment.memory, strict=True):
-        if kept:
-            copies = {key: value.clone() if hasattr(value, "clone") else value for key, value in kept.items()}
-            state.optimizer.state[each] = copies
+    for each, numbers in zip(parameters, moment.memory, strict=True):
+        if numbers:
+            state.optimizer.state[each] = _copies(numbers)
     return state
+
+
+def _copies(numbers: dict[str, Any]) -> dict[str, Any]:
+    return {key: value.clone() if hasattr(value, "clone") else value for key, value in numbers.items()}
 
 
 class Past:
