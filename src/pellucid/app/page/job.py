@@ -110,8 +110,15 @@ class Jobs:
     def only(self, run: int) -> None:
         """Stop the jobs about other runs after their current step, and drop their results."""
         with self._lock:
-            dropped = [self._jobs.pop(name) for name, of in self._runs.items() if of != run]
-            self._runs = {name: of for name, of in self._runs.items() if of == run}
+            others = [name for name, of in self._runs.items() if of != run]
+        self.drop(*others)
+
+    def drop(self, *names: str) -> None:
+        """Stop the jobs with these names after their current step, and drop their results."""
+        with self._lock:
+            dropped = [self._jobs.pop(name) for name in names if name in self._jobs]
+            for name in names:
+                self._runs.pop(name, None)
             self._forgotten = [job for job in [*self._forgotten, *dropped] if not job.progress.ended]
         for job in dropped:
             job.stop()

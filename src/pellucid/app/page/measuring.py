@@ -39,7 +39,7 @@ def start_without(glass: Glass, query: Query, _body: bytes) -> Reply:
 def stop_without(glass: Glass, query: Query, _body: bytes) -> Reply:
     """Stop measuring after the current step."""
     name = _layer(query)
-    glass.jobs.forget(lambda job: job == _job(name))
+    glass.jobs.drop(_job(name))
     return without(glass, query)
 
 
@@ -56,7 +56,7 @@ def start_readout(glass: Glass, query: Query, _body: bytes) -> Reply:
 
 def stop_readout(glass: Glass, query: Query, _body: bytes) -> Reply:
     """Stop measuring after the current step."""
-    glass.jobs.forget(lambda job: job == measured.READOUT)
+    glass.jobs.drop(measured.READOUT)
     return readout(glass, query)
 
 
@@ -80,7 +80,7 @@ def know(model: Path, trust: bool = False) -> Generator[tuple[int, int], None, F
 def _start(glass: Glass, name: str, work: Any) -> None:
     before = glass.jobs.known(name)
     if before is not None and before.error is not None:
-        glass.jobs.forget(lambda job: job == name)  # the reader tries again
+        glass.jobs.drop(name)  # the reader tries again
     glass.jobs.ask(name, work)
 
 
