@@ -41,14 +41,14 @@ def start(glass: Glass, query: Query, _body: bytes) -> Reply:
 
     "turned" in the comparison: the second model is the first of the two.
     """
-    shown, name = _wanted(glass, query)
+    shown, name = _named(glass, query)
     second = glass.jobs.latest(JOB, (shown.run, name), lambda: _second(glass, shown, name))
     return Reply("application/json", second.text)
 
 
 def array(glass: Glass, query: Query) -> Reply:
     """As routes.array, of the second run. It must have been started."""
-    shown, name = _wanted(glass, query)
+    shown, name = _named(glass, query)
     second = glass.jobs.result(JOB, (shown.run, name))
     if second is None:
         raise Refused(HTTPStatus.CONFLICT, "This comparison is no longer in memory. Choose it again.")
@@ -62,7 +62,7 @@ def _choices(glass: Glass) -> dict[str, str]:
     return {**before, **other, **{name: f"the same with weights in {name}" for name in seconds.FEWER_BITS}}
 
 
-def _wanted(glass: Glass, query: Query) -> tuple[Shown, str]:
+def _named(glass: Glass, query: Query) -> tuple[Shown, str]:
     shown, name, known = glass.shown, query.get("with", ""), _choices(glass)
     if query.get("run", str(shown.run)) != str(shown.run):
         raise Outdated()

@@ -96,6 +96,12 @@ async function drawn(context, pair, place, chooser) {
       place.wrong && h("p", { role: "status" }, place.wrong),
       answers(pair),
       strips(context, pair, first, (row) => void show(row)),
+      first !== null &&
+        h(
+          "button",
+          { type: "button", class: "single compare-go", key: "compare/go", on: { click: () => void show(first) } },
+          `Go to ${nameOf(layers[first])}, where they part`,
+        ),
       rows(context, pair, { first, open, channel: named === null ? null : place.channel, go }),
       table(pair, state.direction, state.exact),
     ),

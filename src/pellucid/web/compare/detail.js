@@ -77,12 +77,13 @@ async function large(context, pair, layer, channel, cursor, box) {
   const across = room > 720 ? 3 : 1;
   const size = Math.max(160, Math.min(300, (room - (across - 1) * 32) / across));
   const [one, other] = drawn;
+  const mine = pair.first === trace ? "first" : "second";
   const figures = SIDES.map((side, at) => {
-    const own = drawn[at];
+    const shown = drawn[at];
     const name = layer[side === "second" ? "second" : "first"] ?? "";
     const title = side === "difference" ? "B − A" : `${side === "first" ? "A" : "B"}: ${pair.comparison[side]}`;
-    if (!own) return h("div", {}, h("h3", {}, title), h("p", { class: "note" }, missing(layer, side)));
-    const { maps } = own;
+    if (!shown) return h("div", {}, h("h3", {}, title), h("p", { class: "note" }, missing(layer, side)));
+    const { maps } = shown;
     const value = (/** @type {Drawn | null} */ from, /** @type {number} */ y, /** @type {number} */ x) =>
       from ? from.data[y * maps.width + x] : null;
     // each model's map names its own number, the difference all three
@@ -106,27 +107,29 @@ async function large(context, pair, layer, channel, cursor, box) {
       channel,
       height: maps.height,
       width: maps.width,
-      data: own.data,
+      data: shown.data,
       cursor: far,
       side: size,
       exact: state.exact,
       says: spoken,
+      enters: side === mine ? undefined : `opens this number in ${mine === "first" ? "A" : "B"}`,
       hover: () => {},
-      draw: (surface, place) => draw(surface, pair, layer, side, own, place, state.direction),
+      draw: (surface, place) => draw(surface, pair, layer, side, shown, place, state.direction),
       move: async (y, x) => {
         await large(context, pair, layer, channel, [y, x], box);
         /** @type {HTMLElement | null} */ (box.querySelector(`[data-key="compare/large/${side}"]`))?.focus();
       },
       enter: (y, x) => {
         // the arithmetic of a number is that of the page's own model
-        const mine = pair.first === trace ? layer.first : layer.second;
-        const shape = mine === null ? [] : trace.shape(mine);
-        if (mine === null || shape.length < 2 || y >= shape[shape.length - 2] || x >= shape[shape.length - 1]) return;
+        const own = layer[mine];
+        const shape = own === null ? [] : trace.shape(own);
+        if (own === null || shape.length < 2 || y >= shape[shape.length - 2] || x >= shape[shape.length - 1]) return;
+        if (shape.length > 2 && channel >= shape[0]) return;
         const lead = shape.length > 2 ? [channel] : [];
-        void store.set({ view: "", place: "", name: mine, index: [...lead, y, x], cursor: null, channel: -1, page: 0 });
+        void store.set({ view: "", place: "", name: own, index: [...lead, y, x], cursor: null, channel: -1, page: 0 });
       },
     });
-    const scale = h("p", { class: "note" }, `full colour at ±${number(own.limit, false, 3)}`);
+    const scale = h("p", { class: "note" }, `full colour at ±${number(shown.limit, false, 3)}`);
     return h("div", {}, h("h3", {}, title), map, scale);
   });
   box.replaceChildren(...figures);

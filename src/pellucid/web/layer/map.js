@@ -17,6 +17,7 @@ import { number, unit } from "../format.js";
  * @param {number} about.side the longer side in CSS pixels
  * @param {boolean} about.exact
  * @param {(row: number, column: number) => string} [about.says] a number's name and value
+ * @param {string} [about.enters] what Enter does, for a screen reader
  * @param {(surface: CanvasRenderingContext2D, place: Place) => void | Promise<void>} about.draw
  * @param {(row: number, column: number) => void} about.hover
  * @param {(row: number, column: number) => void} about.move
@@ -24,6 +25,7 @@ import { number, unit } from "../format.js";
  */
 export function largeMap(about) {
   const { key, name, channel, height, width, data, cursor, side, exact, draw, hover, move, enter } = about;
+  const enters = about.enters ?? "shows how it was computed";
   const plain = (/** @type {number} */ y, /** @type {number} */ x) =>
     `${unit(name, [channel, y, x])} is ${number(data[y * width + x], exact)}`;
   const says = about.says ?? plain;
@@ -78,7 +80,7 @@ export function largeMap(about) {
     mark.style.setProperty("top", middle(y));
     readout.textContent = says(y, x);
     const size = `Map ${channel} of ${name}, ${height} rows, ${width} columns.`;
-    target.setAttribute("aria-label", `${size} ${says(y, x)}. Arrow keys move, Enter shows how it was computed.`);
+    target.setAttribute("aria-label", `${size} ${says(y, x)}. Arrow keys move, Enter ${enters}.`);
   };
   point(row, column);
   return h(
