@@ -250,12 +250,14 @@ def lessons(folder: Path) -> str:
 
 @contextmanager
 def serving(classifier: pellucid.Classifier, model: Path, picture: Path) -> Iterator[str]:
-    with listening(Glass(classifier, model, picture)) as server:
+    glass = Glass(classifier, model, picture)
+    with listening(glass) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server.address
         server.shutdown()
         thread.join()
+    glass.finish()
 
 
 def renderer() -> int:
