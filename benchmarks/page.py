@@ -35,7 +35,7 @@ from pellucid.glassbox.page.offline import offline
 
 PICTURES, SIDE = 24, 320  # per class, and their height and width in pixels
 KEYS = ["ArrowRight", "ArrowDown", "ArrowLeft", "ArrowUp"]
-PRESSES, SLIDING = 10, 4.0  # of each key, seconds
+PRESSES, SLIDING = 40, 4.0  # keys, seconds
 OPENINGS = 5  # of each page, of which the median counts
 EMPTY = """<!doctype html><title>empty</title><main><h1>0</h1></main><p class="overview"><canvas></canvas></p>
 <script>addEventListener("keydown", () => { document.querySelector("h1").textContent += "1"; });</script>
@@ -91,16 +91,18 @@ class Case(NamedTuple):
     """The layer whose numbers the reader walks through."""
     start: str
     """Where the walk begins: the place of a number."""
+    far: int
+    """Keys until it turns, which must stay within the map."""
     served: bool
 
 
 TEACHING = "teaching"
 CASES = (
-    Case(TEACHING, 8, "conv1", "0,2,2", False),
-    Case("article", 300, "conv1", "0,20,20", False),
-    Case("compact", 96, "conv1", "0,20,20", True),
-    Case("resnet18", 224, "conv1", "0,20,20", True),
-    Case("efficientnet_lite0", 224, "conv1", "0,20,20", True),
+    Case(TEACHING, 8, "conv1", "0,2,2", 2, False),
+    Case("article", 300, "conv1", "0,20,20", 10, False),
+    Case("compact", 96, "conv1", "0,20,20", 10, True),
+    Case("resnet18", 224, "conv1", "0,20,20", 10, True),
+    Case("efficientnet_lite0", 224, "conv1", "0,20,20", 10, True),
 )
 GOALS = (
     *(["goal: teaching", "file", "2 MB", "0.5 s"], ["goal: article", "file", "12 MB", "0.5 s"]),
@@ -169,7 +171,7 @@ def nothing(folder: Path, browser: Browser) -> Empty:
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.add_init_script(WATCH)
     first = opened(page, file.as_uri())
-    keys = pressed(page)
+    keys = pressed(page, 1)
     frames, _ = page.evaluate(FRAMES, SLIDING)
     page.close()
     return Empty(first, statistics.median(keys), max(keys), frames)
@@ -185,10 +187,11 @@ def opened(page: Page, address: str) -> float:
     return statistics.median(times)
 
 
-def pressed(page: Page) -> list[float]:
-    """Milliseconds from each key until the page has drawn its number."""
+def pressed(page: Page, far: int) -> list[float]:
+    """Milliseconds from each key until the page has drawn its number; the walk turns after `far` keys."""
     keys = []
-    for key in [key for key in KEYS for _ in range(PRESSES)]:
+    for number in range(PRESSES):
+        key = KEYS[number // far % len(KEYS)]
         waiting = page.evaluate_handle(f"({{ done: ({KEY})() }})")
         page.keyboard.press(key)
         keys.append(page.evaluate("(waiting) => waiting.done", waiting))
@@ -222,7 +225,7 @@ def read(case: Case, page: Page, address: str) -> list[str]:
     page.goto("about:blank")
     page.goto(f"{address}#/{case.layer}/{case.start}")
     page.evaluate("drawn(() => document.querySelector('#value'))")
-    keys = pressed(page)
+    keys = pressed(page, case.far)
     page.keyboard.press("Space")
     frames, numbers = page.evaluate(FRAMES, SLIDING)
     page.keyboard.press("Escape")
@@ -247,12 +250,14 @@ def lessons(folder: Path) -> str:
 
 @contextmanager
 def serving(classifier: pellucid.Classifier, model: Path, picture: Path) -> Iterator[str]:
-    with listening(Glass(classifier, model, picture)) as server:
+    glass = Glass(classifier, model, picture)
+    with listening(glass) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server.address
         server.shutdown()
         thread.join()
+    glass.finish()
 
 
 def renderer() -> int:

@@ -14,12 +14,14 @@ from pellucid.glassbox.trace.trace import Trace
 from pellucid.glassbox.trace.verify import Agreement
 
 
-def run(*, hook: bool = False) -> Trace:
+def run(*, hook: bool = False, certain: bool = False) -> Trace:
     """A run with a corner: the second filter of the first layer gives 0 everywhere, just where ReLU bends."""
     torch.manual_seed(5)
     module = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8, 3))
     with torch.no_grad():
         module[0].weight[1], module[0].bias[1] = 0, 0
+        if certain:
+            module[4].bias[1] = 34  # the loss is some 1e-15
     if hook:
         module[1].register_full_backward_hook(lambda module, before, after: (2 * before[0],))
     return explain(module, torch.randn(1, 6, 6), 1)
@@ -58,6 +60,12 @@ def test_a_wrong_gradient_is_told(page: Page, tmp_path: Path) -> None:
     assert kind == "differs"
     assert "Gradient differs by" in text
     assert "The largest difference is 0.25, in 4.weight." in text
+
+
+def test_a_gradient_that_is_lost_in_the_loss_s_last_digit_is_not_called_wrong(page: Page, tmp_path: Path) -> None:
+    kind, text = badge(page, run(certain=True), tmp_path, "4.weight/0,2")
+    assert kind == "unchecked"
+    assert "That is too small to be measured: below" in text
 
 
 def test_a_corner_is_told(page: Page, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ import { morph } from "./morph.js";
 const REST = 300; // milliseconds that a number is looked at before the work on it begins
 const RELATIVE = 1e-3; // a larger difference is no rounding
 const SCALED = 1e-5; // the same, times the sum of the terms' magnitudes
+const FINEST = 8 * Number.EPSILON; // of the scores: a smaller change of the loss is lost in double precision
 
 /** @type {WeakMap<Trace, Map<string, Central | string>>} results, or what prevented one */
 const results = new WeakMap();
@@ -151,6 +152,12 @@ function verdict(trace, { recorded, parts, name }, result) {
   const measured = `The slope is ${digits(slope)}, PyTorch's gradient ${digits(recorded)}, the difference ${number(Math.abs(slope - recorded), false, 2)}.`;
   const text = [moved, measured, ...stops].join(" ");
   if (Math.abs(slope - recorded) <= room) return { state: "agrees", text };
+  const scores = /** @type {number[]} */ (trace.about.logits ?? []).map(Math.abs).filter(Number.isFinite);
+  const finest = (FINEST * Math.max(1, ...scores)) / step;
+  if (Math.max(Math.abs(slope), Math.abs(recorded)) < finest) {
+    const small = `That is too small to be measured: below ${number(finest, false, 2)} the loss has no digits left.`;
+    return { state: "unchecked", text: [text, small].join(" ") };
+  }
   const [low, high] = [Math.min(...sides) - room, Math.max(...sides) + room];
   if (high - low > 4 * room && recorded >= low && recorded <= high) {
     const both = `Within this step the loss has a corner, as ReLU has at 0 and max pooling at a tie: its slope is ${digits(sides[1])} below and ${digits(sides[0])} above. PyTorch's gradient is ${digits(recorded)}.`;

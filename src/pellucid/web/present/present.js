@@ -171,7 +171,7 @@ async function network({ trace, store }, { width, height }) {
   const values = /** @type {(number | null)[]} */ (trace.about.probabilities).map((each) => each ?? NaN);
   const open = (/** @type {number} */ at) =>
     void store.set({ name: trace.role("probability"), index: [at], page: 0, channel: -1, sorted: "" });
-  const narrow = width < 700;
+  const narrow = width < 600 || (width < 700 && height > width);
   const list = bars(values, (at) => classes[at] ?? String(at), open, Math.floor(height / (narrow ? 2 : 1) / ROW), 1);
   const maps = mapsOf(trace, first.name, "forward");
   if (!maps || !isPicture(trace, first.name, "forward")) return [list];

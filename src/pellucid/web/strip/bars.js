@@ -34,13 +34,14 @@ export function bars(trace) {
  */
 export function answer(trace) {
   const { model, called, predicted, several, probabilities } = trace.about;
-  const share = several ? "" : ` ${probability(probabilities[predicted], 2)}`;
+  const share = several ? "" : probability(probabilities[predicted], 2);
   const [mark, ...truth] = judged(trace).slice(1);
+  const beside = truth.length ? ` ${share}` : ""; // without a truth to name, the second line is free
   return h(
     "span",
     { class: "answer" },
     h("b", {}, h("span", { class: "label" }, several ? names(model.classes, called) : model.classes[predicted])),
-    h("span", { class: "marks" }, mark ? " " : "", mark ?? "", share),
-    h("small", {}, ...truth),
+    h("span", { class: "marks" }, mark ? " " : "", mark ?? "", beside),
+    h("small", {}, ...(truth.length ? truth : [share])),
   );
 }
