@@ -31,10 +31,12 @@ NAMES = [
     "predict",
     "probe",
     "push",
+    "readout",
     "replay",
     "start",
     "train",
     "whatif",
+    "without",
 ]
 
 

@@ -55,7 +55,7 @@ An image classifier you can see through.
   pellucid serve MODEL ...                answer other programs over HTTP: predictions and explanations
   pellucid filters MODEL                  show what each filter responds to in your pictures
   pellucid without MODEL                  how much accuracy each filter is worth: the network without it
-  pellucid readout MODEL                  what each layer knows: how well a linear readout after it names the classes
+  pellucid readout MODEL                  what each layer knows: the accuracy of a linear readout after it
   pellucid article                        how a convolutional network works, in numbers small enough to follow
   pellucid lessons                        the same in the browser, step by step; --html FILE for a class
   pellucid plan NETWORK                   sizes, parameters, operations and memory, before any training
