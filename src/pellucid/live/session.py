@@ -188,6 +188,16 @@ class Session:
         self._past.remember(self._moment(), "the reset")
         self._restored(self._first)
 
+    def scratch(self) -> None:
+        """Random weights for the network, drawn by the seed; the settings stay. This too can be undone."""
+        self.close()
+        what = "random weights"
+        self._past.remember(self._moment(), what)
+        log = (*self.progress.log, f"after {self.progress.step:,} steps: {what}")
+        self.state, self.last, self.trouble = self._fresh(self.recipe, self.network), None, None
+        self.progress = Progress(log=log)
+        self.note()
+
     @property
     def undoable(self) -> str | None:
         """What `undo` takes back, in a few words: "3 steps", "learning rate 0.2 to 0.5"; None if there is nothing."""

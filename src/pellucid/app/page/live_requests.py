@@ -107,6 +107,10 @@ def reset(glass: Glass, query: Query, _body: bytes) -> Reply:
     return _moved(glass, query, Session.reset)
 
 
+def scratch(glass: Glass, query: Query, _body: bytes) -> Reply:
+    return _moved(glass, query, Session.scratch)
+
+
 def keep(glass: Glass, _query: Query, _body: bytes) -> Reply:
     """Write a new model folder: {"folder", "command" that opens it}."""
     glass.live.pause()
