@@ -104,8 +104,8 @@ class Session:
         now = self.progress
         if now.points and now.points[-1].step == now.step:
             return
-        mean = now.recent.mean or (None, None)
-        point = Point(now.step, self.epochs, *mean, *step.measured(self.task, self.state))
+        loss, accuracy = now.recent.mean or (None, None)
+        point = Point(now.step, self.epochs, loss, accuracy, *step.measured(self.task, self.state))
         self.progress = replace(now, points=thinned((*now.points, point)), recent=Tally())
 
     def close(self) -> None:
