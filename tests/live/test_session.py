@@ -22,6 +22,7 @@ from pellucid.files import sha256
 from pellucid.live import history, keep, limits, look
 from pellucid.live.material import Material, gather
 from pellucid.live.session import SETTINGS, Session
+from pellucid.network.standardise import to_unit
 from pellucid.runs import made_from
 from pellucid.steps import result_of
 from pellucid.training.loop import NotFinite
@@ -131,6 +132,8 @@ def test_each_step_change_and_run_is_undone_bit_for_bit_and_made_again(session: 
         ("2 steps", lambda: stepped(session, 2)),
         ("the network flatten dense", lambda: session.edit(model="flatten dense")),
         ("4 steps", lambda: stepped(session, 4)),
+        ("random weights", lambda: session.scratch()),
+        ("1 step", lambda: stepped(session, 1)),
         ("the reset", lambda: session.reset()),
     ]
     states = [(tensors(session), session.progress, session.recipe)]
@@ -158,6 +161,34 @@ def stepped_again(session: Session, count: int) -> dict[str, torch.Tensor]:
     return stepped(session, count)
 
 
+def test_batch_norm_and_dropout_are_undone_too(session: Session) -> None:
+    session.edit(
+        model="conv(4, 3) batchnorm relu residual(conv(4, 3, padding=same)) dropout(0.5) flatten dense(8) dense"
+    )
+    start = tensors(session)
+    assert any("num_batches_tracked" in name for name in start)
+    ends = stepped(session, 3)
+    assert not same(start, ends)
+    session.undo()
+    assert same(tensors(session), start)
+    assert same(stepped(session, 3), ends)
+
+
+def test_several_labels_a_picture(tagged: Path, tmp_path: Path, undrawn: None) -> None:
+    model = Path(shutil.copytree(tagged, tmp_path / "tagged"))
+    session = Session(result_of(gather(model, pellucid.load(model), tmp_path / "cache")))
+    session.step()
+    session.close()
+    image = session.task.images.batch(session.task.train[:1])[0]
+    assert isinstance(image, np.ndarray)
+    odds = look.look(session, image)["probabilities"]
+    pixels = session.task.standardise(to_unit(image[None]))
+    session.state.module.eval()
+    assert odds == pytest.approx(torch.sigmoid(session.state.module(pixels))[0].tolist(), rel=1e-5)
+    kept = keep.keep(session, model)
+    assert pellucid.load(kept.folder).thresholds is not None
+
+
 def test_a_change_forgets_what_was_undone(session: Session) -> None:
     stepped(session, 2)
     session.undo()
@@ -165,6 +196,16 @@ def test_a_change_forgets_what_was_undone(session: Session) -> None:
     assert (session.undoable, session.redoable) == ("batch 8 to 4", None)
     assert not session.edit(batch=4)
     assert session.undoable == "batch 8 to 4"
+
+
+def test_from_scratch_are_the_weights_that_a_training_begins_with(session: Session) -> None:
+    stepped(session, 3)
+    session.edit(learning_rate=0.3)
+    session.scratch()
+    torch.manual_seed(session.recipe.seed)
+    fresh = session.network.module((3, 12, 12), 2).state_dict()
+    assert all(torch.equal(each, fresh[name]) for name, each in session.state.module.state_dict().items())
+    assert (session.progress.step, session.recipe.learning_rate, session.last) == (0, 0.3, None)
 
 
 def test_the_past_is_bounded(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:

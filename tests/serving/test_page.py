@@ -97,6 +97,7 @@ def test_the_models_own_pictures_are_not_shown(paged: Running, path: str) -> Non
     assert "does not show the model's own pictures" in answer.json["error"]
     assert reader.ask("GET", "/api/exemplars?layer=conv1&channel=0").json["state"] == "failed"
     assert reader.ask("POST", "/api/mistakes/open?x=1", b"").status == 403
+    assert reader.ask("POST", "/api/live/keep", b"").status == 403  # nor are they trained on, or written beside
 
 
 def test_a_server_compares_no_models(paged: Running) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
 from tests.patience import PATIENCE
 from torch import nn
 
@@ -21,7 +21,7 @@ from pellucid.pictures.store import Store
 from pellucid.runs import made_from
 from pellucid.training.loop import Task
 
-PHONE = {"width": 360, "height": 740}
+PHONE = ViewportSize(width=360, height=740)
 EQUATION = re.compile(r"(.+)\[(.+)\]: (\S+) − \(?([^)\s]+)\)? = (\S+)$")
 
 

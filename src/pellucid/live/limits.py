@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from pellucid.errors import NetworkError
+from pathlib import Path
+
+from pellucid.classifier import store as artefact
+from pellucid.classifier.classifier import Classifier
+from pellucid.errors import NetworkError, PellucidError
 from pellucid.network import plan as plans
 from pellucid.network.network import Network
 from pellucid.network.window import Shape
+from pellucid.pictures.sides import TRAIN
+from pellucid.runs import made_from
 
 MOST_WEIGHTS = 1_000_000
 MOST_BYTES = 1_000_000_000  # of a step, as network/plan.py counts them
@@ -30,3 +36,16 @@ def check(network: Network, shape: Shape, classes: int, batch: int) -> int:
             "pictures in a batch."
         )
     return plan.parameters
+
+
+def trains(model: Path, classifier: Classifier) -> bool:
+    """Whether a model probably can be trained further here: it is small, from scratch, and has its pictures."""
+    if classifier.network is None or sum(each.numel() for each in classifier.module.parameters()) > MOST_WEIGHTS:
+        return False
+    try:
+        config = artefact.read_config(model)
+        root, rows = made_from.every(model)
+    except (PellucidError, OSError):
+        return False
+    first = next((row for row in rows if row["side"] == TRAIN), None)
+    return not config.get("pretrained") and "recipe" in config and first is not None and (root / first["path"]).exists()

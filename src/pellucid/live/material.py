@@ -12,8 +12,7 @@ import numpy as np
 from pellucid.classifier import store as artefact
 from pellucid.classifier.classifier import Classifier
 from pellucid.classifier.store import OptimizerState
-from pellucid.errors import ArtefactError, PellucidError, RecipeError
-from pellucid.live.limits import MOST_WEIGHTS
+from pellucid.errors import ArtefactError, RecipeError
 from pellucid.network.network import Network
 from pellucid.pictures.catalog import Catalog
 from pellucid.pictures.columns import Picture, Pictures
@@ -93,19 +92,6 @@ def gather(model: Path, classifier: Classifier, cache: Path) -> Generator[tuple[
         artefact.read_optimizer(model),
         _fractions(config["recipe"], watched),
     )
-
-
-def trains(model: Path, classifier: Classifier) -> bool:
-    """Whether a model probably can be trained further here: it is small, from scratch, and has its pictures."""
-    if classifier.network is None or sum(each.numel() for each in classifier.module.parameters()) > MOST_WEIGHTS:
-        return False
-    try:
-        config = artefact.read_config(model)
-        root, rows = made_from.every(model)
-    except (PellucidError, OSError):
-        return False
-    first = next((row for row in rows if row["side"] == TRAIN), None)
-    return not config.get("pretrained") and "recipe" in config and first is not None and (root / first["path"]).exists()
 
 
 def _recipe(model: Path, config: dict[str, Any], text: str) -> Recipe:

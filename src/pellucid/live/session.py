@@ -104,8 +104,8 @@ class Session:
         now = self.progress
         if now.points and now.points[-1].step == now.step:
             return
-        mean = now.recent.mean or (None, None)
-        point = Point(now.step, self.epochs, *mean, *step.measured(self.task, self.state))
+        loss, accuracy = now.recent.mean or (None, None)
+        point = Point(now.step, self.epochs, loss, accuracy, *step.measured(self.task, self.state))
         self.progress = replace(now, points=thinned((*now.points, point)), recent=Tally())
 
     def close(self) -> None:
@@ -187,6 +187,16 @@ class Session:
         self.close()
         self._past.remember(self._moment(), "the reset")
         self._restored(self._first)
+
+    def scratch(self) -> None:
+        """Random weights for the network, drawn by the seed; the settings stay. This too can be undone."""
+        self.close()
+        what = "random weights"
+        self._past.remember(self._moment(), what)
+        log = (*self.progress.log, f"after {self.progress.step:,} steps: {what}")
+        self.state, self.last, self.trouble = self._fresh(self.recipe, self.network), None, None
+        self.progress = Progress(log=log)
+        self.note()
 
     @property
     def undoable(self) -> str | None:

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,9 @@ from pellucid.errors import PellucidError
 from pellucid.glassbox.page import replies
 from pellucid.glassbox.page.replies import Query, Refused, Reply
 from pellucid.hub.reference import name_of
-from pellucid.live import keep as keeping
-from pellucid.live import look
-from pellucid.live.session import Session
-from pellucid.training.loop import NotFinite
+
+if TYPE_CHECKING:  # opening a page need not wait for the training
+    from pellucid.live.session import Session
 
 FASTEST = 10_000.0  # steps a second that a request may name
 
@@ -39,6 +38,8 @@ def start(glass: Glass, query: Query, _body: bytes) -> Reply:
 
 def step(glass: Glass, query: Query, _body: bytes) -> Reply:
     """One batch. A run that goes on is paused first."""
+
+    from pellucid.training.loop import NotFinite
 
     def one(session: Session) -> None:
         session.close()
@@ -96,19 +97,25 @@ def check(glass: Glass, _query: Query, body: bytes) -> Reply:
 
 
 def undo(glass: Glass, query: Query, _body: bytes) -> Reply:
-    return _moved(glass, query, Session.undo)
+    return _moved(glass, query, lambda session: session.undo())
 
 
 def redo(glass: Glass, query: Query, _body: bytes) -> Reply:
-    return _moved(glass, query, Session.redo)
+    return _moved(glass, query, lambda session: session.redo())
 
 
 def reset(glass: Glass, query: Query, _body: bytes) -> Reply:
-    return _moved(glass, query, Session.reset)
+    return _moved(glass, query, lambda session: session.reset())
+
+
+def scratch(glass: Glass, query: Query, _body: bytes) -> Reply:
+    return _moved(glass, query, lambda session: session.scratch())
 
 
 def keep(glass: Glass, _query: Query, _body: bytes) -> Reply:
     """Write a new model folder: {"folder", "command" that opens it}."""
+    from pellucid.live import keep as keeping
+
     glass.live.pause()
     place = _beside(glass.model)
     report = glass.live.do(lambda session: keeping.keep(session, place), changes=False)
@@ -124,6 +131,8 @@ def _moved(glass: Glass, query: Query, move: Callable[[Session], object]) -> Rep
 
 
 def _answer(glass: Glass, query: Query) -> Reply:
+    from pellucid.live import look
+
     progress = glass.live.progress()
     if progress["state"] != "ready":
         return replies.as_json(progress)

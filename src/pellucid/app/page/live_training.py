@@ -14,16 +14,15 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pellucid.classifier.classifier import Classifier
 from pellucid.errors import PellucidError
 from pellucid.glassbox.page.replies import ENDING, Refused
-from pellucid.live.material import gather
-from pellucid.live.session import Session
-from pellucid.pictures.store import default_cache
 from pellucid.runtime.threads import work_alone
-from pellucid.training.loop import NotFinite
+
+if TYPE_CHECKING:  # opening a page need not wait for the training
+    from pellucid.live.session import Session
 
 Result = TypeVar("Result")
 
@@ -184,6 +183,10 @@ class LiveTraining:
             return True
 
     def _prepared(self) -> Session | None:
+        from pellucid.live.material import gather
+        from pellucid.live.session import Session
+        from pellucid.pictures.store import default_cache
+
         steps = gather(self.model, self._classifier, self.cache if self.cache is not None else default_cache())
         while not self._ending:
             try:
@@ -195,6 +198,8 @@ class LiveTraining:
 
     def _go_on(self) -> None:
         """The next step of the run, if one is due."""
+        from pellucid.training.loop import NotFinite
+
         session, running = self._session, self._running
         if session is None or running is None or running.due > time.monotonic():
             return

@@ -73,6 +73,7 @@ LIVE: dict[str, Callable[[Glass, Query, bytes], Reply]] = {
     "/api/live/undo": live_requests.undo,
     "/api/live/redo": live_requests.redo,
     "/api/live/reset": live_requests.reset,
+    "/api/live/scratch": live_requests.scratch,
     "/api/live/keep": live_requests.keep,
 }
 GET: dict[str, Callable[[Glass, Query], Reply]] = {

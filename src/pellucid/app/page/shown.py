@@ -24,7 +24,7 @@ from pellucid.debugging.beside import Other
 from pellucid.errors import TraceError
 from pellucid.glassbox.page.document import Document
 from pellucid.hub.reference import name_of
-from pellucid.live.material import trains
+from pellucid.live.limits import trains
 from pellucid.runs.made_from import remembers
 from pellucid.runs.truth import Truth, Truths
 from pellucid.whatif import Change, Setting

@@ -1,4 +1,4 @@
-/** Run, one step, speed, undo and redo, the model as it was, and keeping it. */
+/** Run, one step, speed, undo and redo, random weights, the model as it was, and keeping it. */
 
 import { h } from "../element.js";
 
@@ -43,6 +43,7 @@ export function createControls({ act, keep }) {
     step: button("step", () => act("step"), "N"),
     undo: button("undo", () => act("undo"), "Z"),
     redo: button("redo", () => act("redo"), "Shift+Z"),
+    scratch: button("scratch", () => act("scratch")),
     reset: button("reset", () => act("reset")),
     keep: button("keep", keep),
   };
@@ -51,6 +52,7 @@ export function createControls({ act, keep }) {
   };
   words("run", "Run");
   words("step", "One step");
+  words("scratch", "From scratch");
   words("reset", "As it was");
   words("keep", "Keep this model");
   speed.addEventListener("change", () => running && act(`run?speed=${speed.value}`));
@@ -62,6 +64,7 @@ export function createControls({ act, keep }) {
     speed,
     buttons.undo,
     buttons.redo,
+    buttons.scratch,
     buttons.reset,
     buttons.keep,
   );
@@ -96,7 +99,6 @@ export function createControls({ act, keep }) {
     show(now) {
       running = now.running;
       words("run", running ? "Pause" : "Run");
-      buttons.run.setAttribute("aria-pressed", String(running));
       offer("undo", "Undo", now.undo);
       offer("redo", "Redo", now.redo);
     },
