@@ -51,15 +51,15 @@ class Studio:
     def state(self) -> dict[str, Any]:
         """Everything that the page shows, JSON types."""
         classes, collection = self.collection.classes(), self.collection
-        given = advice(classes)
+        advised = advice(classes)
         model, troubles = self._described(classes)
         return {
             "folder": str(collection.folder.resolve()),
             "pictures": str(collection.pictures.resolve()),
             "removed": str(collection.removed.resolve()),
             "classes": [described(each) for each in classes],
-            "missing": given.missing,
-            "warnings": [*given.warnings, *troubles],
+            "missing": advised.missing,
+            "warnings": [*advised.warnings, *troubles],
             "training": self.news.as_json(),
             "model": model,
         }

@@ -33,7 +33,7 @@ export function trainingPanel({ server, camera, attempt, reload }) {
   const stale = h("p", { class: "note stale" });
   /** @type {{across: string, chart: ReturnType<typeof chart>} | null} */
   let drawn = null;
-  let [watching, asked, timer, shown] = [false, "", 0, ""];
+  let [watching, sampled, timer, shown] = [false, "", 0, ""];
   let [ready, starting] = [false, false];
 
   start.addEventListener("click", () => {
@@ -128,8 +128,8 @@ export function trainingPanel({ server, camera, attempt, reload }) {
   /** @param {State} state */
   function askBegins(state) {
     const now = state.classes.map(({ name, pictures }) => `${name} ${pictures.length}`).join();
-    if (now === asked) return;
-    asked = now;
+    if (now === sampled) return;
+    sampled = now;
     window.clearTimeout(timer);
     begins.textContent = ready ? begins.textContent : "";
     if (!ready) return;

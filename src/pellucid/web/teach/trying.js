@@ -27,7 +27,7 @@ export function tryingPanel({ server, camera, attempt, active }) {
     h("img", { class: "tried", alt: "The picture that you tried", hidden: true })
   );
   const bars = h("ol", { class: "chances", "aria-label": "Probability of each class" });
-  const said = h("p", { class: "hidden", role: "status" });
+  const spoken = h("p", { class: "hidden", role: "status" });
   const trouble = h("p", { class: "refusals", role: "alert" });
   const why = /** @type {HTMLButtonElement} */ (
     h("button", { type: "button", class: "single go", hidden: true }, "Open the glass box")
@@ -86,7 +86,7 @@ export function tryingPanel({ server, camera, attempt, active }) {
       tried = file;
       picture(file);
       const [, share] = answer.probabilities.find(([name]) => name === answer.label) ?? ["", NaN];
-      said.textContent = `${answer.label}, ${percent(share)}.`;
+      spoken.textContent = `${answer.label}, ${percent(share)}.`;
     } catch (error) {
       trouble.textContent = /** @type {Error} */ (error).message;
     }
@@ -149,7 +149,7 @@ export function tryingPanel({ server, camera, attempt, active }) {
     image,
     trouble,
     bars,
-    said,
+    spoken,
     why,
     whyNote,
   );
