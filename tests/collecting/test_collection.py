@@ -170,12 +170,12 @@ def test_a_restart_goes_on_where_it_was(collection: Collection, clock: Clock) ->
 
 def test_what_is_removed_is_moved_and_can_be_put_back(collection: Collection) -> None:
     content = picture(77)
-    kept = collection.add("cat", content, "camera").name
-    gone = collection.remove("cat", kept)
-    assert files_below(collection.folder) == [f"removed/cat/{kept}"]
-    assert collection.add("cat", picture(), "camera").name != kept, "its name is not used again"
+    stored = collection.add("cat", content, "camera").name
+    gone = collection.remove("cat", stored)
+    assert files_below(collection.folder) == [f"removed/cat/{stored}"]
+    assert collection.add("cat", picture(), "camera").name != stored, "its name is not used again"
     collection.put_back("cat", gone)
-    assert collection.path("cat", kept).read_bytes() == content
+    assert collection.path("cat", stored).read_bytes() == content
     assert collection.the("cat").recordings == 1
     assert collection.remove_class("cat") == "cat"
     assert [each.name for each in collection.classes()] == ["dog"]
@@ -230,11 +230,11 @@ def test_the_advice_says_what_is_missing_and_what_makes_the_figure_weak() -> Non
 
 
 def test_a_folder_is_packed_without_hidden_files(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = collection.add("cat", picture(), "file").name
+    stored = collection.add("cat", picture(), "file").name
     (collection.pictures / "cat" / ".part").touch()
     with zipfile.ZipFile(io.BytesIO(packing.packed(collection.pictures, "set"))) as archive:
-        assert archive.namelist() == [f"set/cat/{kept}"]
-        assert archive.read(f"set/cat/{kept}") == picture()
+        assert archive.namelist() == [f"set/cat/{stored}"]
+        assert archive.read(f"set/cat/{stored}") == picture()
     monkeypatch.setattr(packing, "LARGEST", 10)
     with pytest.raises(StorageError, match="too much for a download"):
         packing.packed(collection.pictures, "set")
@@ -245,7 +245,7 @@ def test_a_thumbnail_is_the_middle_of_the_picture(collection: Collection) -> Non
     image.paste("blue", (100, 0, 300, 200))
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
-    kept = collection.add("cat", buffer.getvalue(), "file").name
-    small = np.asarray(Image.open(io.BytesIO(packing.thumbnail(collection.path("cat", kept)))), int)
+    stored = collection.add("cat", buffer.getvalue(), "file").name
+    small = np.asarray(Image.open(io.BytesIO(packing.thumbnail(collection.path("cat", stored)))), int)
     assert small.shape == (packing.SIDE, packing.SIDE, 3)
     assert abs(small - [0, 0, 255]).max() < 12

@@ -161,9 +161,9 @@ def test_collect_train_try_and_keep(window: Page, photos: Path, tmp_path: Path, 
         card(page, "Class 1").get_by_role("button", name="Remove class Class 1").click()
         expect(card(page, "Class 1")).to_have_count(0)
         card(page, "blues").get_by_role("button", name="Remove class blues").click()
-        asked = page.get_by_role("dialog", name="Take “blues” out of the set?")
-        expect(asked).to_contain_text("Nothing is deleted.")
-        asked.get_by_role("button", name="Cancel").click()
+        dialog = page.get_by_role("dialog", name="Take “blues” out of the set?")
+        expect(dialog).to_contain_text("Nothing is deleted.")
+        dialog.get_by_role("button", name="Cancel").click()
 
         # train
         expect(page.get_by_text("known weights need 64 or more").or_(page.get_by_text("as requested"))).to_be_visible()
@@ -201,9 +201,9 @@ def test_collect_train_try_and_keep(window: Page, photos: Path, tmp_path: Path, 
         assert [(each["id"], each["nodes"][0]["html"]) for each in violations["violations"]] == []
 
         # keep
-        with page.expect_download() as kept:
+        with page.expect_download() as downloading:
             page.get_by_role("link", name="Download the pictures").click()
-        with zipfile.ZipFile(kept.value.path()) as archive:
+        with zipfile.ZipFile(downloading.value.path()) as archive:
             assert {name.split("/")[1] for name in archive.namelist()} == {"reds", "azure"}
         expect(page.get_by_role("region", name="4 Keep")).to_contain_text(str(tmp_path / "set" / "model-1"))
         with page.expect_popup() as opening:

@@ -46,7 +46,7 @@ An image classifier you can see through.
 
   pellucid train photos/                  train on a folder that holds a folder of pictures for each class
   pellucid train table.csv                train on a table with the columns path and label
-  pellucid teach [FOLDER]                 collect pictures by camera, drawing or file, train and try, in the browser
+  pellucid teach [FOLDER]                 collect pictures, train on them and try it, in the browser
   pellucid predict MODEL picture.jpg      classify pictures, with probabilities; folders and globs too
   pellucid evaluate MODEL [DIR]           measure a model on its own test pictures or on others
   pellucid compare MODEL OTHER [DIR]      two models on the same pictures: who is right, which answers change

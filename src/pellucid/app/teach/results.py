@@ -10,7 +10,7 @@ from typing import Any
 from pellucid import files
 from pellucid.app.format import few, many
 from pellucid.classifier import store as artefact
-from pellucid.collecting.collection import PICTURES, Class
+from pellucid.collecting.collection import Class
 
 _MODEL = re.compile(r"model-(\d+)")
 
@@ -50,7 +50,10 @@ def figures(model: Path) -> dict[str, Any]:
         "notes": _notes(data),
         "each": [{key: each[key] for key in ("name", "pictures", "recall")} for each in measured["classes"]],
         "mistakes": [
-            {**{key: each[key] for key in ("label", "predicted", "predicted_probability")}, **_named(each["picture"])}
+            {
+                **{key: each[key] for key in ("label", "predicted", "predicted_probability")},
+                "picture": PurePosixPath(each["picture"]).name,
+            }
             for each in metrics["mistakes"]
             if "label" in each
         ],
@@ -71,13 +74,6 @@ def _rows(path: Path) -> list[dict[str, str]]:
             return list(csv.DictReader(file))
     except OSError:
         return []
-
-
-def _named(path: str) -> dict[str, str]:
-    """The class folder and the file of a picture of the collection."""
-    parts = PurePosixPath(path).parts
-    folder, name = parts[-2:] if len(parts) > 1 and parts[0] == PICTURES else ("", parts[-1])
-    return {"folder": folder, "picture": name}
 
 
 def _says(reported: str, measured: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from pellucid.app.page.pictures import whole
 from pellucid.app.teach.studio import Studio, described
 from pellucid.classifier.store import METRICS, read_json
 from pellucid.collecting import packing
-from pellucid.collecting.collection import KINDS
+from pellucid.collecting.collection import KINDS, Kind
 from pellucid.errors import ArtefactError
 from pellucid.glassbox.page import replies
 from pellucid.glassbox.page.replies import Query, Refused, Reply
@@ -84,7 +84,8 @@ def remove_class(studio: Studio, query: Query, _body: bytes) -> Reply:
 
 def add(studio: Studio, query: Query, body: bytes) -> Reply:
     """Keep a picture of ?class=, which came by ?kind=."""
-    kind = next((each for each in KINDS if each == query.get("kind")), None)
+    kinds: dict[str, Kind] = {each: each for each in KINDS}
+    kind = kinds.get(query.get("kind", ""))
     if kind is None:
         raise Refused(HTTPStatus.BAD_REQUEST, f"kind is {query.get('kind')!r}; it must be one of {', '.join(KINDS)}.")
     name = _of(query, "class")

@@ -17,14 +17,14 @@ import { thumbnails } from "./thumbnails.js";
  * @property {(name: string, written: string) => Promise<string | null>} rename null if refused
  * @property {(name: string) => void} removeClass asks first
  * @property {(name: string, picture: string) => Promise<void>} remove
- * @property {(changed: Class) => void} kept a picture has come
+ * @property {(changed: Class) => void} arrived a picture has come
  * @property {() => void} active the reader works on this class
  */
 
 const MOST = 4; // refused files that are named
 
 /** @param {Means} means */
-export function classCard({ server, queue, camera, rename, removeClass, remove, kept, active }) {
+export function classCard({ server, queue, camera, rename, removeClass, remove, arrived, active }) {
   let name = "";
   let brought = 0;
   const input = /** @type {HTMLInputElement} */ (
@@ -59,7 +59,7 @@ export function classCard({ server, queue, camera, rename, removeClass, remove, 
       kind,
       called,
       picture,
-      kept: (reply) => kept(reply.class),
+      arrived: (reply) => arrived(reply.class),
       refused: (sentence) => {
         brought += 1;
         const rest = refusals.querySelectorAll("p").length >= MOST;

@@ -4,8 +4,8 @@ import { h } from "../element.js";
 
 /** @param {import("./server.js").Server} server */
 export function keepingPanel(server) {
-  const pictures = h("div", { class: "kept" });
-  const model = h("div", { class: "kept" });
+  const pictures = h("div", { class: "whereabouts" });
+  const model = h("div", { class: "whereabouts" });
   const node = h(
     "section",
     { class: "panel", "aria-labelledby": "keep" },

@@ -89,7 +89,7 @@ async function reload() {
 }
 
 /** @param {Class} changed */
-function kept(changed) {
+function arrived(changed) {
   if (!state) return;
   state = { ...state, classes: state.classes.map((each) => (each.name === changed.name ? changed : each)) };
   cards.get(changed.name)?.show(changed);
@@ -122,7 +122,7 @@ async function rename(name, written) {
 async function remove(name, picture) {
   await attempt(async () => {
     const reply = await server.post("/picture/remove", { class: name, name: picture });
-    kept(reply.class);
+    arrived(reply.class);
     tell(`A picture of “${name}” was taken out of the set. It is in ${state?.removed}.`, "status", [
       [
         "Put it back",
@@ -180,7 +180,7 @@ function show(now) {
   for (const each of now.classes) {
     let card = cards.get(each.name);
     if (!card) {
-      card = classCard({ server, queue, camera, rename, removeClass, remove, kept, active: () => (active = made) });
+      card = classCard({ server, queue, camera, rename, removeClass, remove, arrived, active: () => (active = made) });
       const made = card;
       cards.set(each.name, card);
       list.append(card.node);

@@ -10,7 +10,7 @@ const AGAIN = 1000; // milliseconds until a request is sent again
  * @property {"camera" | "drawing" | "file"} kind
  * @property {string} called what it is called in a message
  * @property {Blob} picture
- * @property {(reply: any) => void} kept
+ * @property {(reply: any) => void} arrived
  * @property {(sentence: string) => void} refused
  */
 
@@ -28,9 +28,9 @@ export function createQueue(server, stuck) {
     sending = true;
     let was = false;
     while (waiting.length) {
-      const { to, kind, called, picture, kept, refused } = waiting[0];
+      const { to, kind, called, picture, arrived, refused } = waiting[0];
       try {
-        kept(await server.post("/picture", { class: to(), kind }, picture));
+        arrived(await server.post("/picture", { class: to(), kind }, picture));
         if (was) stuck(0);
         was = false;
       } catch (error) {

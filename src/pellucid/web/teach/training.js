@@ -33,17 +33,25 @@ export function trainingPanel({ server, camera, attempt, reload }) {
   const stale = h("p", { class: "note stale" });
   /** @type {{across: string, chart: ReturnType<typeof chart>} | null} */
   let drawn = null;
-  let [watching, asked, timer, shown] = [false, "", 0, ""];
-  let ready = false;
+  let [watching, sampled, timer, shown] = [false, "", 0, ""];
+  let [ready, starting] = [false, false];
 
   start.addEventListener("click", () => {
-    if (!ready || watching) return;
+    if (!ready || watching || starting) return;
+    starting = true;
+    enable();
+    status.textContent = "Starting…";
+    camera.close(); // its pictures take time that the training needs
     void attempt(async () => {
-      camera.close(); // its pictures take time that the training needs
+      if (!begins.textContent) await tellBeginning(); // first what it begins with
       outcome.replaceChildren();
       shown = "";
       show(await server.post("/train"));
       void watch();
+    }).finally(() => {
+      starting = false;
+      if (!watching) status.textContent = "";
+      enable();
     });
   });
   stop.addEventListener("click", () => {
@@ -72,7 +80,7 @@ export function trainingPanel({ server, camera, attempt, reload }) {
   }
 
   function enable() {
-    start.setAttribute("aria-disabled", String(!ready || watching));
+    start.setAttribute("aria-disabled", String(!ready || watching || starting));
     if (document.activeElement === stop && !watching) start.focus();
     stop.hidden = !watching;
   }
@@ -120,19 +128,17 @@ export function trainingPanel({ server, camera, attempt, reload }) {
   /** @param {State} state */
   function askBegins(state) {
     const now = state.classes.map(({ name, pictures }) => `${name} ${pictures.length}`).join();
-    if (now === asked) return;
-    asked = now;
+    if (now === sampled) return;
+    sampled = now;
     window.clearTimeout(timer);
     begins.textContent = ready ? begins.textContent : "";
     if (!ready) return;
-    timer = window.setTimeout(
-      () =>
-        void attempt(async () => {
-          const { sentence } = await server.post("/begins");
-          begins.textContent = sentence;
-        }),
-      REST,
-    );
+    timer = window.setTimeout(() => void attempt(tellBeginning), REST);
+  }
+
+  async function tellBeginning() {
+    window.clearTimeout(timer);
+    begins.textContent = (await server.post("/begins")).sentence;
   }
 
   window

@@ -27,7 +27,7 @@ export function tryingPanel({ server, camera, attempt, active }) {
     h("img", { class: "tried", alt: "The picture that you tried", hidden: true })
   );
   const bars = h("ol", { class: "chances", "aria-label": "Probability of each class" });
-  const said = h("p", { class: "hidden", role: "status" });
+  const spoken = h("p", { class: "hidden", role: "status" });
   const trouble = h("p", { class: "refusals", role: "alert" });
   const why = /** @type {HTMLButtonElement} */ (
     h("button", { type: "button", class: "single go", hidden: true }, "Open the glass box")
@@ -44,6 +44,7 @@ export function tryingPanel({ server, camera, attempt, active }) {
     opener.setAttribute("aria-expanded", String(open));
     turn += 1;
     if (open) void live(turn);
+    else if (tried) picture(tried); // the last one, which the bars are about
   });
   opener.addEventListener("click", () => void (view.isOpen ? view.close() : (active(), view.open())));
   drawer.addEventListener("click", () => draw(3, one, { verb: "Try", title: "Draw a picture to try" }));
@@ -52,11 +53,11 @@ export function tryingPanel({ server, camera, attempt, active }) {
   async function live(mine) {
     image.hidden = true;
     while (mine === turn) {
-      const picture = await view.take();
-      if (picture && mine === turn) {
+      const frame = await view.take();
+      if (frame && mine === turn) {
         try {
-          show(await server.post("/answer", {}, picture));
-          tried = picture;
+          show(await server.post("/answer", {}, frame));
+          tried = frame;
           trouble.textContent = "";
         } catch (error) {
           if (!(error instanceof Gone)) trouble.textContent = /** @type {Error} */ (error).message;
@@ -67,20 +68,25 @@ export function tryingPanel({ server, camera, attempt, active }) {
     }
   }
 
-  /** @param {Blob} picture */
-  async function one(picture) {
+  /** @param {Blob} file */
+  function picture(file) {
+    URL.revokeObjectURL(image.src);
+    image.src = URL.createObjectURL(file);
+    image.hidden = false;
+  }
+
+  /** @param {Blob} file */
+  async function one(file) {
     if (view.isOpen) view.close();
     trouble.textContent = "";
     try {
       /** @type {Answer} */
-      const answer = await server.post("/answer", {}, picture);
+      const answer = await server.post("/answer", {}, file);
       show(answer);
-      tried = picture;
-      URL.revokeObjectURL(image.src);
-      image.src = URL.createObjectURL(picture);
-      image.hidden = false;
+      tried = file;
+      picture(file);
       const [, share] = answer.probabilities.find(([name]) => name === answer.label) ?? ["", NaN];
-      said.textContent = `${answer.label}, ${percent(share)}.`;
+      spoken.textContent = `${answer.label}, ${percent(share)}.`;
     } catch (error) {
       trouble.textContent = /** @type {Error} */ (error).message;
     }
@@ -143,7 +149,7 @@ export function tryingPanel({ server, camera, attempt, active }) {
     image,
     trouble,
     bars,
-    said,
+    spoken,
     why,
     whyNote,
   );
