@@ -72,9 +72,7 @@ def test_a_number_is_presented_by_a_key_and_slides(opened: Callable[..., Page]) 
     expect(page.locator(".presentation")).to_have_count(0)
 
 
-def test_coming_back_a_kernel_says_that_it_is_turned_and_shows_the_gaps_of_a_stride(
-    page: Page, tmp_path: Path
-) -> None:
+def test_coming_back_a_kernel_says_that_it_is_turned_and_shows_the_gaps_of_a_stride(page: Page, tmp_path: Path) -> None:
     torch.manual_seed(6)
     kernel = nn.Conv2d(1, 2, 3, 2, padding=1)
     module = nn.Sequential(kernel, nn.Flatten(), nn.Linear(2 * 16, 3))
@@ -90,8 +88,9 @@ def test_coming_back_a_kernel_says_that_it_is_turned_and_shows_the_gaps_of_a_str
     turned = kernel.weight[1, 0].detach().numpy()[::-1, ::-1]
     np.testing.assert_allclose(weights.astype(float), turned, atol=6e-4)
     gaps = np.array([[row % 2 or column % 2 for column in range(3)] for row in range(3)], bool)
-    assert ((window == "") == gaps).all() and ((products == "") == gaps).all()
-    tops = page.evaluate("[...document.querySelectorAll('.cells tbody')].map((body) => body.getBoundingClientRect().top)")
+    assert ((window == "") == gaps).all()
+    assert ((products == "") == gaps).all()
+    tops = page.locator(".cells tbody").evaluate_all("all => all.map((body) => body.getBoundingClientRect().top)")
     assert max(tops) - min(tops) < 1, "the rows of all grids are side by side"
 
 
