@@ -16,8 +16,7 @@ from tests.patience import PATIENCE
 
 import pellucid
 from pellucid import api
-from pellucid.app.page import difference, mistakes, where
-from pellucid.app.page import job
+from pellucid.app.page import difference, job, mistakes, where
 from pellucid.app.page.job import Jobs
 from pellucid.app.page.shown import Glass
 from pellucid.classifier.predict.pictures import Prepared
