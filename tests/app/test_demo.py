@@ -12,7 +12,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from pellucid import api
-from pellucid.app import digits
+from pellucid.app import digits, teaching
 from pellucid.app.commands import demo
 from pellucid.classifier.predict.prediction import Prediction
 from pellucid.runs.run import Run
@@ -117,9 +117,9 @@ def test_the_worst_mistake_is_the_most_certain_one(tmp_path: Path, monkeypatch) 
     listed = [(Path(f"{number}.png"), label) for number, label in enumerate("0123")]
     probabilities = [{"0": 0.9, "1": 0.1}, {"0": 0.6, "1": 0.4}, {"2": 0.3, "5": 0.7}, {"3": 1.0}]
     answers = [Prediction(str(path), probabilities=each) for (path, _), each in zip(listed, probabilities, strict=True)]
-    monkeypatch.setattr(demo, "remembered", lambda model: listed)
+    monkeypatch.setattr(teaching, "remembered", lambda model: listed)
     monkeypatch.setattr(api, "predict", lambda model, paths: iter(answers))
-    assert demo.worst_mistake(tmp_path) == demo.Mistake(Path("2.png"), "2", "5")
-    monkeypatch.setattr(demo, "remembered", lambda model: listed[:1])
+    assert demo.worst_mistake(tmp_path) == teaching.Answered(Path("2.png"), "2", "5", 0.3, 0.7)
+    monkeypatch.setattr(teaching, "remembered", lambda model: listed[:1])
     monkeypatch.setattr(api, "predict", lambda model, paths: iter(answers[:1]))
     assert demo.worst_mistake(tmp_path) is None

@@ -16,7 +16,7 @@ from tests.patience import PATIENCE
 
 import pellucid
 from pellucid import api
-from pellucid.app.page import difference, mistakes, where
+from pellucid.app.page import difference, job, mistakes, where
 from pellucid.app.page.job import Jobs
 from pellucid.app.page.shown import Glass
 from pellucid.classifier.predict.pictures import Prepared
@@ -322,6 +322,40 @@ def test_the_jobs_of_other_runs_stop_and_can_begin_again() -> None:
     jobs.ask("a 1", endless, 1)
     jobs.only(1)
     assert [jobs.known(name) is None for name in ("a 1", "a 2", "b")] == [False, True, False]
+    jobs.end(20)
+
+
+def test_the_jobs_of_a_line_compute_one_after_the_other_and_a_left_one_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    go, computing, most = {name: threading.Event() for name in "abc"}, set[str](), [0]
+
+    def work(name: str) -> Generator[tuple[int, int], None, str]:
+        computing.add(name)
+        most[0] = max(most[0], len(computing))
+        try:
+            while not go[name].is_set():
+                yield 1, 2
+                time.sleep(0.001)
+            return name
+        finally:
+            computing.discard(name)
+
+    jobs = Jobs()
+    for name in "abc":
+        jobs.ask(name, lambda name=name: work(name), 1, line="pairs")
+    for name in "ab":  # two windows ask for theirs
+        go[name].set()
+        assert waited(lambda name=name: jobs.ask(name, lambda: work(name), 1, line="pairs").as_json())
+        assert jobs.ask(name, lambda name=name: work(name), 1, line="pairs").result == name
+    assert most == [1]
+    monkeypatch.setattr(job, "LEFT", 0.0)  # and a third has left its
+    time.sleep(0.01)
+    go["d"] = go["a"]
+    jobs.ask("d", lambda: work("d"), 1, line="pairs")
+    assert [jobs.known(name) is None for name in "abc"] == [False, False, True]
+    until = time.monotonic() + PATIENCE
+    while "c" in computing:
+        assert time.monotonic() < until
+        time.sleep(0.01)
     jobs.end(20)
 
 

@@ -18,7 +18,8 @@ from pellucid.training import recipe as recipes
 
 
 def answered(label: str, predicted: str, truth: float) -> Answered:
-    return Answered(Path(f"{label}-{predicted}-{truth}.png"), label, predicted, truth)
+    sure = truth if label == predicted else 1 - truth
+    return Answered(Path(f"{label}-{predicted}-{truth}.png"), label, predicted, truth, sure)
 
 
 def test_the_printed_command_trains_the_same_model(

@@ -15,6 +15,7 @@ from tests.patience import PATIENCE
 
 import pellucid
 from pellucid.app.page import server as servers
+from pellucid.app.page import shown
 from pellucid.app.page.shown import Glass
 from pellucid.glassbox.page.document import Document
 from pellucid.whatif import Pooling, Weight
@@ -251,3 +252,16 @@ def test_scores_that_are_no_numbers_are_refused_and_nothing_is_lost(ask: Ask, gl
     assert "are not finite numbers" in content["error"]
     assert "would not be finite" in ask("/api/what-if/foresee", huge)[1]["why"]
     assert [type(each).__name__ for each in glass.altered.changes] == ["Pooling"]
+
+
+def test_large_pictures_are_remembered_only_while_they_are_small_together(
+    glass: Glass, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shown, "MOST_BYTES", 4000)
+    rng = np.random.default_rng(3)
+    for height in (20, 21, 22, 90):  # 72 bytes a row; the shown one does not count
+        glass.show(rng.integers(0, 256, (height, 24, 3), np.uint8))
+    assert not glass.back(1), "three earlier ones would take 4,536 bytes"
+    assert glass.back(2)
+    assert glass.shown.document.trace.size == (21, 24)
+    assert not glass.back(4), "6,480 bytes"

@@ -13,11 +13,16 @@ import numpy as np
 import pytest
 
 import pellucid as library
+from pellucid import files
 from pellucid.app import compared_text
 from pellucid.classifier import store
+from pellucid.debugging import comparing
+from pellucid.debugging.pictures import held_out
 from pellucid.errors import ArtefactError, PellucidError, RecipeError
 from pellucid.glassbox.whatif import spelling
 from pellucid.glassbox.whatif.change import Padding, Pooling, Stride, Weight, written
+from pellucid.pictures.sides import VAL
+from pellucid.runs import made_from
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +81,47 @@ def test_pictures_that_an_earlier_model_had_seen_give_no_figure_to_quote(model: 
     config = json.loads((model / store.CONFIG).read_text())
     config["pretrained"] = {"knew": {"test": 3}}
     (model / store.CONFIG).write_text(json.dumps(config))
-    (note,) = library.compare(model, changes=changes).notes
-    assert note == "No figure to quote: the model that it started from had seen 3 of these pictures."
+    result = library.compare(model, changes=changes)
+    assert result.notes[0] == "No figure to quote: the model that it started from had seen 3 of these pictures."
+    assert "which is no longer where it was" in result.notes[1]
+    assert result.seen_by_first is None, "which of them it had seen is unknown"
+
+
+def test_what_the_start_of_a_model_had_seen_of_its_test_pictures_counts_as_seen(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = shutil.copytree(model, tmp_path / "start")
+    rows = (start / store.SPLIT).read_text().splitlines(keepends=True)
+    tests = [at for at, row in enumerate(rows) if ",test," in row]
+    for at in tests[:3]:
+        rows[at] = rows[at].replace(",test,", ",train,")
+    (start / store.SPLIT).write_text("".join(rows))
+    config = json.loads((start / store.CONFIG).read_text())
+    config["files"][store.SPLIT]["sha256"] = files.sha256(start / store.SPLIT)
+    config["files"][store.SPLIT]["bytes"] = (start / store.SPLIT).stat().st_size
+    (start / store.CONFIG).write_text(json.dumps(config))
+    config = json.loads((model / store.CONFIG).read_text())
+    weights = config["files"][store.WEIGHTS]["sha256"]
+    config["pretrained"] = {"knew": {}, "folder": str(start), "source": f"start (SHA-256 {weights})"}
+    (model / store.CONFIG).write_text(json.dumps(config))
+    read: list[Path] = []
+    memory = comparing.memory
+    monkeypatch.setattr(comparing, "memory", lambda folder: (read.append(folder), memory(folder))[1])
+    result = library.compare(model, changes=[Weight("dense1.bias", (1,), 5.0)])
+    assert (len(result.pictures), result.seen_by_first, result.seen_by_second) == (8, 3, 3)
+    assert result.unseen is not None
+    assert result.unseen.pictures == 5
+    assert read == [model], "both are of one folder, which is read once"
+
+
+def test_validation_pictures_that_chose_nothing_are_not_called_optimistic(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(made_from, "_side", lambda folder: (VAL, *made_from._split(folder, "", "")))
+    assert any("optimistic" in note for note in held_out(model).notes)
+    metrics = json.loads((model / store.METRICS).read_text())
+    (model / store.METRICS).write_text(json.dumps({**metrics, "chosen": False}))
+    assert held_out(model).notes == ()
 
 
 def test_loose_pictures_have_no_labels(trained: Path, other: Path, photos: Path, tmp_path: Path) -> None:

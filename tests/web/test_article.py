@@ -290,6 +290,24 @@ def test_an_unknown_figure_lists_those_that_exist(opened: Callable[..., Page]) -
         assert opened(f"#/~article/{place}").locator(".figure-sum").inner_text()
 
 
+def test_a_comma_stands_before_thousands_and_before_decimals(modules: Page) -> None:
+    read = """async (texts) => {
+        const { readings } = await import("./lessons/question.js");
+        return texts.map(readings);
+    }"""
+    cases = {
+        "1,065": [1065, 1.065],
+        "−12,345,678.5": [-12345678.5],
+        "0,065": [0.065],
+        "0,5": [0.5],
+        "-.25": [-0.25],
+        "10,65": [10.65],
+        "1,2,3": [],
+        "": [],
+    }
+    assert dict(zip(cases, modules.evaluate(read, list(cases)), strict=True)) == cases
+
+
 def test_a_question_hides_its_answer_and_then_shows_the_sum(opened: Callable[..., Page]) -> None:
     page = opened("#/?lesson=six-by-six.2")
     said = page.locator(".figure-sum")

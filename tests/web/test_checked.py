@@ -80,6 +80,15 @@ def test_a_hook_is_told(page: Page, tmp_path: Path) -> None:
     assert "This number was not moved: a hook" in text or "backward hook" in text
 
 
+def test_what_recorded_gradients_stood_in_for_is_not_called_checked(page: Page, tmp_path: Path) -> None:
+    kind, text = badge(page, run(hook=True), tmp_path, "input/0,2,3")
+    assert kind == "part"
+    assert "Gradient checked in part by central differences up to 0 only" in text
+    assert "✓" not in text
+    assert "the change followed through 0 without a derivative" in text
+    assert "From 0 on, PyTorch's gradients stand in: " in text
+
+
 def test_the_agreement_counts_differences() -> None:
     from pellucid.glassbox.trace.verify import Real, agreement
 

@@ -84,8 +84,19 @@ def test_a_cell_of_a_grid_is_named_under_the_mouse_and_with_the_focus(opened: Ca
     cells.nth(2).hover()
     expect(name).to_have_text(cells.nth(2).get_attribute("aria-label") or "")
     expect(cells.nth(2)).to_have_css("outline-style", "solid")
+    product = page.locator(".grid td[aria-label^=product]").first
+    expect(product).to_have_attribute("aria-label", re.compile(r"^product in row 4, column 4 of input\[0\]: "))
     cells.nth(3).focus()
     page.keyboard.press("ArrowLeft")
+    expect(name).to_have_text(page.locator(":focus").get_attribute("aria-label") or "")
+    table, label = box(page.locator("table.grid, .grid table").first), box(name)
+    covers = label["y"] < table["y"] + table["height"] and label["y"] + label["height"] > table["y"]
+    assert not covers, "the other numbers of the grid stay readable"
+    title = page.locator("h1").first.inner_text()
+    page.keyboard.press("Escape")
+    expect(name).to_be_hidden()
+    expect(page.locator("h1").first).to_have_text(title)
+    page.keyboard.press("ArrowRight")
     expect(name).to_have_text(page.locator(":focus").get_attribute("aria-label") or "")
     page.locator("body").press("b")
     expect(page.locator("#value ~ dl dd").first).to_have_text(re.compile("gradient"))

@@ -5,8 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from playwright.sync_api import Page, expect
+from torch import nn
+
+from pellucid.glassbox.page.offline import offline
+from pellucid.glassbox.trace.recording import explain
 
 PROJECTOR = {"width": 1024, "height": 768}
 PHONE = {"width": 360, "height": 740}
@@ -66,6 +72,28 @@ def test_a_number_is_presented_by_a_key_and_slides(opened: Callable[..., Page]) 
     expect(page.locator(".presentation")).to_have_count(0)
 
 
+def test_coming_back_a_kernel_says_that_it_is_turned_and_shows_the_gaps_of_a_stride(page: Page, tmp_path: Path) -> None:
+    torch.manual_seed(6)
+    kernel = nn.Conv2d(1, 2, 3, 2, padding=1)
+    module = nn.Sequential(kernel, nn.Flatten(), nn.Linear(2 * 16, 3))
+    (tmp_path / "strided.html").write_text(offline(explain(module, torch.randn(1, 7, 7), 1), "s"), encoding="ascii")
+    page.set_viewport_size(PROJECTOR)  # type: ignore[arg-type]
+    page.goto(f"{(tmp_path / 'strided.html').as_uri()}#/input/0,3,3?direction=backward&present=1&channel=1")
+    expect(page.locator(".cells")).to_have_count(3)
+    readable(page, PROJECTOR)
+    captions = page.locator(".cells caption").all_inner_texts()
+    assert captions[0].split("\n")[1:] == ["stride 2: gaps between"]
+    assert captions[1].split("\n") == ["0.weight[1, 0]", "turned by 180°"]
+    window, weights, products = (np.reshape(cells, (3, 3)) for cells in page.evaluate(CELLS))
+    turned = kernel.weight[1, 0].detach().numpy()[::-1, ::-1]
+    np.testing.assert_allclose(weights.astype(float), turned, atol=6e-4)
+    gaps = np.array([[row % 2 or column % 2 for column in range(3)] for row in range(3)], bool)
+    assert ((window == "") == gaps).all()
+    assert ((products == "") == gaps).all()
+    tops = page.locator(".cells tbody").evaluate_all("all => all.map((body) => body.getBoundingClientRect().top)")
+    assert max(tops) - min(tops) < 1, "the rows of all grids are side by side"
+
+
 def test_what_does_not_fit_is_one_product_that_the_reader_points_at(opened: Callable[..., Page]) -> None:
     page = opened("#/conv/2,5,5?present=1&channel=0", PHONE)
     readable(page, PHONE)
@@ -83,6 +111,8 @@ def test_what_does_not_fit_is_one_product_that_the_reader_points_at(opened: Call
     page.keyboard.press("ArrowDown")
     expect(page.locator("h1").first).to_have_text("conv[2, 6, 5]")
     expect(page.locator(".which")).to_contain_text("product 4 of 9.")
+    page.locator(".tiles i").nth(8).click()
+    expect(page.locator(".which")).to_contain_text("product 9 of 9.")
 
 
 def test_a_link_starts_in_the_mode_everywhere(page: Page, page_file: Path) -> None:

@@ -198,6 +198,7 @@ def test_the_pointed_term_is_written_out(opened: Callable[..., Page]) -> None:
     cell = page.locator(".equation .line figure").nth(1).locator("td[data-term]")
     shown = page.locator(".triple .equality")
     marked = page.locator(".equation td.at")
+    region = page.locator(".triple").element_handle()  # a screen reader listens to it while it stays
     for point in (cell.nth(3).hover, cell.nth(60).focus, lambda: page.keyboard.press("ArrowRight")):
         before = shown.inner_text()
         point()
@@ -205,6 +206,8 @@ def test_the_pointed_term_is_written_out(opened: Callable[..., Page]) -> None:
         expect(marked).to_have_count(3)
         left, right, product = (float(decimal(each)) for each in re.findall(NUMBER, shown.inner_text()))
         assert left * right == pytest.approx(product, rel=1e-5)
+        assert region.evaluate("region => region.isConnected && region === document.querySelector('.triple')")
+    expect(page.locator(".triple")).to_have_attribute("aria-atomic", "true")
     page.keyboard.press("e")
     expect(page.get_by_role("button", name="Exact")).to_have_attribute("aria-pressed", "true")
     digits = max(re.findall(NUMBER, shown.inner_text()), key=len)

@@ -49,6 +49,8 @@ class Answered:
     predicted: str
     truth: float
     """The probability of the picture's own class."""
+    sure: float
+    """The probability of the predicted class."""
 
     @property
     def right(self) -> bool:
@@ -76,10 +78,11 @@ def answered(model: Path) -> list[Answered]:
     """The model's test pictures with its answers, in the order of the model's list. Raises ArtefactError."""
     pictures = list(remembered(model))
     answers = api.predict(model, [path for path, _ in pictures])
-    return [
-        Answered(path, label, str(answer.label), (answer.probabilities or {}).get(label, 0.0))
-        for (path, label), answer in zip(pictures, answers, strict=True)
-    ]
+    every = []
+    for (path, label), answer in zip(pictures, answers, strict=True):
+        predicted, sure = answer.top(1)[0]
+        every.append(Answered(path, label, predicted, (answer.probabilities or {}).get(label, 0.0), sure))
+    return every
 
 
 def chosen(every: Sequence[Answered]) -> list[Answered]:

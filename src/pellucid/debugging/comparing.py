@@ -190,7 +190,7 @@ class _Seen:
 
 
 def _seen(first: Variant, second: Variant, chosen: Pictures, paths: list[str]) -> _Seen:
-    """A model's own kept pictures are new to it, but the other model may have been trained on them."""
+    """A model's own kept pictures are new to it, but its start or the other model may have been trained on them."""
     either = np.zeros(len(paths), bool)
     if not paths:
         return _Seen(None, None, either)
@@ -199,14 +199,18 @@ def _seen(first: Variant, second: Variant, chosen: Pictures, paths: list[str]) -
     looked: list[Looked] | None = None
     memories: dict[Path, Memory] = {}
     for side in (first, second):
-        if chosen.own and side.folder == first.folder:
-            counts.append(0)
-            continue
+        own = chosen.own and side.folder == first.folder
         if side.folder is None:
             counts.append(None)
             notes.append(f"{side.name} is an exported file: it is unknown which of these pictures it has seen.")
             continue
-        known = memories.setdefault(side.folder, _memory(side.folder))
+        if side.folder not in memories:
+            memories[side.folder] = _memory(side.folder)
+        # it kept these apart, but the model that its training started from may have seen some
+        known = memories[side.folder].started if own else memories[side.folder]
+        if known is None:
+            counts.append(0)
+            continue
         if known.untold is not None:
             notes.append(known.untold)
         looked = _looked(first.predictor, paths) if looked is None else looked

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
+from pellucid.classifier import caveats, store
 from pellucid.classifier.predict.expand import TABLES, LeftOut, walked
 from pellucid.errors import ArtefactError, CatalogError
 from pellucid.pictures import table
@@ -72,9 +73,9 @@ def held_out(model: Path) -> Pictures:
     if not labelled:
         path, reason = unusable[0]
         raise ArtefactError(f"None of the {side} pictures of {model} can be used, such as {path}: {reason}.")
-    notes = (
-        [] if side == "test" else ["They chose the epoch and the temperature, so the figures are slightly optimistic."]
-    )
+    metrics = model / store.METRICS
+    chose = side != "test" and metrics.is_file() and caveats.chosen(store.read_json(metrics))
+    notes = ["They chose the epoch and the temperature, so the figures are slightly optimistic."] if chose else []
     caveat = made_from.known_before(model, side)
     notes += [] if caveat is None else [caveat]
     return Pictures(f"{side} pictures of {model}", labelled, unusable, True, tuple(notes), side)

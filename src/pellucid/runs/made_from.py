@@ -66,6 +66,11 @@ class Memory:
     before: tuple[str, Memory] | None = None
     """The Pellucid model that its training started from, and what that one knows."""
 
+    @property
+    def started(self) -> Memory | None:
+        """What the model that its training started from knows; None if it started from none."""
+        return None if self.before is None else self.before[1]
+
     def recognise(self, paths: list[str], digests: list[str], coarse: NDArray[np.uint8]) -> list[Seen]:
         """Those of M pictures that the model, or one before it, has seen, in their order.
 
@@ -111,7 +116,8 @@ def memory(model: str | Path, after: frozenset[Path] = frozenset()) -> Memory:
             f"{folder} started from the model {started}, which is no longer where it was, so pictures that {started} "
             "has seen cannot be recognised."
         )
-        return replace(own, untold=f"{own.untold} {gone}" if own.untold is not None else gone)
+        untold = f"{own.untold} {gone}" if own.untold is not None else gone
+        return replace(own, before=(started, Memory({}, {}, gone)), untold=untold)
     known = memory(above, after | {folder.resolve()})
     untold = [] if own.untold is None else [own.untold]
     untold += [] if known.untold is None else [f"{folder} started from {above}: {known.untold}"]

@@ -12,6 +12,8 @@ const LEAST = 6; // pixels of the smallest mark
 const name = h("div", { class: "number-name", "aria-hidden": "true", hidden: true });
 const mark = h("i", { class: "pointed" });
 /** @type {Element | null} */ let holder = null;
+/** What the reader has dismissed: it stays away until another number is named. @type {{of: Element, says: string} | null} */
+let dismissed = null;
 
 /**
  * Makes the numbers of a drawing nameable. The element must be positioned.
@@ -41,7 +43,7 @@ export function pointable(element, numberAt) {
 export function listen(page) {
   const over = (/** @type {Event} */ { target }) => {
     const cell = /** @type {Element} */ (target).closest?.(CELLS);
-    if (cell) tell(cell, said(cell), cell.getBoundingClientRect());
+    if (cell) beside(cell);
     else if (holder?.matches(CELLS)) forget();
   };
   page.addEventListener("mouseover", over);
@@ -54,9 +56,17 @@ export function listen(page) {
   observer.observe(page, { childList: true, subtree: true, attributeFilter: ["aria-label", "data-says"] });
   // the focus may have scrolled its cell into sight
   const scrolled = () => {
-    if (holder && holder === document.activeElement) tell(holder, said(holder), holder.getBoundingClientRect());
+    if (holder && holder === document.activeElement) beside(holder);
     else forget();
   };
+  const dismiss = (/** @type {KeyboardEvent} */ event) => {
+    if (event.key !== "Escape" || name.hidden || !holder) return;
+    dismissed = { of: holder, says: name.textContent ?? "" };
+    forget();
+    event.stopPropagation(); // the next Escape goes back
+    event.preventDefault();
+  };
+  document.addEventListener("keydown", dismiss, { capture: true });
   window.addEventListener("scroll", scrolled, { passive: true, capture: true });
 }
 
@@ -66,22 +76,41 @@ function said(cell) {
 }
 
 /**
+ * Names a cell outside its table, whose other numbers the reader may be comparing with it.
+ * @param {Element} cell
+ */
+function beside(cell) {
+  const { left, top, height } = cell.getBoundingClientRect();
+  const table = cell.closest("table")?.getBoundingClientRect();
+  tell(cell, said(cell), { left, top, height }, table);
+}
+
+/**
  * @param {Element} element
  * @param {string} says
  * @param {{left: number, top: number, height: number}} box in the window
+ * @param {{top: number, bottom: number}} [around] what the name does not cover, if there is room
  */
-function tell(element, says, { left, top, height }) {
+function tell(element, says, { left, top, height }, around) {
+  if (dismissed?.of === element && dismissed.says === says) return;
+  dismissed = null;
   holder = element;
   if (!name.isConnected) document.body.append(name);
   name.textContent = says;
   name.hidden = false;
   const own = name.getBoundingClientRect();
-  const above = top - own.height - AWAY;
+  const tops = [
+    around && around.top - own.height - AWAY / 2,
+    around && around.bottom + AWAY / 2,
+    top - own.height - AWAY,
+  ];
+  const room = document.documentElement.clientHeight - own.height - 4;
+  const free = tops.find((each) => each !== undefined && each >= 4 && each <= room);
   name.style.setProperty(
     "left",
     `${Math.max(4, Math.min(left, document.documentElement.clientWidth - own.width - 4))}px`,
   );
-  name.style.setProperty("top", `${above >= 4 ? above : top + height + AWAY}px`);
+  name.style.setProperty("top", `${free ?? top + height + AWAY}px`);
 }
 
 function forget() {

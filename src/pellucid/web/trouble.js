@@ -17,11 +17,7 @@ const AGAIN =
  * @returns {(error: unknown) => void} reports an error
  */
 export function troubles(page, ways) {
-  const tell = (
-    /** @type {string} */ text,
-    /** @type {string} */ role,
-    /** @type {[string, () => unknown][]} */ acts,
-  ) => {
+  const tell = (/** @type {string} */ text, /** @type {[string, () => unknown][]} */ acts) => {
     document.querySelector(".trouble")?.remove();
     const close = h("button", { type: "button", "aria-label": "Close", on: { click: () => box.remove() } }, "×");
     const buttons = acts.map(([name, act]) =>
@@ -29,7 +25,7 @@ export function troubles(page, ways) {
     );
     const box = h(
       "div",
-      { class: "trouble", role },
+      { class: "trouble", role: "alert" },
       h("div", { class: "stack" }, h("p", {}, text), h("div", { class: "row" }, ...buttons)),
       close,
     );
@@ -38,16 +34,16 @@ export function troubles(page, ways) {
   };
   if (window.history.state === RESTARTED) {
     window.history.replaceState(null, "");
-    tell(AGAIN, "status", []);
+    tell(AGAIN, []);
   }
   return (error) => {
     const out = error instanceof Outdated ? ways() : null;
     if (!(error instanceof Trouble)) console.error(error);
     if (out) {
-      tell(ELSEWHERE, "alert", [
+      tell(ELSEWHERE, [
         ["Show the other window’s picture here", out.show],
         ["Take this window’s picture back", out.back],
       ]);
-    } else tell(error instanceof Trouble ? error.message : FAULT, "alert", []);
+    } else tell(error instanceof Trouble ? error.message : FAULT, []);
   };
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -15,6 +14,7 @@ from pellucid.app import bars, digits, outputs, progress, teaching
 from pellucid.app.exits import Exit
 from pellucid.app.flags import parse
 from pellucid.app.format import printable, share
+from pellucid.app.teaching import Answered
 from pellucid.classifier.predict.prediction import Prediction
 from pellucid.glassbox.page.offline import paging
 from pellucid.runs.made_from import remembered
@@ -23,15 +23,6 @@ from pellucid.steps import result_of
 EPOCHS = 12
 SHOWN = 8
 PAGE, TEACHING = "glass-box.html", "teaching.html"
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """A picture, its digit, and the predicted digit."""
-
-    path: Path
-    label: str
-    predicted: str
 
 
 def demo(out: Path = Path("pellucid-demo")) -> int:
@@ -127,16 +118,13 @@ def never_seen(pictures: Path, model: Path) -> list[tuple[Path, Prediction]]:
     return list(zip(paths, api.predict(model, paths), strict=True))
 
 
-def worst_mistake(model: Path) -> Mistake | None:
+def worst_mistake(model: Path) -> Answered | None:
     """The misclassified test picture of which the network is most certain."""
-    pictures = list(remembered(model))
-    answers = api.predict(model, [path for path, _ in pictures])
-    ranked = [(path, digit, *answer.top(1)[0]) for (path, digit), answer in zip(pictures, answers, strict=True)]
-    wrong = [(share, Mistake(path, digit, label)) for path, digit, label, share in ranked if label != digit]
-    return max(wrong, key=lambda each: each[0])[1] if wrong else None
+    wrong = [each for each in teaching.answered(model) if not each.right]
+    return max(wrong, key=lambda each: each.sure, default=None)
 
 
-def write_page(page: Path, model: Path, pictures: list[tuple[Path, str]], mistake: Mistake | None) -> None:
+def write_page(page: Path, model: Path, pictures: list[tuple[Path, str]], mistake: Answered | None) -> None:
     """The offline glass box of pictures with known digits, the mistake last."""
     classifier = api.load(model)
     labelled = list(pictures)

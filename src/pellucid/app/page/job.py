@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator, Hashable, Mapping
+from collections.abc import Callable, Generator, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,11 @@ Work = Callable[[], Generator[tuple[int, int], None, Any]]
 It computes with a network of its own or with a copy: the shown run's may be followed meanwhile.
 """
 
+
+LEFT = 5.0
+"""Seconds without a question, after which a job in a line has been left. A page asks twice a second."""
+
+TURN = 0.1  # seconds between two looks at whether a waiting job is to end
 
 IDLE: Mapping[str, Any] = {"state": "idle"}
 """What a page learns about a job that nobody has started."""
@@ -46,9 +51,12 @@ class Progress:
 class Job:
     """One piece of work in its own thread. Readers get a snapshot."""
 
-    def __init__(self, name: str, work: Work) -> None:
+    def __init__(self, name: str, work: Work, turn: threading.Lock | None = None) -> None:
+        """`turn`: it begins once it has this lock, which those of its line share."""
         self.progress = Progress()
-        self._work, self._stopped = work, threading.Event()
+        self.asked = time.monotonic()
+        """When somebody last wanted to know its progress."""
+        self._work, self._stopped, self._turn = work, threading.Event(), turn
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -60,6 +68,18 @@ class Job:
         self._thread.join(seconds)
 
     def _run(self) -> None:
+        if self._turn is None:
+            return self._compute()
+        while not self._turn.acquire(timeout=TURN):
+            if self._stopped.is_set():
+                self.progress = Progress(ended=True, error=ENDING)
+                return None
+        try:
+            return self._compute()
+        finally:
+            self._turn.release()
+
+    def _compute(self) -> None:
         begin = time.monotonic()
         try:
             steps = self._work()
@@ -83,24 +103,54 @@ class Jobs:
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
         self._runs: dict[str, int] = {}
+        self._lines: dict[str, tuple[threading.Lock, set[str]]] = {}
         self._forgotten: list[Job] = []
         self._latest: dict[str, tuple[Hashable, Any]] = {}
         self._lock, self._one = threading.Lock(), threading.Lock()
 
-    def ask(self, name: str, work: Work, run: int | None = None) -> Progress:
-        """The progress of the job with this name; it starts now if it has not yet. `run`: that it is about."""
+    def ask(self, name: str, work: Work, run: int | None = None, line: str = "") -> Progress:
+        """The progress of the job with this name; it starts now if it has not yet. `run`: that it is about.
+
+        `line`: the jobs of one line compute one after the other, and those that readers have left end.
+        """
         with self._lock:
+            left, turn = self._step_out(line, name) if line else ([], None)
             if name not in self._jobs:
-                self._jobs[name] = Job(name, work)
+                self._jobs[name] = Job(name, work, turn)
                 if run is not None:
                     self._runs[name] = run
-            return self._jobs[name].progress
+            self._jobs[name].asked = time.monotonic()
+            progress = self._jobs[name].progress
+        for job in left:
+            job.stop()
+        return progress
+
+    def _step_out(self, line: str, name: str) -> tuple[list[Job], threading.Lock]:
+        """The left jobs of a line, taken out of it, and the lock that gives its turns. This one joins it."""
+        turn, names = self._lines.setdefault(line, (threading.Lock(), set()))
+        now = time.monotonic()
+        waiting = {each: self._jobs[each] for each in names if each in self._jobs and each != name}
+        gone = {each: job for each, job in waiting.items() if not job.progress.ended and now - job.asked > LEFT}
+        self._drop(gone)
+        names.intersection_update(self._jobs)
+        names.add(name)
+        return list(gone.values()), turn
+
+    def _drop(self, names: Iterable[str]) -> list[Job]:
+        """Forget jobs that are being stopped, but not that their threads run."""
+        dropped = [self._jobs.pop(name) for name in names]
+        self._runs = {name: of for name, of in self._runs.items() if name in self._jobs}
+        self._forgotten = [job for job in [*self._forgotten, *dropped] if not job.progress.ended]
+        return dropped
 
     def known(self, name: str) -> Progress | None:
         """The progress of a job, without starting it; None if nobody has."""
         with self._lock:
             job = self._jobs.get(name)
-            return None if job is None else job.progress
+            if job is None:
+                return None
+            job.asked = time.monotonic()
+            return job.progress
 
     def result(self, name: str, key: Hashable) -> Any:
         """The cached result of `latest` for this key; None without one."""
@@ -110,16 +160,14 @@ class Jobs:
     def only(self, run: int) -> None:
         """Stop the jobs about other runs after their current step, and drop their results."""
         with self._lock:
-            others = [name for name, of in self._runs.items() if of != run]
-        self.drop(*others)
+            dropped = self._drop([name for name, of in self._runs.items() if of != run])
+        for job in dropped:
+            job.stop()
 
-    def drop(self, *names: str) -> None:
-        """Stop the jobs with these names after their current step, and drop their results."""
+    def drop(self, name: str) -> None:
+        """Stop the job with this name, if there is one, after its current step, and drop its result."""
         with self._lock:
-            dropped = [self._jobs.pop(name) for name in names if name in self._jobs]
-            for name in names:
-                self._runs.pop(name, None)
-            self._forgotten = [job for job in [*self._forgotten, *dropped] if not job.progress.ended]
+            dropped = self._drop([name] if name in self._jobs else [])
         for job in dropped:
             job.stop()
 

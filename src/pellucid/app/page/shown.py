@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,7 @@ from pellucid.runs.truth import Truth, Truths
 from pellucid.whatif import Change, Setting
 
 MOST_RUNS, MOST_PICTURES = 200, 4  # that can be shown again
+MOST_BYTES = 16_000_000  # of uploads and painted pixels that are kept for this, besides the shown picture
 
 
 @dataclass(frozen=True)
@@ -200,14 +201,18 @@ class Glass:
         self._remember()
 
     def _remember(self) -> None:
-        """Keep what a window with the shown run may want back: the last runs of the last pictures.
+        """Keep what a window with the shown run may want back: the last runs of the last pictures, if small enough.
 
         Work about earlier runs ends: it would keep all their numbers in memory.
         """
         self.jobs.only(self.shown.run)
         plain, label = self.plain, self.plain.document.trace.against
         self._past[self.shown.run] = Past(plain.picture, plain.called, label, self.altered, self.aside, self.picture)
-        while len(self._past) > MOST_RUNS or next(iter(self._past.values())).number <= self.picture - MOST_PICTURES:
+        while (
+            len(self._past) > MOST_RUNS
+            or next(iter(self._past.values())).number <= self.picture - MOST_PICTURES
+            or (len(self._past) > 1 and _size(self._past.values(), plain.picture) > MOST_BYTES)
+        ):
             self._past.popitem(last=False)
 
     def _changed(self, altered: Altered) -> Classifier:
@@ -242,6 +247,16 @@ class Glass:
         shown = replace(shown, extra={**shown.extra, "what_if": what_if})
         assert shown.text, "written here, under the lock, and not by each who reads"
         return shown
+
+
+def _size(pasts: Iterable[Past], besides: Source) -> int:
+    """Bytes in memory of what these runs hold; what several of them share counts once."""
+    held: dict[int, int] = {}
+    for past in pasts:
+        for each in (past.picture, past.altered.pixels, past.aside.pixels):
+            size = len(each) if isinstance(each, bytes) else each.nbytes if isinstance(each, np.ndarray) else 0
+            held[id(each)] = 0 if each is besides else size
+    return sum(held.values())
 
 
 def _pixels(shown: Shown) -> NDArray[np.uint8]:

@@ -27,9 +27,12 @@ Maps = Mapping[tuple[int, Method], Attribution | str]
 
 
 def start(glass: Glass, query: Query, _body: bytes) -> Reply:
-    """Compute the maps of class ?first= and of class ?second=, if that has not been started; then as `where`."""
+    """Compute the maps of class ?first= and of class ?second=, if that has not been started; then as `where`.
+
+    One pair at a time. A pair that no window has asked about for some seconds stops.
+    """
     shown, pair = _pair(glass, query)
-    glass.jobs.ask(_name(shown, pair), lambda: _look(shown, pair), shown.run)
+    glass.jobs.ask(_name(shown, pair), lambda: _look(shown, pair), shown.run, line=JOB)
     glass.jobs.only(glass.shown.run)  # another window may have shown something else meanwhile
     return where(glass, query)
 

@@ -138,7 +138,8 @@ export function nowhere({ store }, why) {
  */
 export async function notice({ trace, state, store }) {
   const why = state.given && (await ignored(trace, state.given));
-  return why ? h("p", { class: "astray note", role: "status" }, `${why} `, start(store)) : null;
+  // a status that arrives with its text is not read out; an alert is
+  return why ? h("p", { class: "astray note", role: "alert" }, `${why} `, start(store)) : null;
 }
 
 /** @param {import("../store.js").PageStore} store */

@@ -6,7 +6,7 @@ const KEYS = [
   ["Tab", "from one map or grid to the next"],
   ["← ↑ → ↓", "move in a map, a grid or a list"],
   ["Enter", "open the layer, number or factor that has the focus"],
-  ["Escape", "back"],
+  ["Escape", "hide the name beside a number; back"],
   ["P", "presentation mode: large digits, and only the current equation; P or Escape leaves it"],
   ["Space", "start or stop sliding the window; in a lesson, go to the next step"],
   ["L", "return to the lesson that you left, or open the list of lessons"],

@@ -6,13 +6,16 @@ import { number } from "../format.js";
 /** @typedef {import("./route.js").Question} Question */
 
 /**
- * A number as people type it: with a comma or a point, and any kind of minus.
+ * A number as people type it, with any kind of minus. "1,065" may be a thousand and 65, as the page writes it, or 1.065.
  * @param {string} text
- * @returns {number | null} null if it is not a number
+ * @returns {number[]} its readings, the page's own first; empty if it is not a number
  */
-export function typed(text) {
-  const plain = text.trim().replace(",", ".").replace(/^[−–]/, "-");
-  return /^-?(\d+\.?\d*|\.\d+)$/.test(plain) ? Number(plain) : null;
+export function readings(text) {
+  const plain = text.trim().replace(/^[−–]/, "-");
+  const thousands = /^-?[1-9]\d{0,2}(,\d{3})+(\.\d*)?$/.test(plain) ? [plain.replaceAll(",", "")] : [];
+  const decimal = plain.replace(",", ".");
+  const all = [...thousands, ...(/^-?(\d+\.?\d*|\.\d+)$/.test(decimal) ? [decimal] : [])];
+  return all.map(Number);
 }
 
 /**
@@ -66,8 +69,8 @@ export function question(question, answered) {
   );
   const submit = (/** @type {Event} */ event) => {
     event.preventDefault();
-    const said = typed(field.value);
-    if (said !== null) return check(said);
+    const said = readings(field.value);
+    if (said.length) return check(said.find((each) => right(question, each)) ?? said[0]);
     verdict.replaceChildren(
       h("p", {}, field.value.trim() ? `“${field.value.trim()}” is not a number.` : "Type a number."),
     );

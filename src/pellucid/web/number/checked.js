@@ -15,7 +15,8 @@ import { morph } from "./morph.js";
  * @property {number} largest
  * @property {string} where
  */
-/** @typedef {{state: "agrees" | "corner" | "differs" | "unchecked", text: string}} Verdict */
+/** @typedef {{state: "agrees" | "part" | "corner" | "differs" | "unchecked", text: string, from?: string}} Verdict from:
+ *     the array from which on recorded gradients stood in */
 
 const REST = 300; // milliseconds that a number is looked at before the work on it begins
 const RELATIVE = 1e-3; // a larger difference is no rounding
@@ -77,14 +78,17 @@ async function follow(trace, working, title, known) {
  */
 function badge(trace, working, title, result) {
   const agreement = /** @type {Agreement | null} */ (trace.about.agreement ?? null);
-  const { state, text } =
-    result === null ? { state: "waits", text: "This number is moved next." } : verdict(trace, working, result);
+  const { state, text, from } =
+    result === null
+      ? { state: "waits", text: "This number is moved next.", from: "" }
+      : verdict(trace, working, result);
   const apart =
     result && typeof result !== "string" && state !== "unchecked" ? Math.abs(result.slope - working.recorded) : 0;
   const largest = Math.max(apart, agreement?.largest ?? 0);
   const heads = {
     agrees: ["✓", "Gradient checked", `largest difference ${number(largest, false, 2)}`],
-    corner: ["✓", "Gradient checked", "the loss has a corner here"],
+    part: ["–", "Gradient checked in part", `by central differences up to ${from} only`],
+    corner: [from ? "–" : "✓", from ? "Gradient checked in part" : "Gradient checked", "the loss has a corner here"],
     differs: ["✗", "Gradient differs", `by ${number(apart, false, 2)}`],
     unchecked: agreement
       ? ["–", "Gradient checked in part", "not by central differences"]
@@ -151,7 +155,8 @@ function verdict(trace, { recorded, parts, name }, result) {
     `${listed(passed)} without a derivative.`;
   const measured = `The slope is ${digits(slope)}, PyTorch's gradient ${digits(recorded)}, the difference ${number(Math.abs(slope - recorded), false, 2)}.`;
   const text = [moved, measured, ...stops].join(" ");
-  if (Math.abs(slope - recorded) <= room) return { state: "agrees", text };
+  const from = stopped[0]?.name ?? "";
+  if (Math.abs(slope - recorded) <= room) return { state: from ? "part" : "agrees", text, from };
   const scores = /** @type {number[]} */ (trace.about.logits ?? []).map(Math.abs).filter(Number.isFinite);
   const finest = (FINEST * Math.max(1, ...scores)) / step;
   if (Math.max(Math.abs(slope), Math.abs(recorded)) < finest) {
@@ -161,7 +166,7 @@ function verdict(trace, { recorded, parts, name }, result) {
   const [low, high] = [Math.min(...sides) - room, Math.max(...sides) + room];
   if (high - low > 4 * room && recorded >= low && recorded <= high) {
     const both = `Within this step the loss has a corner, as ReLU has at 0 and max pooling at a tie: its slope is ${digits(sides[1])} below and ${digits(sides[0])} above. PyTorch's gradient is ${digits(recorded)}.`;
-    return { state: "corner", text: [moved, both, ...stops].join(" ") };
+    return { state: "corner", text: [moved, both, ...stops].join(" "), from };
   }
   return { state: "differs", text };
 }

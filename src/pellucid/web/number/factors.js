@@ -1,7 +1,9 @@
 /** The other factors of a window's terms, and the products, cell by cell as they meet the window. */
 
 import { cofactor, evaluate, written } from "../arithmetic/expression.js";
+import { unit } from "../format.js";
 import { caption, factorCell, gap, heads, note } from "./cells.js";
+import { placeOf } from "./follow.js";
 import { grid } from "./grid.js";
 
 /** @typedef {import("../arithmetic/expression.js").Expression} Expression */
@@ -64,8 +66,12 @@ function each({ frame: { size, term } }, cell) {
  * @param {number} row
  * @returns {Cell}
  */
-function resultCell({ terms: { values } }, row) {
-  return { value: values[row], says: `product ${row}`, term: row };
+function resultCell(part, row) {
+  const { columns, values } = part.terms;
+  const place = placeOf(part, columns[0], row);
+  const [y, x] = place.slice(-2);
+  const map = unit(part.named(columns[0].name), place.slice(0, -2));
+  return { value: values[row], says: `product in row ${y}, column ${x} of ${map}`, term: row };
 }
 
 /**

@@ -80,7 +80,7 @@ export async function stepView(context, { name, index }) {
   const write = (/** @type {number} */ term) =>
     h(
       "p",
-      { class: "triple", "aria-live": "polite", "data-term": term },
+      { class: "triple", "aria-live": "polite", "aria-atomic": "true", "data-term": term },
       h("span", { class: "equality" }, difference(numbers[term], state.exact)),
       " ",
       h("span", { class: "names" }, unit(name, all[term])),

@@ -4,6 +4,7 @@ import { h } from "../element.js";
 import { number } from "../format.js";
 import { factors, written } from "../arithmetic/expression.js";
 import { link, signed } from "./formula.js";
+import { morph } from "./morph.js";
 
 /** @typedef {import("../arithmetic/working.js").Part} Part */
 /** @typedef {import("./follow.js").NumberContext} NumberContext */
@@ -18,7 +19,7 @@ export function triple(context, part, row) {
   const names = part.terms.columns.flatMap((column, at) => [at > 0 && " · ", link(context, part, column, row)]);
   return h(
     "p",
-    { class: "triple", "aria-live": "polite", "data-term": row },
+    { class: "triple", "aria-live": "polite", "aria-atomic": "true", "data-term": row },
     h("span", { class: "equality" }, equality(part, row, context.state.exact)),
     " ",
     h("span", { class: "names" }, ...names),
@@ -49,9 +50,10 @@ export function pointing(write) {
   const point = (/** @type {Event} */ { target, currentTarget }) => {
     const term = /** @type {Element} */ (target).closest("td")?.dataset.term;
     const around = /** @type {HTMLElement} */ (currentTarget);
-    if (term === undefined || around.querySelector(".triple")?.getAttribute("data-term") === term) return;
+    const said = around.querySelector(".triple");
+    if (term === undefined || said?.getAttribute("data-term") === term) return;
     mark(around, Number(term));
-    around.querySelector(".triple")?.replaceWith(write(Number(term)));
+    if (said) morph(said, write(Number(term))); // a live region speaks only while it stays on the page
   };
   return {
     focusin: point,

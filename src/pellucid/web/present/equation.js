@@ -18,6 +18,7 @@ import { triple } from "./triple.js";
 /** @typedef {import("../context.js").Context} Context */
 /** @typedef {import("./products.js").Room} Room */
 /** @typedef {import("./products.js").Products} Products */
+/** @typedef {import("./products.js").Factor} Factor */
 
 const LEAST = 20; // CSS pixels of a digit
 const MOST = 44;
@@ -25,6 +26,7 @@ const DIGIT = 0.62; // em
 const AROUND = 0.8; // em between two numbers of a grid
 const BETWEEN = 1.8; // em of an operator between two grids
 const LINE = 1.7; // em
+const NOTE = 80; // CSS pixels of what was done to a factor, on three lines
 
 /**
  * @param {Context} context
@@ -76,9 +78,9 @@ function fitting(products, { width, height }) {
     const { text } = writer(values);
     return DIGIT * Math.max(...values.map((value) => text(value).length)) + AROUND;
   };
-  const shown = products.pick === "max" ? [products.factors[0]?.values ?? products.values] : [];
-  if (products.pick === "sum")
-    shown.push(...products.factors.filter(({ single }) => !single).map((each) => each.values));
+  const own = products.factors.filter(({ single }) => !single);
+  const drawn = (/** @type {Factor} */ { values, alone }) => [...values, ...alone.map(({ value }) => value)];
+  const shown = products.pick === "max" ? [own[0] ? drawn(own[0]) : products.values] : own.map(drawn);
   const alsoProducts = products.pick === "sum" && products.factors.length > 1;
   if (alsoProducts) shown.push(products.values);
   const singles = products.factors.filter(({ single }) => single).map(({ values }) => wide([values[0]]) + BETWEEN);
@@ -88,7 +90,8 @@ function fitting(products, { width, height }) {
     singles.reduce((a, b) => a + b, 0) +
     1;
   const down = products.rows * LINE + 2.5;
-  return Math.min(MOST, Math.floor(width / across), Math.floor(height / down));
+  const notes = own.some(({ note }) => note) ? NOTE : 0;
+  return Math.min(MOST, Math.floor(width / across), Math.floor((height - notes) / down));
 }
 
 /**
@@ -104,51 +107,47 @@ function grids(products, size) {
     if (shown.length) shown.push(operator("×"));
     if (factor.single && factor.values.length)
       shown.push(h("span", { class: "constant" }, bracketed(alone(factor.values[0]))));
-    else shown.push(cells(products, factor.values, factor.caption, factor.inside));
+    else shown.push(cells(products, factor));
   }
   if (pick === "sum" && factors.length > 1) {
-    shown.push(operator("="), cells(products, products.values, "products", []));
+    shown.push(operator("="), cells(products, { ...candidates(products), caption: "products" }));
   }
-  return h("div", { class: "presented", style: { "--digit": `${size}px` } }, ...shown);
+  return h("div", { class: "presented", style: { "--digit": `${size}px`, "--rows": String(products.rows) } }, ...shown);
 }
 
 /**
  * Without factors, the terms themselves.
  * @param {Products} products
+ * @returns {Factor}
  */
 function candidates({ values }) {
-  return { caption: "", values, inside: values.map(() => true), single: false };
+  return { caption: "", note: "", values, inside: values.map(() => true), single: false, alone: [] };
 }
 
 /**
  * @param {Products} products
- * @param {number[]} values
- * @param {string} caption
- * @param {boolean[]} inside
+ * @param {Factor} factor
  */
-function cells({ at, rows, columns, winner }, values, caption, inside) {
-  const { text, times } = writer(values);
-  const { shade } = shading(values);
+function cells({ at, rows, columns, winner }, { values, alone, caption, note, inside }) {
+  const numbers = [...values, ...alone.map(({ value }) => value)];
+  const { text, times } = writer(numbers);
+  const { shade } = shading(numbers);
   /** @type {(HTMLElement | null)[][]} */
   const laid = Array.from({ length: rows }, () => Array(columns).fill(null));
-  at.forEach(([row, column], each) => {
-    const t = shade(values[each]);
-    const kinds = [
-      t > 0 ? "above" : t < 0 ? "below" : "",
-      each === winner && "best",
-      inside[each] === false && "outside",
-    ];
-    const shown = Number.isFinite(values[each]) ? text(values[each]) : "–";
-    laid[row][column] = h(
-      "td",
-      { class: kinds.filter(Boolean).join(" "), style: { "--t": String(Math.abs(t)) } },
-      shown,
-    );
-  });
+  const cell = (/** @type {number[]} */ [row, column], /** @type {number} */ value, /** @type {any[]} */ kinds) => {
+    const t = shade(value);
+    const all = [t > 0 ? "above" : t < 0 ? "below" : "", ...kinds].filter(Boolean).join(" ");
+    const shown = Number.isFinite(value) ? text(value) : "–";
+    laid[row][column] = h("td", { class: all, style: { "--t": String(Math.abs(t)) } }, shown);
+  };
+  at.forEach((place, each) =>
+    cell(place, values[each], [each === winner && "best", inside[each] === false && "outside"]),
+  );
+  for (const { at: place, value, inside: own } of alone) cell(place, value, ["lone", !own && "outside"]);
   return h(
     "table",
     { class: "cells" },
-    h("caption", {}, caption + times),
-    h("tbody", {}, ...laid.map((line) => h("tr", {}, ...line.map((cell) => cell ?? h("td", { class: "nothing" }))))),
+    h("caption", {}, caption + times, note && h("span", { class: "done" }, note)),
+    h("tbody", {}, ...laid.map((line) => h("tr", {}, ...line.map((each) => each ?? h("td", { class: "nothing" }))))),
   );
 }

@@ -2,9 +2,11 @@
 
 import { factors as factorsOf, written } from "../arithmetic/expression.js";
 import { unit } from "../format.js";
+import { note } from "../number/cells.js";
 import { chosenMap } from "../number/chosen.js";
 import { placeOf } from "../number/follow.js";
 import { slices } from "../number/window.js";
+import { position } from "../trace.js";
 import { alone, bracketed, setting } from "./digits.js";
 
 /** @typedef {import("../arithmetic/working.js").Part} Part */
@@ -15,9 +17,18 @@ import { alone, bracketed, setting } from "./digits.js";
  * A factor of every product.
  * @typedef {object} Factor
  * @property {string} caption
+ * @property {string} note what was done to the factor: "turned by 180°, stride 2: gaps between"; "" for nothing
  * @property {number[]} values one for each product
  * @property {boolean[]} inside whether it is a number of its array, and not padding
  * @property {boolean} single whether all are the same number
+ * @property {Lone[]} alone its numbers in the window that meet a gap of another factor
+ */
+/**
+ * A number without a product.
+ * @typedef {object} Lone
+ * @property {number[]} at row and column
+ * @property {number} value
+ * @property {boolean} inside
  */
 /**
  * The products of one map, or the candidates for its largest number.
@@ -60,23 +71,24 @@ export function productsOf(part, slice) {
   const all = slice?.rows ?? [...terms.values.keys()];
   const rows = slice ? all : [...all].sort((a, b) => size(terms.values[b]) - size(terms.values[a])).slice(0, LISTED);
   const [first] = columns;
-  const place = (/** @type {number} */ row) => placeOf(part, first, row).slice(-2);
-  const [top, left] = [0, 1].map((axis) => (slice ? Math.min(...rows.map((row) => place(row)[axis])) : 0));
   const across = Math.ceil(Math.sqrt(rows.length));
-  const at = rows.map((row, each) =>
-    slice ? [place(row)[0] - top, place(row)[1] - left] : [Math.floor(each / across), each % across],
-  );
+  const at = slice ? cellsOf(slice) : rows.map((_, each) => [Math.floor(each / across), each % across]);
+  const last = (/** @type {0 | 1} */ axis) => 1 + Math.max(...at.map((place) => place[axis]));
+  const [height, width] = slice ? slice.frame.size : [last(0), last(1)];
   const factors = (factorsOf(terms.formula) ?? []).map((leaf) => {
-    const column = columns.find(({ name }) => name === leaf);
+    const factor = columns.findIndex(({ name }) => name === leaf);
+    const column = columns[factor];
     if (!column) return constant(Number(leaf), rows.length);
     const values = rows.map((row) => column.values[row]);
     const lead = slice ? placeOf(part, column, rows[0]).slice(0, -2) : [];
     const fixed = column !== first && values.every((value) => value === values[0]);
     return {
       caption: unit(named(column.name), lead),
+      note: slice && !fixed ? note(slice.frame, factor) : "",
       values,
       inside: rows.map((row) => column.inside[row] === 1),
       single: fixed,
+      alone: slice && !fixed ? lone(slice, column, factor) : [],
     };
   });
   return {
@@ -84,14 +96,46 @@ export function productsOf(part, slice) {
     values: rows.map((row) => terms.values[row]),
     formulas: rows.map((row) => inNumbersOf(terms, row)),
     at,
-    rows: 1 + Math.max(...at.map(([row]) => row)),
-    columns: 1 + Math.max(...at.map(([, column]) => column)),
+    rows: height,
+    columns: width,
     pick,
     count: all.length,
     winner: winner === null ? -1 : rows.indexOf(winner),
     total: slice?.total ?? terms.total,
     map: !!slice,
   };
+}
+
+/**
+ * Row and column of each term of a map, with the gaps that a stride or a dilation leaves.
+ * @param {Slice} slice
+ * @returns {number[][]}
+ */
+function cellsOf({ rows, frame }) {
+  const at = new Map(cells(frame).map((cell) => [frame.term(cell[0], cell[1]), cell]));
+  return rows.map((row) => /** @type {number[]} */ (at.get(row)));
+}
+
+/**
+ * A factor's numbers between the terms.
+ * @param {Slice} slice
+ * @param {import("../arithmetic/evaluator.js").Column} column
+ * @param {number} factor its number among the columns
+ * @returns {Lone[]}
+ */
+function lone({ frame }, { shape, array }, factor) {
+  if (!array || !frame.ways.length) return [];
+  return cells(frame).flatMap(([row, across]) => {
+    const index = frame.term(row, across) === undefined ? frame.place(factor, row, across) : null;
+    if (!index) return [];
+    const inside = index.every((place, axis) => place >= 0 && place < shape[axis]);
+    return [{ at: [row, across], value: inside ? array[position(index, shape)] : 0, inside }];
+  });
+}
+
+/** @param {import("../arithmetic/frame.js").Frame} frame */
+function cells({ size: [height, width] }) {
+  return Array.from({ length: height * width }, (_, at) => [Math.floor(at / width), at % width]);
 }
 
 /** @param {number} value */
@@ -105,7 +149,8 @@ function size(value) {
  * @returns {Factor}
  */
 function constant(value, count) {
-  return { caption: "", values: Array(count).fill(value), inside: Array(count).fill(true), single: true };
+  const [values, inside] = [Array(count).fill(value), Array(count).fill(true)];
+  return { caption: "", note: "", values, inside, single: true, alone: [] };
 }
 
 /**

@@ -31,8 +31,6 @@ export function triple(store, products, of, { width, height }) {
   let here = before?.of === of && before.at < values.length ? before.at : strongest;
   const { shade } = shading(values);
   const narrow = width < NARROW;
-  const shown = h("p", { class: "one-product", "aria-live": "polite" });
-  const which = h("p", { class: "which" });
   const room = narrow ? width : width - LEFT - 40;
   const tiles = values.map((value, each) =>
     h("i", {
@@ -61,42 +59,74 @@ export function triple(store, products, of, { width, height }) {
       "aria-valuemax": String(values.length),
       style: { "--side": `${side}px` },
       on: {
-        pointerover: (/** @type {PointerEvent} */ event) => choose(event.target),
-        click: (/** @type {MouseEvent} */ event) => choose(event.target),
+        pointerover: choose,
+        click: choose,
         keydown: (/** @type {KeyboardEvent} */ event) => {
           const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
           if (!step) return;
           event.preventDefault();
           event.stopPropagation(); // elsewhere an arrow slides the window
-          const [row, column] = [at[here][0] + step[0], at[here][1] + step[1]];
-          const next = at.findIndex(([y, x]) => y === row && x === column);
-          if (next >= 0) point(next);
+          const next = neighbour(at, here, step);
+          if (next >= 0) point(aroundOf(event), next);
         },
       },
     },
     ...tiles,
   );
-  /** @param {EventTarget | null} target */
-  function choose(target) {
-    const tile = target instanceof HTMLElement && target.dataset.at;
-    if (tile) point(Number(tile));
+  /** @param {PointerEvent | MouseEvent} event */
+  function choose(event) {
+    const tile = event.target instanceof HTMLElement && event.target.dataset.at;
+    if (tile) point(aroundOf(event), Number(tile));
   }
-  /** @param {number} to */
-  function point(to) {
-    tiles[here].classList.remove("here");
+  /**
+   * @param {Element} around what is on the page: a redraw may have kept the elements of an earlier drawing
+   * @param {number} to
+   */
+  function point(around, to) {
     here = to;
     pointed.set(store, { of, at: here });
-    tiles[here].classList.add("here");
+    for (const tile of around.querySelectorAll(".tiles i")) {
+      tile.classList.toggle("here", /** @type {HTMLElement} */ (tile).dataset.at === String(here));
+    }
     const text = textOf(products, here);
     const size = Math.max(LEAST, Math.min(MOST, Math.floor(room / (0.64 * text.join(" ").length))));
+    const shown = /** @type {HTMLElement} */ (around.querySelector(".one-product"));
     shown.style.setProperty("--digit", `${size}px`);
     shown.replaceChildren(...text.map((piece) => h("span", {}, piece)));
-    which.textContent = whichOf(products, here, what);
-    window.setAttribute("aria-valuenow", String(here + 1));
-    window.setAttribute("aria-valuetext", text.join(" "));
+    /** @type {HTMLElement} */ (around.querySelector(".which")).textContent = whichOf(products, here, what);
+    const chooser = around.querySelector(".tiles");
+    chooser?.setAttribute("aria-valuenow", String(here + 1));
+    chooser?.setAttribute("aria-valuetext", text.join(" "));
   }
-  point(here);
-  return h("div", { class: "pointing-at" }, window, h("div", { class: "large-triple" }, shown, which));
+  const written = h("p", { class: "one-product", "aria-live": "polite", "aria-atomic": "true" });
+  const drawn = h(
+    "div",
+    { class: "pointing-at" },
+    window,
+    h("div", { class: "large-triple" }, written, h("p", { class: "which" })),
+  );
+  point(drawn, here);
+  return drawn;
+}
+
+/** @param {Event} event */
+function aroundOf({ currentTarget }) {
+  return /** @type {Element} */ (/** @type {Element} */ (currentTarget).closest(".pointing-at"));
+}
+
+/**
+ * The next product in a direction, beyond gaps; -1 for none.
+ * @param {number[][]} at
+ * @param {number} here
+ * @param {number[]} step
+ */
+function neighbour(at, here, [down, across]) {
+  const [row, column] = at[here];
+  const far = (/** @type {number[]} */ [y, x]) => (y - row) * down + (x - column) * across;
+  const line = at.flatMap((place, each) =>
+    (down ? place[1] === column : place[0] === row) && far(place) > 0 ? each : [],
+  );
+  return line.reduce((best, each) => (best < 0 || far(at[each]) < far(at[best]) ? each : best), -1);
 }
 
 /**
