@@ -4,13 +4,17 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# the tests start many processes, and without bytecode each would compile all that it imports
+unexport PYTHONDONTWRITEBYTECODE
 
 demo: $(VENV)/runs  ## train on 1,797 handwritten digits, report, classify, open: about a minute
 	@$(BIN)/pellucid demo --out $(DEMO)
 
 DEMO ?= $(shell n=1; d=pellucid-demo; while [ -e "$$d" ]; do n=$$((n+1)); d=pellucid-demo-$$n; done; echo $$d)
 
-test: $(VENV)/installed style browser triton kserve  ## everything: style, types, tests
+test:  ## everything: style, types, tests
+	@$(MAKE) --no-print-directory --jobs 2 $(VENV)/installed kserve
+	@$(MAKE) --no-print-directory style browser triton
 	@$(MAKE) --no-print-directory --jobs 2 tests types
 
 # The types are checked beside the tests, whose two processes often wait; one after the other takes longer.
@@ -46,13 +50,13 @@ browser: $(VENV)/installed
 # a GPU's kernels are tested in Triton's interpreter; PyTorch for CUDA includes Triton, the build for CPUs does not
 triton: $(VENV)/installed
 	@$(BIN)/python -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("triton") is None)' \
-	|| $(PIP) --retries 1 --no-deps --requirement requirements.gpu.lock \
+	|| { $(PIP) --retries 1 --no-deps --requirement requirements.gpu.lock && { $(COMPILE); }; } \
 	|| echo "NOT TESTED: the kernels of a GPU; Triton could not be installed"
 
-# KServe's client is tested from a folder of its own, which no other program sees
-kserve: $(VENV)/installed
+# KServe's client is tested from a folder of its own, which no other program sees; it installs beside the test tools
+kserve: $(VENV)/runs
 	@cmp -s requirements.kserve.lock $(VENV)/kserve/installed || { rm -rf $(VENV)/kserve \
-	&& $(PIP) --retries 1 --no-deps --no-compile --target $(VENV)/kserve --requirement requirements.kserve.lock \
+	&& $(PIP) --retries 1 --no-deps --target $(VENV)/kserve --requirement requirements.kserve.lock \
 	&& cp requirements.kserve.lock $(VENV)/kserve/installed; } \
 	|| echo "NOT TESTED: KServe's client; it could not be installed"
 
@@ -76,7 +80,10 @@ types: $(VENV)/installed
 		$(NODE_TOOLS) sh -c 'tsc --project . && prettier --log-level warn --print-width 120 --check "src/pellucid/web/**/*.{js,css}" "!src/pellucid/web/vendor/**"'; \
 	fi
 
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+# pip compiles in one process, this in one for each core; it leaves out the packages' own tests.
+# A file of another Python version may not compile, which is no fault here.
+COMPILE := $(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib || true
 
 # only what the demo needs: no test tools, no browser
 $(VENV)/runs: requirements.lock requirements.demo.lock pyproject.toml
@@ -84,11 +91,13 @@ $(VENV)/runs: requirements.lock requirements.demo.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --requirement requirements.lock --requirement requirements.demo.lock
 	$(PIP) --no-deps --no-build-isolation --editable .
+	@$(COMPILE)
 	@touch $@
 
 # everything else
 $(VENV)/installed: $(VENV)/runs requirements.dev.lock
 	$(PIP) --requirement requirements.dev.lock
+	@$(COMPILE)
 	@touch $@
 
 # the generator of the site has an environment of its own: nothing else needs its packages

@@ -201,7 +201,13 @@ def test_an_address_of_another_network_does_no_harm(opened: Callable[..., Page])
         expect(page.locator(".trouble")).to_have_count(0)
 
 
+def moved(page: Page, place: str) -> None:
+    """The reader has typed another place into the address. To load a page there takes far longer."""
+    page.evaluate("place => { location.hash = place; }", place)
+
+
 def test_an_unknown_address_says_what_is_wrong_and_offers_the_start(opened: Callable[..., Page]) -> None:
+    page = opened("#/~constructor")
     for place, why in {
         "#/~constructor": "There is no view “constructor”.",
         "#/~__proto__": "There is no view “__proto__”.",
@@ -216,10 +222,11 @@ def test_an_unknown_address_says_what_is_wrong_and_offers_the_start(opened: Call
         "#//1,2,3": "no layer or weight before it",
         "#/%E0%A4%A": "is not a valid part of an address",
     }.items():
-        page = opened(place)
+        moved(page, place)
         expect(page.get_by_role("alert")).to_contain_text(why)
         page.get_by_role("link", name="Go to the start").click()
         title(page, "Walk through the network")
+    page = opened("#/conv?lesson=nothing.3")
     for place, why in {
         "#/conv?lesson=nothing.3": "There is no lesson “nothing.3”",
         "#/conv?lesson=stride.99": "has no step “99”",
@@ -228,7 +235,7 @@ def test_an_unknown_address_says_what_is_wrong_and_offers_the_start(opened: Call
         "#/~difference/0,99": "does not name two classes",
         "#/conv?picture=7": "There is no picture 7 here",
     }.items():
-        page = opened(place)
+        moved(page, place)
         expect(page.locator(".astray")).to_contain_text(why)
         expect(page.get_by_role("link", name="Go to the start")).to_be_visible()
     for place in ("#/", "#/conv/", "#/loss/-", "#/fc.weight", "#/conv/0,1,1?at=1,1,1&present", "#/~lessons"):
