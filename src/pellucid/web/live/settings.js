@@ -58,6 +58,8 @@ export function createSettings({ edit, check }) {
     try {
       await edit({ [name]: value ? written : Number(written) });
       complain(name, "");
+      if (known) input.value = String(known[name]); // as the server writes it
+      pending();
     } catch (error) {
       if (!(error instanceof Trouble)) throw error;
       complain(name, error.message);
