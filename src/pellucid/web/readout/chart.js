@@ -43,9 +43,11 @@ export function chart(layers, width, lines, label, open) {
     drawing.append(made("line", { class: "tick", x1: LEFT, x2: width - RIGHT, y1: y(share), y2: y(share) }));
     drawing.append(made("text", { x: LEFT - 6, y: y(share) + 4, "text-anchor": "end" }, `${Math.round(100 * share)}%`));
   }
+  /** @type {SVGElement[]} */
+  const over = []; // drawn last, over the intervals
   for (const { value, label: name } of lines.filter((each) => each.value >= bottom)) {
     drawing.append(made("line", { class: "level", x1: LEFT, x2: width - RIGHT, y1: y(value), y2: y(value) }));
-    drawing.append(made("text", { class: "on", x: LEFT + 4, y: y(value) + 13 }, name));
+    over.push(made("text", { class: "on", x: LEFT + 4, y: y(value) + 13 }, name));
   }
   const points = layers.map(({ accuracy }, at) => `${x(at)},${y(accuracy)}`).join(" ");
   drawing.append(made("polyline", { class: "curve", points }));
@@ -66,6 +68,7 @@ export function chart(layers, width, lines, label, open) {
     point.addEventListener("click", () => open(layer));
     drawing.append(point);
   });
+  drawing.append(...over);
   return drawing;
 }
 
