@@ -115,6 +115,21 @@ def test_what_does_not_fit_is_one_product_that_the_reader_points_at(opened: Call
     expect(page.locator(".which")).to_contain_text("product 9 of 9.")
 
 
+def test_only_the_maps_in_sight_are_loaded(opened: Callable[..., Page]) -> None:
+    page = opened("#/block.wide?present=1", {"width": 1024, "height": 420})
+    drawn = """wall => {
+        const { width, height } = wall.querySelector("canvas");
+        const pixels = wall.querySelector("canvas").getContext("2d").getImageData(0, 0, width, height).data;
+        const filled = (x, y) => pixels[4 * (Math.round(y) * width + Math.round(x)) + 3] > 0;
+        return [filled(30, 30), filled(30, height - 30)];
+    }"""
+    wall = page.locator(".maps-of .wall")
+    page.wait_for_function(f"() => ({drawn})(document.querySelector('.maps-of .wall'))[0]")
+    assert wall.evaluate(drawn) == [True, False]
+    page.locator(".maps-of").evaluate("box => box.scrollTo(0, box.scrollHeight)")
+    page.wait_for_function(f"() => ({drawn})(document.querySelector('.maps-of .wall'))[1]")
+
+
 def test_a_link_starts_in_the_mode_everywhere(page: Page, page_file: Path) -> None:
     page.set_viewport_size(PROJECTOR)  # type: ignore[arg-type]
     page.goto(page_file.as_uri() + "?present#/conv")

@@ -11,6 +11,7 @@ import { workedOut } from "../walk/walk.js";
 import { sumLine } from "./adds.js";
 import { alone, writer } from "./digits.js";
 import { equation } from "./equation.js";
+import { inSight } from "./sight.js";
 import { mapsOfSum } from "./products.js";
 
 /** @typedef {import("../context.js").StageContext} StageContext */
@@ -113,9 +114,9 @@ async function layer({ trace, state, store, hover }, { width, height }) {
   const [channel, row, column] = (state.cursor ?? middle).map((at, axis) =>
     Math.max(0, Math.min(limits[axis] - 1, at)),
   );
-  const channels = await Promise.all(Array.from({ length: maps.channels }, (_, at) => mapData(trace, maps, at)));
+  const data = await mapData(trace, maps, channel);
   const picture = isPicture(trace, state.name, state.direction);
-  const limit = (/** @type {number} */ at) => limitOf(trace, maps, state.scale, channels[at]);
+  const limit = (/** @type {ArrayLike<number>} */ numbers) => limitOf(trace, maps, state.scale, numbers);
   const beside = width > height ? Math.min(width / 3, 400) : 0;
   const side = Math.max(160, Math.min(width - beside, height - (beside ? 96 : 180)));
   const move = (/** @type {number[]} */ cursor) => void store.set({ cursor }, true);
@@ -125,39 +126,46 @@ async function layer({ trace, state, store, hover }, { width, height }) {
     channel,
     height: maps.height,
     width: maps.width,
-    data: channels[channel],
+    data,
     cursor: [row, column],
     side,
     exact: false,
-    says: (y, x) => `${unit(state.name, [channel, y, x])} is ${alone(channels[channel][y * maps.width + x])}`,
+    says: (y, x) => `${unit(state.name, [channel, y, x])} is ${alone(data[y * maps.width + x])}`,
     hover: (y, x) => hover([channel, y, x]),
     draw: (surface, place) =>
-      picture
-        ? drawPicture(surface, trace, maps, place)
-        : drawMap(surface, maps, channels[channel], limit(channel), place),
+      picture ? drawPicture(surface, trace, maps, place) : drawMap(surface, maps, data, limit(data), place),
     move: (y, x) => move([channel, y, x]),
     enter: (y, x) => {
       const index = trace.shape(state.name).length === 2 ? [y, x] : [channel, y, x];
       void store.set({ index, cursor: [channel, y, x], channel: -1, page: 0 });
     },
   });
+  /** @type {Map<number, ArrayLike<number>>} */
+  const loaded = new Map();
+  const tiles = inSight(async (at, surface, place) => {
+    const numbers = await mapData(trace, maps, at);
+    loaded.set(at, numbers);
+    drawMap(surface, maps, numbers, limit(numbers), place);
+  });
   const chooser = wall({
     key: "wall",
     label: `The ${maps.channels} maps of ${state.name}`,
-    order: channels.map((_, at) => at),
+    order: Array.from({ length: maps.channels }, (_, at) => at),
     chosen: channel,
     side: TILE,
     width: beside ? beside - 24 : width,
     aspect: maps.width / maps.height,
-    draw: (surface, at, place) => drawMap(surface, maps, channels[at], limit(at), place),
+    draw: (surface, at, place) => tiles.add(at, surface, place),
     choose: (at) => move([at, row, column]),
     enter: () => /** @type {HTMLElement | null} */ (document.querySelector(".large"))?.focus(),
     says: (at) => `map ${at}`,
-    numberAt: (at, x, y, place) =>
-      numberAt(trace, maps, [{ channel: at, data: channels[at] }], place, { x, y, exact: false }),
+    numberAt: (at, x, y, place) => {
+      const numbers = loaded.get(at);
+      return numbers ? numberAt(trace, maps, [{ channel: at, data: numbers }], place, { x, y, exact: false }) : null;
+    },
   });
   const size = node.size_formula && h("p", { class: "size" }, node.size_formula);
-  const all = maps.channels > 1 && h("div", { class: "maps-of" }, chooser);
+  const all = maps.channels > 1 && tiles.within(h("div", { class: "maps-of" }, chooser));
   return [h("div", { class: "map-of" }, map, h("div", { class: "beside" }, size, all))];
 }
 
