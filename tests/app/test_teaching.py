@@ -3,7 +3,6 @@
 import os
 import shlex
 import signal
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,21 +77,20 @@ def test_what_the_lessons_refuse_before_they_train(
 
 
 def test_a_signal_to_end_removes_what_the_lessons_have_written(
-    pellucid: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pellucid: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = signal.getsignal(signal.SIGTERM)
     seen: list[Path] = []
 
     def train(pictures: Path, *_: object) -> None:
-        seen.extend(tmp_path.iterdir())
+        seen.append(pictures.parent)
         assert len(list(pictures.iterdir())) == 10
         os.kill(os.getpid(), signal.SIGTERM)
         raise AssertionError("the signal has done nothing")
 
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(teaching, "train", train)
     result = pellucid("lessons", "--no-browser")
     assert (result.status, result.err) == (130, "\npellucid: stopped.\n")
-    assert len(seen) == 1
-    assert list(tmp_path.iterdir()) == []
+    (folder,) = seen
+    assert not folder.exists()
     assert signal.getsignal(signal.SIGTERM) is before
