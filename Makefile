@@ -50,13 +50,13 @@ browser: $(VENV)/installed
 # a GPU's kernels are tested in Triton's interpreter; PyTorch for CUDA includes Triton, the build for CPUs does not
 triton: $(VENV)/installed
 	@$(BIN)/python -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("triton") is None)' \
-	|| { $(PIP) --retries 1 --no-deps --requirement requirements.gpu.lock && { $(COMPILE); }; } \
+	|| $(PIP) --retries 1 --no-deps --requirement requirements.gpu.lock \
 	|| echo "NOT TESTED: the kernels of a GPU; Triton could not be installed"
 
 # KServe's client is tested from a folder of its own, which no other program sees; it installs beside the test tools
 kserve: $(VENV)/runs
 	@cmp -s requirements.kserve.lock $(VENV)/kserve/installed || { rm -rf $(VENV)/kserve \
-	&& $(PIP) --retries 1 --no-deps --target $(VENV)/kserve --requirement requirements.kserve.lock \
+	&& $(PIP) --retries 1 --no-deps --no-compile --target $(VENV)/kserve --requirement requirements.kserve.lock \
 	&& cp requirements.kserve.lock $(VENV)/kserve/installed; } \
 	|| echo "NOT TESTED: KServe's client; it could not be installed"
 
@@ -80,24 +80,24 @@ types: $(VENV)/installed
 		$(NODE_TOOLS) sh -c 'tsc --project . && prettier --log-level warn --print-width 120 --check "src/pellucid/web/**/*.{js,css}" "!src/pellucid/web/vendor/**"'; \
 	fi
 
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # pip compiles in one process, this in one for each core; it leaves out the packages' own tests.
 # A file of another Python version may not compile, which is no fault here.
-COMPILE := $(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib || true
+COMPILE := $(BIN)/python -m compileall -qq -j 0 -x '/tests?/'
 
 # only what the demo needs: no test tools, no browser
 $(VENV)/runs: requirements.lock requirements.demo.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Pellucid needs Python 3.11 or newer; $(PYTHON) is {v[0]}.{v[1]}. Try: make PYTHON=python3.12 $(MAKECMDGOALS)")'
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) --requirement requirements.lock --requirement requirements.demo.lock
+	$(PIP) --no-compile --requirement requirements.lock --requirement requirements.demo.lock
 	$(PIP) --no-deps --no-build-isolation --editable .
-	@$(COMPILE)
+	@$(COMPILE) $(VENV)/lib || true
 	@touch $@
 
 # everything else
 $(VENV)/installed: $(VENV)/runs requirements.dev.lock
-	$(PIP) --requirement requirements.dev.lock
-	@$(COMPILE)
+	$(PIP) --no-compile --requirement requirements.dev.lock
+	@find $(VENV)/lib/python*/site-packages -mindepth 1 -maxdepth 1 -newer $(VENV)/runs | xargs $(COMPILE) || true
 	@touch $@
 
 # the generator of the site has an environment of its own: nothing else needs its packages
