@@ -159,7 +159,18 @@ ALLOWED = {
         "training",
     },
     # public names, imported on first use
-    "__init__": {"errors", "api", "replay", "whatif", "network", "classifier", "glassbox", "keras", "training"},
+    "__init__": {
+        "errors",
+        "api",
+        "debugging",
+        "replay",
+        "whatif",
+        "network",
+        "classifier",
+        "glassbox",
+        "keras",
+        "training",
+    },
     "__main__": {"app"},
 }
 

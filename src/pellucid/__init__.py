@@ -42,7 +42,6 @@ if TYPE_CHECKING:
         article,
         cached,
         clear_cache,
-        compare,
         evaluate,
         export,
         finish,
@@ -51,13 +50,12 @@ if TYPE_CHECKING:
         predict,
         probe,
         push,
-        readout,
         start,
         train,
-        without,
     )
     from pellucid.classifier.classifier import Classifier
     from pellucid.classifier.predict.prediction import Prediction
+    from pellucid.debugging.verbs import compare, readout, without
     from pellucid.errors import PellucidError
     from pellucid.glassbox.arithmetic.loss import Loss
     from pellucid.glassbox.page.offline import offline
@@ -108,10 +106,13 @@ _HOMES = {
     "Prediction": "pellucid.classifier.predict.prediction",
     "Recipe": "pellucid.training.recipe",
     "Trace": "pellucid.glassbox.trace.trace",
+    "compare": "pellucid.debugging.verbs",
     "explain": "pellucid.glassbox.trace.recording",
     "import_keras": "pellucid.keras.importing",
     "offline": "pellucid.glassbox.page.offline",
     "parse": "pellucid.network.text",
+    "readout": "pellucid.debugging.verbs",
+    "without": "pellucid.debugging.verbs",
 }
 
 

@@ -30,7 +30,7 @@ HELD = 800_000_000  # most bytes of features in memory; with more, the layers ar
 WEAKER = (*GRID, 3 * USUAL, 10 * USUAL)  # of C: what a late layer knows is nearly separable
 FIT = 10  # progress: a fit counts as one picture in so many
 
-Rows = list[tuple[Path, str]]
+Pairs = list[tuple[Path, str]]
 
 
 class Readouts:
@@ -156,7 +156,7 @@ class Readouts:
         return int((scores.called(p, thresholds) == truth).all(axis=1).sum())
 
 
-def _sides(model: Path, reported: str) -> tuple[Rows, Rows, str]:
+def _sides(model: Path, reported: str) -> tuple[Pairs, Pairs, str]:
     """(pictures to fit to, pictures to choose the penalty by, where these come from). Raises ArtefactError."""
     instead = "the readouts need these pictures; train the model again where they are"
     fitted = spread(made_from.learned_from(model, instead))

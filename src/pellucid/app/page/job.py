@@ -54,7 +54,7 @@ class Job:
     def __init__(self, name: str, work: Work, turn: threading.Lock | None = None) -> None:
         """`turn`: it begins once it has this lock, which those of its line share."""
         self.progress = Progress()
-        self.asked = time.monotonic()
+        self.polled = time.monotonic()
         """When somebody last wanted to know its progress."""
         self._work, self._stopped, self._turn = work, threading.Event(), turn
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -119,7 +119,7 @@ class Jobs:
                 self._jobs[name] = Job(name, work, turn)
                 if run is not None:
                     self._runs[name] = run
-            self._jobs[name].asked = time.monotonic()
+            self._jobs[name].polled = time.monotonic()
             progress = self._jobs[name].progress
         for job in left:
             job.stop()
@@ -130,7 +130,7 @@ class Jobs:
         turn, names = self._lines.setdefault(line, (threading.Lock(), set()))
         now = time.monotonic()
         waiting = {each: self._jobs[each] for each in names if each in self._jobs and each != name}
-        gone = {each: job for each, job in waiting.items() if not job.progress.ended and now - job.asked > LEFT}
+        gone = {each: job for each, job in waiting.items() if not job.progress.ended and now - job.polled > LEFT}
         self._drop(gone)
         names.intersection_update(self._jobs)
         names.add(name)
@@ -149,7 +149,7 @@ class Jobs:
             job = self._jobs.get(name)
             if job is None:
                 return None
-            job.asked = time.monotonic()
+            job.polled = time.monotonic()
             return job.progress
 
     def result(self, name: str, key: Hashable) -> Any:
