@@ -9,8 +9,9 @@ import { read } from "./route.js";
  * @typedef {{predicted: number, against: number[], truth?: number[] | null, probability: number, picture: string}} Seen
  */
 
-const ENOUGH = 0.05; // a loss from which on there is something to learn
+const ENOUGH = 0.2; // a loss from which on there is something to learn
 const SURE = 0.9;
+const LESS = 0.05; // a picture that is less sure by this is worth the change
 
 /**
  * The steps of a lesson, or the way to a picture of this page on which they say more.
@@ -32,7 +33,7 @@ export async function onAnUnsure(base, write) {
   return [
     {
       text:
-        "The loss of this picture is almost 0, so there is almost nothing to learn. The lesson goes on with " +
+        "The loss of this picture is small, so there is little to learn from it. The lesson goes on with " +
         `another, ${picture || `picture ${better + 1}`}. ${what}.`,
       place: { ...steps[0].place, picture: better },
     },
@@ -55,5 +56,6 @@ async function betterPicture({ trace, route }) {
   const mistake = all.findIndex(wrong);
   if (mistake >= 0) return mistake;
   const least = all.reduce((best, each, at) => (each.probability < all[best].probability ? at : best), 0);
-  return all[least].probability < SURE ? least : -1;
+  const sure = Math.max(...trace.about.probabilities);
+  return all[least].probability < Math.min(SURE, sure - LESS) ? least : -1;
 }
