@@ -60,7 +60,7 @@ function createBench(served) {
   const reading = /** @type {HTMLProgressElement} */ (h("progress", { "aria-label": "Reading the pictures" }));
   const digits = (/** @type {number} */ value) => number(value, false, 3);
   const losses = chart({ title: "Loss", across: "epochs", height: 220, format: digits, seek: () => {} });
-  const shares = chart({ title: "Accuracy", across: "epochs", height: 220, format: percent, seek: () => {} });
+  const shares = chart({ title: "Accuracy", across: "epochs", height: 220, most: 1, format: percent, seek: () => {} });
   const settings = createSettings({ edit: (change) => edited(change), check: (change) => checked(change) });
   const controls = createControls({ act: (path) => void act(path), keep: () => void keep() });
   const weight = createWeight();

@@ -22,10 +22,11 @@ const FAR = 20; // times the middle number, from which on the largest would pres
  * @param {string} about.title
  * @param {string} about.across the meaning of x
  * @param {number} about.height
+ * @param {number} [about.most] the largest y that there can be, 1 for a share
  * @param {(value: number) => string} about.format of y
  * @param {(x: number) => void} about.seek the reader points at x
  */
-export function chart({ title, across, height, format, seek }) {
+export function chart({ title, across, height, most, format, seek }) {
   const canvas = h("div", { class: "plot", role: "img", "aria-label": title });
   const legend = h("ul", { class: "lines-of" });
   const scaled = h("small", {});
@@ -58,7 +59,11 @@ export function chart({ title, across, height, format, seek }) {
         scales: {
           x: { time: false, range: () => [0, end || 1] },
           // linear near zero and logarithmic far from it: the inverse hyperbolic sine
-          y: wide ? { distr: 4, asinh: 1, range: powers } : {},
+          y: wide
+            ? { distr: 4, asinh: 1, range: powers }
+            : most === undefined
+              ? {}
+              : { range: { min: { pad: 0.1 }, max: { pad: 0.1, hard: most } } },
         },
         padding: [10, 12, 0, 0],
         axes: [

@@ -52,7 +52,7 @@ function createPlayer({ store, served, reopen }) {
   const seek = (/** @type {number} */ x) => (transport.stop(), go(nearest(x)));
   const digits = (/** @type {number} */ value) => number(value, false, 3);
   const losses = chart({ title: "Loss", across: "epochs", height: 220, format: digits, seek });
-  const shares = chart({ title: "Accuracy", across: "epochs", height: 220, format: percent, seek });
+  const shares = chart({ title: "Accuracy", across: "epochs", height: 220, most: 1, format: percent, seek });
   const status = h("p", { class: "live-status", role: "status" });
   const progress = h("div", { class: "live-done" });
   const sentence = h("p", {});
