@@ -23,7 +23,7 @@ FEWER_BITS: dict[str, tuple[Kind, str]] = {
     "int8": (
         "int8",
         "int8: the weights are rounded as int8 predictions round them; the maps and sums stay in float32. "
-        "`pellucid compare --precision int8` compares the int8 predictions themselves.",
+        "“pellucid compare --precision int8” compares the int8 predictions themselves.",
     ),
     "bfloat16": ("bfloat16", "bfloat16: every weight is rounded to bfloat16; the maps and sums stay in float32."),
 }

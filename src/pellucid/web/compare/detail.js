@@ -57,7 +57,7 @@ function chooser(channel, count, go) {
     "p",
     { class: "pager" },
     to(channel - 1, "Previous map", channel === 0),
-    h("span", {}, `map ${channel} of 0 to ${counted(count - 1)}`),
+    h("span", {}, `map ${channel} (0 to ${counted(count - 1)})`),
     to(channel + 1, "Next map", channel === count - 1),
   );
 }
