@@ -63,6 +63,14 @@ export function progress({ ask, path, answer, doing, finished, method = "POST", 
 function left({ done, total, seconds }) {
   if (done >= total) return ", nearly done";
   if (!done || seconds < 1) return "";
-  const rest = Math.ceil(((total - done) * seconds) / done);
-  return rest < 90 ? `, about ${rest} s left` : `, about ${Math.ceil(rest / 60)} min left`;
+  return remaining(((total - done) * seconds) / done);
+}
+
+/**
+ * What to say about the time that is left.
+ * @param {number} seconds
+ */
+export function remaining(seconds) {
+  const whole = Math.ceil(seconds);
+  return whole < 90 ? `, about ${whole} s left` : `, about ${Math.ceil(whole / 60)} min left`;
 }

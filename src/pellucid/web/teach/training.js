@@ -2,6 +2,7 @@
 
 import { h } from "../element.js";
 import { number } from "../format.js";
+import { remaining } from "../job.js";
 import { inWords } from "../training/figures.js";
 import { chart } from "../training/curves.js";
 import { result } from "./result.js";
@@ -93,7 +94,7 @@ export function trainingPanel({ server, camera, attempt, reload }) {
     bar.hidden = !running;
     if (news.total) [bar.max, bar.value] = [news.total, news.done];
     else bar.removeAttribute("value");
-    const rest = news.left === null ? "" : `, about ${Math.ceil(news.left)} s left`;
+    const rest = news.left === null ? "" : remaining(news.left);
     left.textContent =
       news.state === "idle" || news.state === "failed" ? "" : `${news.seconds.toFixed(1)} s${running ? rest : ""}`;
     plot(news);
