@@ -103,13 +103,19 @@ export function end(context, node, row) {
         on: { click: () => store.set({ ...PLACE, name: node.name, index: isLoss ? [] : null }) },
       },
       title(part),
-      isLoss ? h("span", { class: "one" }, number(loss ?? NaN, false, row ? 3 : 4)) : row ? answer(trace) : bars(trace),
+      isLoss
+        ? h("span", { class: "one" }, number(loss ?? NaN, false, row || (loss ?? 1) < SMALL ? 3 : 4))
+        : row
+          ? answer(trace)
+          : bars(trace),
     ),
   );
   if (isLoss && !row) item.append(h("small", {}, `against ${names(model.classes, against)}`));
   item.classList.add("end");
   return item;
 }
+
+const SMALL = 0.001; // a loss with so many zeros that a fourth digit would push the class out of the column
 
 const PLACE = { cursor: null, channel: -1, page: 0, sorted: /** @type {""} */ ("") };
 
