@@ -187,6 +187,27 @@ def test_what_is_removed_is_moved_and_can_be_put_back(collection: Collection) ->
         collection.put_back("cat")
 
 
+@pytest.mark.parametrize("name", ["cat", "v1.5", "x" * 60])
+def test_a_class_comes_back_under_its_own_name(name: str, collection: Collection) -> None:
+    if name != "cat":
+        collection.add_class(name)
+    collection.remove(name, collection.add(name, picture(1), "file").name)
+    stored = collection.add(name, picture(2), "file").name
+    gone = collection.remove_class(name)
+    assert gone == f"{name}-2", "a picture of it was removed before"
+    collection.put_back(gone, called=name)
+    assert [each.name for each in collection.the(name).pictures] == [stored]
+
+
+def test_a_class_comes_back_beside_another_one_of_its_name(collection: Collection) -> None:
+    gone = collection.remove_class("cat")
+    collection.add_class("cat")
+    again = collection.remove_class("cat")
+    collection.put_back(gone)
+    collection.put_back(again, called="cat")
+    assert [each.name for each in collection.classes()] == ["cat", "cat-2", "dog"]
+
+
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cat").mkdir()
     with pytest.raises(CatalogError, match="holds other files"):

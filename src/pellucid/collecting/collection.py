@@ -155,17 +155,19 @@ class Collection:
         with self._lock:
             return self._move(self.path(name, picture), self.removed / name / picture).name
 
-    def put_back(self, name: str, picture: str | None = None) -> None:
+    def put_back(self, name: str, picture: str | None = None, called: str | None = None) -> None:
         """Move a removed picture, or a removed class, back. `name` and `picture` are those in FOLDER/removed.
 
-        Raises CatalogError, StorageError.
+        `called`: the name that a class had; it gets it again unless another class has it by now. Raises CatalogError,
+        StorageError.
         """
         with self._lock:
             if name not in _listed(self.removed, folders=True):
                 raise CatalogError(f"{self.removed} holds no class “{name}”. Reload the page.")
             if picture is None:
                 # "cat-2" in the folder of what was removed is another "cat", which there may be again
-                self._move(self.removed / name, self.pictures / names.checked(name, self._folders()))
+                wanted = name if called is None or called in self._folders() else called
+                self._move(self.removed / name, self.pictures / names.checked(wanted, self._folders()))
             elif picture not in _listed(self.removed / name):
                 raise CatalogError(f"{self.removed / name} holds no picture “{picture}”. Reload the page.")
             else:
@@ -228,9 +230,10 @@ class Collection:
         with files.storage_errors(place):
             place.parent.mkdir(parents=True, exist_ok=True)
             target, number = place, 1
+            stem, ending = (place.name, "") if path.is_dir() else (place.stem, place.suffix)
             while target.exists():
                 number += 1
-                target = place.with_name(f"{place.stem}-{number}{place.suffix}")
+                target = place.with_name(f"{stem}-{number}{ending}")
             return path.rename(target)
 
 

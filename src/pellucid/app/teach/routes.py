@@ -101,8 +101,11 @@ def remove(studio: Studio, query: Query, _body: bytes) -> Reply:
 
 
 def put_back(studio: Studio, query: Query, _body: bytes) -> Reply:
-    """Put the removed picture ?name= of ?class= back, or without a name the class; by their names when removed."""
-    studio.collection.put_back(_of(query, "class"), query.get("name"))
+    """Put the removed picture ?name= of ?class= back, or without a name the class; by their names when removed.
+
+    ?called=: the name that the class had.
+    """
+    studio.collection.put_back(_of(query, "class"), query.get("name"), query.get("called"))
     return replies.as_json(studio.state())
 
 
