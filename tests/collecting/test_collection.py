@@ -218,6 +218,34 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cat", "file"]
 
 
+@pytest.mark.parametrize(
+    "table",
+    [
+        "file,what\npictures/cat/1.png,7\n",
+        "path,label,group\npictures/cat/1.png,tabby,\n",
+        "path,label,group\nscans/1.png,cat,\n",
+        "path,label,group\npictures/cat/1.png,cat,Anna\n",
+        "",
+    ],
+)
+def test_a_table_of_somebody_else_is_not_replaced(table: str, tmp_path: Path) -> None:
+    (tmp_path / "pictures" / "cat").mkdir(parents=True)
+    (tmp_path / "pictures.csv").write_text(table)
+    with pytest.raises(CatalogError, match="has not written"):
+        Collection(tmp_path)
+    assert (tmp_path / "pictures.csv").read_text() == table
+
+
+def test_the_own_table_is_known_again(collection: Collection) -> None:
+    collection.add_class("say, 'so'")
+    (collection.pictures / "cafe\u0301").mkdir()
+    for name in ("cat", "say, 'so'", "caf\u00e9"):
+        collection.add(name, picture(), "camera")
+        collection.add(name, picture(), "file")
+    collection.write_table()
+    assert Collection(collection.folder).classes() == collection.classes()
+
+
 # ---- what follows from them
 
 

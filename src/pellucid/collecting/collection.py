@@ -36,6 +36,7 @@ from pellucid.texts import composed
 Kind = Literal["camera", "drawing", "file"]
 KINDS: tuple[Kind, ...] = ("camera", "drawing", "file")
 PICTURES, REMOVED, TABLE = "pictures", "removed", "pictures.csv"
+COLUMNS = ["path", "label", "group"]  # of the table
 PAUSE = 10.0  # seconds without the camera, after which a picture belongs to a new recording
 _RECORDED = re.compile(r"camera-(\d+)-(\d+)(?:-\d+)?\.\w+")
 _NUMBERED = re.compile(r"(?:drawing|file)-(\d+)(?:-\d+)?\.\w+")
@@ -181,7 +182,7 @@ class Collection:
         """Write the table to train on, FOLDER/pictures.csv, and return its path. Raises StorageError."""
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
-        table.writerow(["path", "label", "group"])
+        table.writerow(COLUMNS)
         with self._lock:
             for name, folder in self._folders().items():
                 for picture in self._described(name, folder).pictures:
@@ -247,6 +248,27 @@ def _check(folder: Path) -> None:
             f"{folder} holds other files. Name a new folder, or one that `pellucid teach` has made; pictures that are "
             "in it can be dropped onto the page, and `pellucid train` trains on a folder of class folders."
         )
+    if TABLE in there and not _is_ours(folder / TABLE):
+        raise CatalogError(
+            f"{folder / TABLE} is a table that `pellucid teach` has not written, and would be replaced. Name a new "
+            "folder, or give the table another name."
+        )
+
+
+def _is_ours(table: Path) -> bool:
+    """Whether a table can be one of `write_table`: whoever has a list of pictures may have called it the same."""
+    try:
+        with table.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            header, *rows = csv.reader(file)
+    except (OSError, ValueError, csv.Error):
+        return False
+    return header == COLUMNS and all(len(row) == len(COLUMNS) and _is_row(*row) for row in rows)
+
+
+def _is_row(path: str, label: str, group: str) -> bool:
+    parts = path.split("/")
+    own = len(parts) == 3 and parts[0] == PICTURES and composed(parts[1]) == label
+    return own and (not group or group.startswith(f"{label}/"))
 
 
 def _listed(folder: Path, folders: bool = False) -> list[str]:
