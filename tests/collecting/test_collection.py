@@ -246,6 +246,26 @@ def test_the_own_table_is_known_again(collection: Collection) -> None:
     assert Collection(collection.folder).classes() == collection.classes()
 
 
+def test_a_link_that_leads_nowhere_is_no_picture(collection: Collection) -> None:
+    stored = collection.add("cat", picture(), "file")
+    for name, target in (("circle.png", "circle.png"), ("gone.png", "nowhere.png")):
+        (collection.pictures / "cat" / name).symlink_to(target)
+    (collection.pictures / "circle").symlink_to("circle")
+    assert [each.name for each in collection.classes()] == ["cat", "dog"]
+    assert collection.the("cat").pictures == (stored,)
+
+
+def test_a_folder_that_cannot_be_listed_is_not_said_to_be_unwritable(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(_folder: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "scandir", denied)
+    with pytest.raises(StorageError, match="cannot be read: Permission denied"):
+        collection.classes()
+
+
 # ---- what follows from them
 
 

@@ -272,11 +272,24 @@ def _is_row(path: str, label: str, group: str) -> bool:
 
 
 def _listed(folder: Path, folders: bool = False) -> list[str]:
-    """The visible files of a folder, or its visible folders, by name; none if it is missing. Raises StorageError."""
+    """The visible files of a folder, or its visible folders, by name; none if it is missing. Raises StorageError.
+
+    A link that leads nowhere is neither.
+    """
     if not folder.is_dir():
         return []
-    with files.storage_errors(folder), os.scandir(folder) as entries:
-        return sorted(each.name for each in entries if not is_system(each.name) and each.is_dir() == folders)
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(each.name for each in entries if not is_system(each.name) and _is(each, folders))
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be read: {error.strerror or error}.") from error
+
+
+def _is(entry: os.DirEntry[str], folders: bool) -> bool:
+    try:
+        return entry.is_dir() if folders else entry.is_file()
+    except OSError:  # links in a circle
+        return False
 
 
 def _recording_of(name: str) -> int:
