@@ -212,6 +212,32 @@ def test_the_figures_are_honest_and_stay_after_a_restart(ask: Callable[..., Answ
         again.finish()
 
 
+@pytest.mark.parametrize("metrics", ["[]", '{"reported": "test", "test": {"pictures": "a"}}', '{"mistakes": 3}'])
+def test_a_model_with_figures_of_another_form_is_no_bug(
+    metrics: str, ask: Callable[..., Answer], studio: Studio
+) -> None:
+    damaged = studio.collection.folder / "model-9"
+    model = studio.model
+    assert model is not None
+    shutil.copytree(model, damaged)
+    try:
+        (damaged / "metrics.json").write_text(metrics)
+        assert ask("").content["model"] is None
+        assert "model-9 cannot be read" in ask("/mistake?number=0").error
+    finally:
+        shutil.rmtree(damaged)
+
+
+def test_a_folder_that_was_taken_away_is_said(ask: Callable[..., Answer], studio: Studio) -> None:
+    folder = studio.collection.folder
+    away = folder.rename(folder.with_name("away"))
+    try:
+        for question in (ask(""), ask("/answer", "POST"), ask("/model.zip")):
+            assert (question.status, f"{folder} cannot be read" in question.error) == (400, True)
+    finally:
+        away.rename(folder)
+
+
 def test_a_model_whose_pictures_have_changed_is_stale(ask: Callable[..., Answer]) -> None:
     assert not ask("").content["model"]["stale"]
     removed = ask("/picture/remove?class=blue&name=file-0003.png", "POST").content

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pellucid.classifier.predict.predictor import Predictor
 
 FIRST = 2  # classes of a new collection
+DAMAGED = (KeyError, IndexError, TypeError, ValueError, AttributeError)
+"""What reading figures of another form raises."""
 
 
 class Studio:
@@ -71,7 +73,7 @@ class Studio:
             return None, []
         try:
             return {**results.figures(model), "stale": results.is_stale(model, classes)}, []
-        except (ArtefactError, KeyError, TypeError) as error:
+        except (ArtefactError, *DAMAGED) as error:
             return None, [f"{model} cannot be read: {error}. Train again."]
 
     @property
