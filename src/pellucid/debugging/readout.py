@@ -180,7 +180,7 @@ def _lacking(train: Labelled, test: Labelled, classes: tuple[str, ...]) -> Itera
 
 
 def _without(side: Labelled, classes: tuple[str, ...]) -> str:
-    absent = [name for name, any_there in zip(classes, side.truth.any(axis=0), strict=True) if not any_there]
+    absent = [name for name, of_it in zip(classes, side.truth.T, strict=True) if not of_it.any()]
     return listed(absent, NAMED)
 
 
