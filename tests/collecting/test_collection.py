@@ -187,6 +187,27 @@ def test_what_is_removed_is_moved_and_can_be_put_back(collection: Collection) ->
         collection.put_back("cat")
 
 
+@pytest.mark.parametrize("name", ["cat", "v1.5", "x" * 60])
+def test_a_class_comes_back_under_its_own_name(name: str, collection: Collection) -> None:
+    if name != "cat":
+        collection.add_class(name)
+    collection.remove(name, collection.add(name, picture(1), "file").name)
+    stored = collection.add(name, picture(2), "file").name
+    gone = collection.remove_class(name)
+    assert gone == f"{name}-2", "a picture of it was removed before"
+    collection.put_back(gone, called=name)
+    assert [each.name for each in collection.the(name).pictures] == [stored]
+
+
+def test_a_class_comes_back_beside_another_one_of_its_name(collection: Collection) -> None:
+    gone = collection.remove_class("cat")
+    collection.add_class("cat")
+    again = collection.remove_class("cat")
+    collection.put_back(gone)
+    collection.put_back(again, called="cat")
+    assert [each.name for each in collection.classes()] == ["cat", "cat-2", "dog"]
+
+
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cat").mkdir()
     with pytest.raises(CatalogError, match="holds other files"):
@@ -195,6 +216,54 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CatalogError, match="is a file"):
         Collection(tmp_path / "file")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cat", "file"]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "file,what\npictures/cat/1.png,7\n",
+        "path,label,group\npictures/cat/1.png,tabby,\n",
+        "path,label,group\nscans/1.png,cat,\n",
+        "path,label,group\npictures/cat/1.png,cat,Anna\n",
+        "",
+    ],
+)
+def test_a_table_of_somebody_else_is_not_replaced(table: str, tmp_path: Path) -> None:
+    (tmp_path / "pictures" / "cat").mkdir(parents=True)
+    (tmp_path / "pictures.csv").write_text(table)
+    with pytest.raises(CatalogError, match="has not written"):
+        Collection(tmp_path)
+    assert (tmp_path / "pictures.csv").read_text() == table
+
+
+def test_the_own_table_is_known_again(collection: Collection) -> None:
+    collection.add_class("say, 'so'")
+    (collection.pictures / "cafe\u0301").mkdir()
+    for name in ("cat", "say, 'so'", "caf\u00e9"):
+        collection.add(name, picture(), "camera")
+        collection.add(name, picture(), "file")
+    collection.write_table()
+    assert Collection(collection.folder).classes() == collection.classes()
+
+
+def test_a_link_that_leads_nowhere_is_no_picture(collection: Collection) -> None:
+    stored = collection.add("cat", picture(), "file")
+    for name, target in (("circle.png", "circle.png"), ("gone.png", "nowhere.png")):
+        (collection.pictures / "cat" / name).symlink_to(target)
+    (collection.pictures / "circle").symlink_to("circle")
+    assert [each.name for each in collection.classes()] == ["cat", "dog"]
+    assert collection.the("cat").pictures == (stored,)
+
+
+def test_a_folder_that_cannot_be_listed_is_not_said_to_be_unwritable(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(_folder: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "scandir", denied)
+    with pytest.raises(StorageError, match="cannot be read: Permission denied"):
+        collection.classes()
 
 
 # ---- what follows from them

@@ -85,6 +85,24 @@ def test_a_layer_knows_what_was_built_into_it(constructed: Callable[[], Readouts
     assert (result.pictures, result.fitted, result.chosen) == (EACH, EACH, EACH)
 
 
+def test_a_class_without_pictures_is_named(
+    either: tuple[Classifier, dict[str, Pictures]], constructed: Callable[[], Readouts], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, sides = either
+    red = tuple(row for row in sides["test"].labelled if row[1] == "red")
+    pairs = [(Path(path), label) for path, label in red]
+    every = constructed()
+    list(every)
+    assert every.result.notes == ()
+    monkeypatch.setattr(readout, "_sides", lambda *_: (pairs, pairs, "validation"))
+    monkeypatch.setattr(readout, "held_out", lambda _: replace(sides["test"], labelled=red))
+    readouts = constructed()
+    list(readouts)
+    fitted, measured_on = readouts.result.notes
+    assert fitted == "No picture that the readouts are fitted to is of blue, so they cannot name it."
+    assert measured_on == "No test picture is of blue, so the figures say nothing about it."
+
+
 def test_stopped_early_the_layers_before_are_whole(constructed: Callable[[], Readouts]) -> None:
     readouts = constructed()
     with pytest.raises(TraceError, match="Stopped before"):

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -237,6 +239,32 @@ def test_what_was_measured_is_kept_for_these_weights_only(model: Path, branched:
     assert measured.read(model) == {}
     (model / measured.FILE).write_text("[" * 100_000)
     assert measured.read(model) == {}
+
+
+def test_two_measurements_that_end_together_are_both_stored(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = [pellucid.without(model, layers=[layer]) for layer in ("conv1", "maxpool1")]
+    real = measured.read
+
+    def slowly(folder: Path) -> dict[str, Any]:
+        content = real(folder)
+        time.sleep(0.1)
+        return content
+
+    monkeypatch.setattr(measured, "read", slowly)
+    threads = [threading.Thread(target=measured.store_without, args=(model, result)) for result in results]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert sorted(real(model)["without"]) == ["conv1", "maxpool1"]
+
+
+def test_figures_of_another_form_are_left_out(model: Path) -> None:
+    measured.store_without(model, pellucid.without(model, layers=["conv1"]))
+    content = json.loads((model / measured.FILE).read_text())
+    content["without"] |= {"old": {"accuracy": 0.5}, "older": 3}
+    (model / measured.FILE).write_text(json.dumps(content))
+    assert list(measured.for_page(model)["without"]) == ["conv1"]
 
 
 def test_a_network_whose_scores_are_not_finite_is_refused(branched: Classifier, trained: Path) -> None:

@@ -36,6 +36,7 @@ from pellucid.texts import composed
 Kind = Literal["camera", "drawing", "file"]
 KINDS: tuple[Kind, ...] = ("camera", "drawing", "file")
 PICTURES, REMOVED, TABLE = "pictures", "removed", "pictures.csv"
+COLUMNS = ["path", "label", "group"]  # of the table
 PAUSE = 10.0  # seconds without the camera, after which a picture belongs to a new recording
 _RECORDED = re.compile(r"camera-(\d+)-(\d+)(?:-\d+)?\.\w+")
 _NUMBERED = re.compile(r"(?:drawing|file)-(\d+)(?:-\d+)?\.\w+")
@@ -155,17 +156,19 @@ class Collection:
         with self._lock:
             return self._move(self.path(name, picture), self.removed / name / picture).name
 
-    def put_back(self, name: str, picture: str | None = None) -> None:
+    def put_back(self, name: str, picture: str | None = None, called: str | None = None) -> None:
         """Move a removed picture, or a removed class, back. `name` and `picture` are those in FOLDER/removed.
 
-        Raises CatalogError, StorageError.
+        `called`: the name that a class had; it gets it again unless another class has it by now. Raises CatalogError,
+        StorageError.
         """
         with self._lock:
             if name not in _listed(self.removed, folders=True):
                 raise CatalogError(f"{self.removed} holds no class “{name}”. Reload the page.")
             if picture is None:
                 # "cat-2" in the folder of what was removed is another "cat", which there may be again
-                self._move(self.removed / name, self.pictures / names.checked(name, self._folders()))
+                wanted = name if called is None or called in self._folders() else called
+                self._move(self.removed / name, self.pictures / names.checked(wanted, self._folders()))
             elif picture not in _listed(self.removed / name):
                 raise CatalogError(f"{self.removed / name} holds no picture “{picture}”. Reload the page.")
             else:
@@ -179,7 +182,7 @@ class Collection:
         """Write the table to train on, FOLDER/pictures.csv, and return its path. Raises StorageError."""
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
-        table.writerow(["path", "label", "group"])
+        table.writerow(COLUMNS)
         with self._lock:
             for name, folder in self._folders().items():
                 for picture in self._described(name, folder).pictures:
@@ -228,9 +231,10 @@ class Collection:
         with files.storage_errors(place):
             place.parent.mkdir(parents=True, exist_ok=True)
             target, number = place, 1
+            stem, ending = (place.name, "") if path.is_dir() else (place.stem, place.suffix)
             while target.exists():
                 number += 1
-                target = place.with_name(f"{place.stem}-{number}{place.suffix}")
+                target = place.with_name(f"{stem}-{number}{ending}")
             return path.rename(target)
 
 
@@ -244,14 +248,48 @@ def _check(folder: Path) -> None:
             f"{folder} holds other files. Name a new folder, or one that `pellucid teach` has made; pictures that are "
             "in it can be dropped onto the page, and `pellucid train` trains on a folder of class folders."
         )
+    if TABLE in there and not _is_ours(folder / TABLE):
+        raise CatalogError(
+            f"{folder / TABLE} is a table that `pellucid teach` has not written, and would be replaced. Name a new "
+            "folder, or give the table another name."
+        )
+
+
+def _is_ours(table: Path) -> bool:
+    """Whether a table can be one of `write_table`: whoever has a list of pictures may have called it the same."""
+    try:
+        with table.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            header, *rows = csv.reader(file)
+    except (OSError, ValueError, csv.Error):
+        return False
+    return header == COLUMNS and all(len(row) == len(COLUMNS) and _is_row(*row) for row in rows)
+
+
+def _is_row(path: str, label: str, group: str) -> bool:
+    parts = path.split("/")
+    own = len(parts) == 3 and parts[0] == PICTURES and composed(parts[1]) == label
+    return own and (not group or group.startswith(f"{label}/"))
 
 
 def _listed(folder: Path, folders: bool = False) -> list[str]:
-    """The visible files of a folder, or its visible folders, by name; none if it is missing. Raises StorageError."""
+    """The visible files of a folder, or its visible folders, by name; none if it is missing. Raises StorageError.
+
+    A link that leads nowhere is neither.
+    """
     if not folder.is_dir():
         return []
-    with files.storage_errors(folder), os.scandir(folder) as entries:
-        return sorted(each.name for each in entries if not is_system(each.name) and each.is_dir() == folders)
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(each.name for each in entries if not is_system(each.name) and _is(each, folders))
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be read: {error.strerror or error}.") from error
+
+
+def _is(entry: os.DirEntry[str], folders: bool) -> bool:
+    try:
+        return entry.is_dir() if folders else entry.is_file()
+    except OSError:  # links in a circle
+        return False
 
 
 def _recording_of(name: str) -> int:

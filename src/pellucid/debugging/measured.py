@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from pellucid.errors import StorageError
 
 FILE = "debugging.json"
 WITHOUT, READOUT = "without", "readout"
+_WRITING = threading.Lock()
+"""The page measures several layers at once, and each adds to the same file."""
 
 
 def read(model: Path) -> dict[str, Any]:
@@ -36,8 +39,10 @@ def read(model: Path) -> dict[str, Any]:
 
 def for_page(model: Path) -> dict[str, Any]:
     """What the page shows of it: "without", layer -> as `short`; "readout", None if it was not measured."""
-    stored = read(model)
-    without = {name: short(layer) for name, layer in stored.get(WITHOUT, {}).items()}
+    stored, without = read(model), {}
+    for name, layer in stored.get(WITHOUT, {}).items():
+        with suppress(KeyError, TypeError, AttributeError):  # another version of Pellucid has stored it
+            without[name] = short(layer)
     return {WITHOUT: without, READOUT: stored.get(READOUT)}
 
 
@@ -69,14 +74,16 @@ def store_without(model: Path, result: Without) -> None:
     layers = {each.layer: each for each in result.layers if each.pictures == result.pictures}
     about = {"side": result.side, "several": result.several}
     if layers:
-        known = read(model).get(WITHOUT, {})
-        _store(model, WITHOUT, {**known, **{name: {**about, **each.as_json()} for name, each in layers.items()}})
+        with _WRITING:
+            known = read(model).get(WITHOUT, {})
+            _store(model, WITHOUT, {**known, **{name: {**about, **each.as_json()} for name, each in layers.items()}})
 
 
 def store_readout(model: Path, result: Readout) -> None:
     """Store the readouts of all layers."""
     if result.complete:
-        _store(model, READOUT, {key: each for key, each in result.as_json().items() if key != "unusable"})
+        with _WRITING:
+            _store(model, READOUT, {key: each for key, each in result.as_json().items() if key != "unusable"})
 
 
 def _store(model: Path, key: str, value: dict[str, Any]) -> None:

@@ -22,12 +22,14 @@ from pellucid.errors import ArtefactError, TraceError
 from pellucid.glassbox.trace import frozen_copy
 from pellucid.network import scores
 from pellucid.runs import made_from
+from pellucid.texts import listed
 from pellucid.training.head import GRID, USUAL, LinearHead, Side, fit
 
 FITTED, CHOSEN = 2000, 1000  # most pictures to fit to, and to choose the penalty by
 PART = 5  # without validation pictures, one training picture in so many chooses the penalty
 HELD = 800_000_000  # most bytes of features in memory; with more, the layers are read in groups
 WEAKER = (*GRID, 3 * USUAL, 10 * USUAL)  # of C: what a late layer knows is nearly separable
+NAMED = 5  # most classes in a sentence
 FIT = 10  # progress: a fit counts as one picture in so many
 
 Pairs = list[tuple[Path, str]]
@@ -111,7 +113,7 @@ class Readouts:
             len(self._sources),
             self._classifier.thresholds is not None,
             tuple(each for side in self._sides for each in side.unusable),
-            test.notes,
+            (*test.notes, *_lacking(train, test, self._classifier.classes)),
         )
 
     def _learning(self) -> Iterator[tuple[tuple[str, str | None], ...]]:
@@ -167,6 +169,19 @@ def _sides(model: Path, reported: str) -> tuple[Pairs, Pairs, str]:
         return fitted[:FITTED], chosen[:CHOSEN], "validation"
     fitted = fitted[: FITTED + CHOSEN]
     return [each for at, each in enumerate(fitted) if at % PART], fitted[::PART], "training"
+
+
+def _lacking(train: Labelled, test: Labelled, classes: tuple[str, ...]) -> Iterator[str]:
+    """Sentences about classes without a picture: pictures of a class may be gone since the training."""
+    if absent := _without(train, classes):
+        yield f"No picture that the readouts are fitted to is of {absent}, so they cannot name it."
+    if absent := _without(test, classes):
+        yield f"No {test.side} picture is of {absent}, so the figures say nothing about it."
+
+
+def _without(side: Labelled, classes: tuple[str, ...]) -> str:
+    absent = [name for name, of_it in zip(classes, side.truth.T, strict=True) if not of_it.any()]
+    return listed(absent, NAMED)
 
 
 def _groups(sources: list[Source], pictures: int) -> list[list[Source]]:

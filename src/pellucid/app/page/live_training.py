@@ -32,6 +32,7 @@ IDLE = 0.25  # seconds between two looks at whether a page still watches
 POINT = 0.2  # seconds between two points of the curves, at least
 SHARE = 10  # a point is measured in at most this part of the time
 UNWATCHED = "Paused, because no page was watching. Press Run to go on."
+STOPPED = "Paused by an error ({}): the computer may be short of memory. Undo, or press Run to try again."
 
 
 @dataclass(frozen=True)
@@ -175,8 +176,7 @@ class LiveTraining:
             if not (self._ending or self._session is None or (alone and self._tasks.empty())):
                 return False
             if self._running is not None and self._session is not None:
-                self._rest(self._session)
-                self._message = UNWATCHED
+                self._rest_unwatched(self._session)
             while not self._tasks.empty():  # whoever waits for an answer gets it
                 self._tasks.get()()
             self._thread = None
@@ -207,14 +207,22 @@ class LiveTraining:
         self._changed += 1
         try:
             session.step()
+            if (now := time.monotonic()) >= self._next_point:
+                session.note()
+                took = time.monotonic() - now
+                self._next_point = now + max(POINT, SHARE * took)
         except NotFinite:  # session.trouble says it
             self._running = None
-            return
-        if (now := time.monotonic()) >= self._next_point:
-            session.note()
-            took = time.monotonic() - now
-            self._next_point = now + max(POINT, SHARE * took)
+        except Exception as error:  # as memory that is full: the thread must live on, because requests wait for it
+            self._running, self._message = None, STOPPED.format(type(error).__name__)
 
     def _rest(self, session: Session) -> None:
         self._running = None
         session.close()
+
+    def _rest_unwatched(self, session: Session) -> None:
+        self._message = UNWATCHED
+        try:
+            self._rest(session)
+        except Exception as error:  # nobody waits for an answer, and the thread has to end in order
+            self._message = STOPPED.format(type(error).__name__)

@@ -11,21 +11,36 @@ from pellucid import files
 from pellucid.app.format import few, many
 from pellucid.classifier import store as artefact
 from pellucid.collecting.collection import Class
+from pellucid.errors import StorageError
 
 _MODEL = re.compile(r"model-(\d+)")
 
 
 def place(folder: Path) -> Path:
-    """A free name for the next model: FOLDER/model-3 after model-2."""
-    numbers = [int(match[1]) for path in folder.iterdir() if (match := _MODEL.fullmatch(path.name))]
+    """A free name for the next model: FOLDER/model-3 after model-2. Raises StorageError."""
+    numbers = [_number(path) for path in _models(folder)]
     return folder / f"model-{max(numbers, default=0) + 1}"
 
 
 def newest(folder: Path, but: Path | None = None) -> Path | None:
-    """The last complete model of a collection, other than `but`, which is being written; None if there is none."""
-    models = [path for path in folder.iterdir() if _MODEL.fullmatch(path.name) and path != but]
+    """The last complete model of a collection, other than `but`, which is being written; None if there is none.
+
+    Raises StorageError.
+    """
+    models = [path for path in _models(folder) if path != but]
     done = [path for path in models if (path / artefact.METRICS).is_file() and (path / artefact.CONFIG).is_file()]
-    return max(done, key=lambda path: int(path.name.removeprefix("model-")), default=None)
+    return max(done, key=_number, default=None)
+
+
+def _models(folder: Path) -> list[Path]:
+    try:
+        return [path for path in folder.iterdir() if _MODEL.fullmatch(path.name)]
+    except OSError as error:  # a disk that was taken away, a folder that was renamed
+        raise StorageError(f"{folder} cannot be read: {error.strerror or error}.") from error
+
+
+def _number(model: Path) -> int:
+    return int(model.name.removeprefix("model-"))
 
 
 def figures(model: Path) -> dict[str, Any]:

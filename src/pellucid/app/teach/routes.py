@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from urllib.parse import quote
 
 from pellucid.app.page.pictures import whole
-from pellucid.app.teach.studio import Studio, described
+from pellucid.app.teach.studio import DAMAGED, Studio, described
 from pellucid.classifier.store import METRICS, read_json
 from pellucid.collecting import packing
 from pellucid.collecting.collection import KINDS, Kind
@@ -43,10 +43,13 @@ def mistake(studio: Studio, query: Query) -> Reply:
     model = studio.model
     if model is None:
         raise ArtefactError("There is no trained network yet. Train one first.")
-    mistakes = read_json(model / METRICS)["mistakes"]
-    shown = mistakes[whole(query, "number", len(mistakes))]["thumbnail"]
     try:
-        return Reply("image/jpeg", (model / THUMBNAILS / PurePosixPath(shown).name).read_bytes())
+        mistakes = read_json(model / METRICS)["mistakes"]
+        shown = PurePosixPath(mistakes[whole(query, "number", len(mistakes))]["thumbnail"]).name
+    except DAMAGED as error:
+        raise ArtefactError(f"{model} cannot be read: {error}. Train again.") from error
+    try:
+        return Reply("image/jpeg", (model / THUMBNAILS / shown).read_bytes())
     except OSError as error:
         raise ArtefactError(f"{model / shown} cannot be read: {error.strerror}.") from error
 
@@ -101,8 +104,11 @@ def remove(studio: Studio, query: Query, _body: bytes) -> Reply:
 
 
 def put_back(studio: Studio, query: Query, _body: bytes) -> Reply:
-    """Put the removed picture ?name= of ?class= back, or without a name the class; by their names when removed."""
-    studio.collection.put_back(_of(query, "class"), query.get("name"))
+    """Put the removed picture ?name= of ?class= back, or without a name the class; by their names when removed.
+
+    ?called=: the name that the class had.
+    """
+    studio.collection.put_back(_of(query, "class"), query.get("name"), query.get("called"))
     return replies.as_json(studio.state())
 
 

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from pellucid.classifier.predict.predictor import Predictor
 
 FIRST = 2  # classes of a new collection
+RUNS = 1_000_000
+"""Numbers of runs of each glass box: a window of an earlier model must not read the numbers of the next one."""
+DAMAGED = (KeyError, IndexError, TypeError, ValueError, AttributeError)
+"""What reading figures of another form raises."""
 
 
 class Studio:
@@ -71,7 +75,7 @@ class Studio:
             return None, []
         try:
             return {**results.figures(model), "stale": results.is_stale(model, classes)}, []
-        except (ArtefactError, KeyError, TypeError) as error:
+        except (ArtefactError, *DAMAGED) as error:
             return None, [f"{model} cannot be read: {error}. Train again."]
 
     @property
@@ -143,8 +147,10 @@ class Studio:
                 if isinstance(shown, bytes):
                     self.glass.show(shown, None, called or "")
                 return self.glass
-            opened = Glass(api.load(model), model, shown, called)
-            before, self.glass = self.glass, opened
+            before = self.glass
+            run = 0 if before is None else before.shown.run + RUNS
+            opened = Glass(api.load(model), model, shown, called, run=run)
+            self.glass = opened
         if before is not None:
             before.finish(0.0)
         return opened

@@ -140,7 +140,10 @@ function removeClass(name) {
     show(reply);
     adder.focus();
     tell(`“${name}” was taken out of the set. Its pictures are in ${reply.removed}.`, "status", [
-      ["Put it back", () => void attempt(async () => show(await server.post("/back", { class: reply.removed_name })))],
+      [
+        "Put it back",
+        () => void attempt(async () => show(await server.post("/back", { class: reply.removed_name, called: name }))),
+      ],
     ]);
   };
   if (!count) return void attempt(away);
