@@ -50,7 +50,8 @@ function createBench(served) {
     {},
     "Change the network or a setting, then train it. Each step is a real training step. The model in its folder does not change.",
   );
-  const spoken = h("p", { class: "live-status", role: "status" });
+  const status = h("p", { class: "live-status", "aria-hidden": "true" }); // `spoken` says the same, but less often
+  const spoken = h("p", { class: "hidden", role: "status" });
   const counts = h("p", { class: "live-counts" });
   const image = h("div", { class: "live-picture" });
   const seen = h("p", {});
@@ -81,6 +82,7 @@ function createBench(served) {
     { class: "say training live-aside" },
     heading,
     intro,
+    status,
     spoken,
     counts,
     reading,
@@ -215,11 +217,12 @@ function createBench(served) {
   }
 
   /**
-   * Announces this, during a run at most every few seconds.
+   * Shows this, and announces it, during a run at most every few seconds.
    * @param {string} text
    * @param {boolean} atOnce
    */
   function say(text, atOnce) {
+    status.textContent = text;
     const time = performance.now();
     if (spoken.textContent === text || (!atOnce && now?.running && time - spokenAt < SPOKEN)) return;
     spoken.textContent = text;
