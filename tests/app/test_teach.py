@@ -310,6 +310,15 @@ def test_a_training_that_fails_says_why(studio: Studio, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_a_training_that_fails_removes_no_folder_of_somebody_else(studio: Studio, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    failed = Training(tmp_path / "none.csv", tmp_path / "out", studio.cache, SETTINGS)
+    failed.wait(PATIENCE)
+    assert failed.news.state == "failed"
+    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+
+
 def test_the_beginning_is_told_before_the_training(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     table = studio.collection.write_table()
     small = beginning(table, studio.cache)

@@ -152,7 +152,7 @@ class Studio:
             opened = Glass(api.load(model), model, shown, called, run=run)
             self.glass = opened
         if before is not None:
-            before.finish(0.0)
+            before.finish(5.0)  # a job in PyTorch ends with its step
         return opened
 
     def finish(self, seconds: float = 10.0) -> None:

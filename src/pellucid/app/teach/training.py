@@ -72,6 +72,7 @@ class Training:
     _began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
+        self._was_there = self.out.exists()
         self._thread = threading.Thread(target=self._run, name="training", daemon=True)
         self._thread.start()
 
@@ -152,6 +153,6 @@ class Training:
         )
 
     def _remove_begun(self) -> None:
-        """Remove the folder of a training that left no model; it holds nothing but this training's own files."""
-        if not (self.out / CONFIG).exists():
+        """Remove the folder of a training that left no model, unless somebody else made it."""
+        if not self._was_there and not (self.out / CONFIG).exists():
             shutil.rmtree(self.out, ignore_errors=True)
