@@ -117,7 +117,7 @@ def test_edit_step_run_undo(live: Page, server: Server, trained: Path, axe: str)
     until(page, "!/Step [01] /.test(document.querySelector('.live-counts').textContent)")
     until(page, f"document.querySelector('.live-walls canvas').toDataURL() !== {drawn!r}")
     texts = page.locator(".live-status, .live-counts").all_text_contents()  # both at one moment
-    status, counts = (re.findall(r"Step [\d,]+", text) for text in texts)
+    status, counts = (re.findall(r"Step \d[\d,]*\b", text) for text in texts)
     assert status == counts != [], "what is announced every few seconds is shown at once"
     # a text that is wrong, while the run goes on
     page.get_by_label("Network", exact=True).fill("conv(4, 3) rely flatten dense")

@@ -61,6 +61,7 @@ def test_a_small_map_names_and_marks_its_number(
     page = opened(address)
     page.locator(element).locator("canvas").wait_for()
     page.locator(element).scroll_into_view_if_needed()
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")  # it has scrolled
     place = box(page.locator(element))
     pointer = place["x"] + at[0], place["y"] + at[1]
     page.mouse.move(*pointer)
