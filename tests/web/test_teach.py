@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,10 @@ PASTE = """(content) => {
     data.items.add(new File([new Uint8Array(content)], "x.png", { type: "image/png" }));
     document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true }));
 }"""
+
+WIDE = """document.scrollingElement.scrollWidth <= innerWidth ? [] : ["the page", ...[...document.querySelectorAll("*")]
+    .filter((each) => each.getBoundingClientRect().right > innerWidth).map((each) => each.outerHTML.slice(0, 120))]"""
+"""What is wider than the window, if the page scrolls sideways."""
 
 
 @contextmanager
@@ -196,7 +201,10 @@ def test_collect_train_try_and_keep(window: Page, photos: Path, tmp_path: Path, 
         # at any size, for any reader
         for width, height in ((360, 740), (1024, 768), (1440, 900)):
             page.set_viewport_size({"width": width, "height": height})
-            page.wait_for_function("document.scrollingElement.scrollWidth <= innerWidth")  # a chart follows later
+            end = time.monotonic() + PATIENCE  # the chart follows the window a little later
+            while wide := page.evaluate(WIDE):
+                assert time.monotonic() < end, (width, wide)
+                page.wait_for_timeout(20)
         violations = page.evaluate(axe + "; axe.run(document, {resultTypes: ['violations']})")
         assert [(each["id"], each["nodes"][0]["html"]) for each in violations["violations"]] == []
 
