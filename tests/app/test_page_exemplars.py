@@ -17,6 +17,7 @@ from tests.patience import PATIENCE
 from pellucid import api
 from pellucid.app.page import exemplars
 from pellucid.app.page.shown import Glass
+from pellucid.debugging import labelled
 from pellucid.glassbox.page.replies import Refused
 from pellucid.runs.made_from import trained_on
 
@@ -111,7 +112,7 @@ def test_enough_time_is_enough(trained: Path, photos: Path, monkeypatch: pytest.
 
 @pytest.mark.parametrize("count", [1, 2, 3, 16, 21, 979])
 def test_every_beginning_is_spread_over_the_whole(count: int) -> None:
-    order = [int(each) for each in exemplars.spread([str(number) for number in range(count)])]
+    order = [int(each) for each in labelled.spread([str(number) for number in range(count)])]
     assert sorted(order) == list(range(count))
     half = sorted(order[: count // 2])
     assert all(b - a <= 4 for a, b in itertools.pairwise(half))

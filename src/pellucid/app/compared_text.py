@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from pellucid.app.format import many, printable
-from pellucid.app.tables import columns
+from pellucid.app.tables import columns, left_out
 from pellucid.debugging.comparison import Compared, Comparison
 from pellucid.debugging.paired import SOURCE, TEST, Paired
 
@@ -18,9 +18,9 @@ def comparison(result: Comparison, every: bool) -> None:
     console = Console(highlight=False, soft_wrap=True)
     console.print(Text(f"A: {printable(result.first)}\nB: {printable(result.second)}"))
     console.print(Text(f"on {many(len(result.pictures), 'picture')}: {printable(result.name)}"))
-    for left_out, model in ((result.only_first, "A"), (result.only_second, "B")):
-        if left_out:
-            names = ", ".join(map(printable, left_out))
+    for classes, model in ((result.only_first, "A"), (result.only_second, "B")):
+        if classes:
+            names = ", ".join(map(printable, classes))
             console.print(Text(f"compared without the classes that only {model} knows: {names}", style="yellow"))
     if result.labelled is not None:
         _right(result.labelled, console)
@@ -37,12 +37,7 @@ def comparison(result: Comparison, every: bool) -> None:
         console.print(Text(_line(result, each)))
     if changed and not every:
         console.print("--list shows the pictures whose answers change", style="dim")
-    for path, reason in result.unusable[:LISTED]:
-        console.print(Text(f"not used: {printable(path)}: {printable(reason)}"))
-    if len(result.unusable) > LISTED:
-        console.print(f"… {len(result.unusable):,} in all were not used; --json lists them")
-    for note in result.notes:
-        console.print(Text(printable(note)))
+    left_out(console, result.unusable, result.notes)
 
 
 def difference(right: Paired) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid import files
 from pellucid.errors import StorageError
 from pellucid.training.claim import Claim, inside
 
@@ -19,6 +22,12 @@ def check_free(place: Path, flag: str = "--out") -> None:
         raise StorageError(f"{place} is a folder; {flag} names the file to write.")
     if place.exists():
         raise StorageError(f"{place} already exists, and nothing of yours is overwritten. Choose another {flag}.")
+
+
+def create_json(place: Path, content: Any) -> None:
+    """Write a new file. A path's bytes that are no text become escapes. Raises StorageError if something is there."""
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    files.create(place, text.encode("utf-8", "backslashreplace"))
 
 
 @contextmanager

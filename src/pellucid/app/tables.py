@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -53,11 +54,16 @@ def evaluation(result: Evaluation) -> None:
         wrong += [(item.wrong, f"{name} called where it is not")] if item.wrong else []
     for count, what in sorted(wrong, reverse=True)[:LISTED]:
         console.print(Text(f"{count:,} x {what}"))
-    for path, reason in result.unusable[:LISTED]:
+    left_out(console, result.unusable, result.notes)
+
+
+def left_out(console: Console, unusable: Sequence[tuple[str, str]], notes: Iterable[str]) -> None:
+    """The end of a measurement's output: the first pictures that were not used, each with its reason, and the notes."""
+    for path, reason in unusable[:LISTED]:
         console.print(Text(f"not used: {printable(path)}: {printable(reason)}"))
-    if len(result.unusable) > LISTED:
-        console.print(f"… {len(result.unusable):,} in all were not used; --json lists them")
-    for note in result.notes:
+    if len(unusable) > LISTED:
+        console.print(f"… {len(unusable):,} in all were not used; --json lists them")
+    for note in notes:
         console.print(Text(printable(note)))
 
 

@@ -6,12 +6,11 @@ from rich.console import Console
 from rich.text import Text
 
 from pellucid.app.format import many, printable
-from pellucid.app.tables import columns
+from pellucid.app.tables import columns, left_out
 from pellucid.debugging.paired import TEST, Paired
 from pellucid.debugging.removed import CORRECTION, FilterRemoved, LayerWithout, Without
 
 LISTED = 10  # most filters of a layer; --list and --json have every one
-UNUSED = 5  # most unusable pictures that are named
 
 
 def without(result: Without, every: bool) -> None:
@@ -31,12 +30,7 @@ def without(result: Without, every: bool) -> None:
     )
     if not result.complete:
         console.print(f"stopped: {len(result.layers):,} of {many(result.wanted, 'layer')} measured")
-    for path, reason in result.unusable[:UNUSED]:
-        console.print(Text(f"not used: {printable(path)}: {printable(reason)}"))
-    if len(result.unusable) > UNUSED:
-        console.print(f"… {len(result.unusable):,} in all were not used; --json lists them")
-    for note in result.notes:
-        console.print(Text(printable(note)))
+    left_out(console, result.unusable, result.notes)
 
 
 def _layer(layer: LayerWithout, result: Without, every: bool, console: Console) -> None:

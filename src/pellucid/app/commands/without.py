@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json as formats
 from typing import Annotated
 
 from tyro.conf import Positional, UseAppendAction, arg
 
-from pellucid import api, files
+from pellucid import api
 from pellucid.app import models, outputs, progress, streams, without_text
 from pellucid.app.exits import Exit
 from pellucid.app.flags import Model, Place, Switch, parse
@@ -55,8 +54,7 @@ def without(
         measured.store_without(folder, result)
     content = {"model": str(model), **result.as_json()}
     if out is not None:
-        text = formats.dumps(content, indent=1, ensure_ascii=False)
-        files.create(out, text.encode("utf-8", "backslashreplace"))
+        outputs.create_json(out, content)
     if json:
         streams.write_json(content)
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +9,11 @@ from http import HTTPStatus
 from pathlib import Path, PurePath
 from typing import Any
 
-import numpy as np
-
 from pellucid import api
 from pellucid.app.page import pictures
 from pellucid.app.page.job import IDLE
 from pellucid.app.page.shown import Glass
+from pellucid.debugging.labelled import spread
 from pellucid.errors import ArtefactError
 from pellucid.glassbox.page import replies
 from pellucid.glassbox.page.replies import Query, Refused, Reply
@@ -29,7 +27,6 @@ MOST = 500
 """Most training pictures to search."""
 LONGEST = 60.0
 """Most seconds to search: a large network covers fewer pictures."""
-GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 @dataclass(frozen=True)
@@ -106,13 +103,6 @@ def look(model: Path, trust: bool = False) -> Generator[tuple[int, int], None, L
 def _trusted(glass: Glass) -> bool:
     """Whether the folder holds a program: then it was trusted when it was opened."""
     return glass.classifier.program is not None
-
-
-def spread(items: Sequence[str]) -> list[str]:
-    """All of them, in an order whose every prefix is spread evenly over the whole: steps of the golden section."""
-    places = np.arange(len(items)) * GOLDEN % 1
-    ranks: list[int] = places.argsort().argsort().tolist()
-    return [items[rank] for rank in ranks]
 
 
 def _in_time(paths: Sequence[str]) -> Iterator[str]:
