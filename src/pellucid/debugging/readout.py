@@ -30,6 +30,7 @@ PART = 5  # without validation pictures, one training picture in so many chooses
 HELD = 800_000_000  # most bytes of features in memory; with more, the layers are read in groups
 WEAKER = (*GRID, 3 * USUAL, 10 * USUAL)  # of C: what a late layer knows is nearly separable
 NAMED = 5  # most classes in a sentence
+INSTEAD = "the readouts need these pictures; train the model again where they are"
 FIT = 10  # progress: a fit counts as one picture in so many
 
 Pairs = list[tuple[Path, str]]
@@ -48,6 +49,7 @@ class Readouts:
         there is no such layer.
         """
         self._classifier, self._model = classifier, model
+        made_from.every(model, INSTEAD)  # its error names what helps here; no other pictures can be named
         self._test = held_out(model)
         self._fitted, self._chosen, self._chosen_from = _sides(model, self._test.side)
         self._network = Batched(classifier, len(self._fitted))
@@ -160,10 +162,9 @@ class Readouts:
 
 def _sides(model: Path, reported: str) -> tuple[Pairs, Pairs, str]:
     """(pictures to fit to, pictures to choose the penalty by, where these come from). Raises ArtefactError."""
-    instead = "the readouts need these pictures; train the model again where they are"
-    fitted = spread(made_from.learned_from(model, instead))
+    fitted = spread(made_from.learned_from(model, INSTEAD))
     if len(fitted) < PART:
-        raise ArtefactError(f"Only {len(fitted)} training pictures of {model} still exist; {instead}.")
+        raise ArtefactError(f"Only {len(fitted)} training pictures of {model} still exist; {INSTEAD}.")
     chosen = spread(made_from.chosen_on(model)) if reported != "validation" else []
     if chosen:
         return fitted[:FITTED], chosen[:CHOSEN], "validation"

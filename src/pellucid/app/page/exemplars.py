@@ -41,7 +41,7 @@ class Looked:
 
 def start(glass: Glass, query: Query, _body: bytes) -> Reply:
     """Start the search, if it has not started yet; then as `exemplars`."""
-    glass.jobs.ask(JOB, lambda: look(glass.model, _trusted(glass)))
+    glass.jobs.ask(JOB, lambda: look(glass.model, glass.trusted))
     return exemplars(glass, query)
 
 
@@ -98,11 +98,6 @@ def look(model: Path, trust: bool = False) -> Generator[tuple[int, int], None, L
         yield seen, len(chosen)
     layers, unusable = steps.result
     return Looked(layers, seen, len(there), len(unusable))
-
-
-def _trusted(glass: Glass) -> bool:
-    """Whether the folder holds a program: then it was trusted when it was opened."""
-    return glass.classifier.program is not None
 
 
 def _in_time(paths: Sequence[str]) -> Iterator[str]:

@@ -32,7 +32,7 @@ def without(glass: Glass, query: Query) -> Reply:
 def start_without(glass: Glass, query: Query, _body: bytes) -> Reply:
     """Start measuring, if that has not been started; then as `without`."""
     name = _layer(query)
-    _start(glass, _job(name), lambda: remove(glass.model, name, _trusted(glass)))
+    _start(glass, _job(name), lambda: remove(glass.model, name, glass.trusted))
     return without(glass, query)
 
 
@@ -50,7 +50,7 @@ def readout(glass: Glass, _query: Query) -> Reply:
 
 def start_readout(glass: Glass, query: Query, _body: bytes) -> Reply:
     """Start measuring, if that has not been started; then as `readout`."""
-    _start(glass, measured.READOUT, lambda: know(glass.model, _trusted(glass)))
+    _start(glass, measured.READOUT, lambda: know(glass.model, glass.trusted))
     return readout(glass, query)
 
 
@@ -100,8 +100,3 @@ def _layer(query: Query) -> str:
     if "layer" not in query:
         raise Refused(HTTPStatus.BAD_REQUEST, "The request names no layer. Use ?layer=NAME.")
     return query["layer"]
-
-
-def _trusted(glass: Glass) -> bool:
-    """Whether the folder holds a program: then it was trusted when it was opened."""
-    return glass.classifier.program is not None

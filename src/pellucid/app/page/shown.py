@@ -175,6 +175,11 @@ class Glass:
         """The network's input without paint: uint8 (H, W, C)."""
         return _pixels(self.plain)
 
+    @property
+    def trusted(self) -> bool:
+        """Whether the folder holds a program: then it was trusted when it was opened."""
+        return self.classifier.program is not None
+
     def finish(self, seconds: float = 10.0) -> None:
         """Stop all jobs beside the page and wait for them, because nothing may run during Python's shutdown."""
         self.live.end(seconds)
