@@ -26,6 +26,7 @@ The map, from the ground up; each part knows only those above it in this list:
     pretrained      known weights: from a package, a hub, a folder, a Pellucid model
     runs            one training, from a folder of pictures to a model folder; what a model was made from
     live            a trained model changed and trained further by hand, with undo
+    life            a training made again, bit for bit: the life of each weight, and the pictures that made it
     debugging       two models beside each other; a model without one of its filters; what each layer knows
     api             the verbs, re-exported here
     serving         models for other programs: one handler, the dialects of several clients

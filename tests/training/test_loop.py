@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pellucid.errors import TrainingError
 from pellucid.network.standardise import Standardise
-from pellucid.training import checkpoint, loop
+from pellucid.training import checkpoint, forward, loop
 from pellucid.training import history as history_of
 from pellucid.training.history import Epoch
 from pellucid.training.loop import State, Step, Task
@@ -92,8 +92,8 @@ def test_a_step_in_parts_is_the_step_of_them_all(begin: Begin, monkeypatch: pyte
     network = "conv(4, 3) relu maxpool(2) flatten dense"
     seen: list[int] = []
     results = []
-    for pixels in (loop.PIXELS, 3 * 8 * 8):
-        monkeypatch.setattr(loop, "PIXELS", pixels)
+    for pixels in (forward.PIXELS, 3 * 8 * 8):
+        monkeypatch.setattr(forward, "PIXELS", pixels)
         task, state = begin(network, augment="none", batch=20, loss=loss)
         monkeypatch.setattr(type(task.images), "batch", lambda self, rows: seen.append(len(rows)) or self.images[rows])
         report = loop.train_step(task, state, task.train, 0.01)
@@ -106,8 +106,8 @@ def test_a_step_in_parts_is_the_step_of_them_all(begin: Begin, monkeypatch: pyte
 
 def test_batch_norm_sees_the_whole_batch(begin: Begin, monkeypatch: pytest.MonkeyPatch, numbers: Numbers) -> None:
     results = []
-    for pixels in (loop.PIXELS, 1):
-        monkeypatch.setattr(loop, "PIXELS", pixels)
+    for pixels in (forward.PIXELS, 1):
+        monkeypatch.setattr(forward, "PIXELS", pixels)
         task, state = begin(batch=20)
         loop.train_step(task, state, task.train, 0.01)
         results.append(numbers(state))

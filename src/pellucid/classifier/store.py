@@ -35,11 +35,12 @@ if TYPE_CHECKING:
 CONFIG, WEIGHTS, METRICS, HISTORY = "config.json", "model.safetensors", "metrics.json", "history.csv"
 OPTIMIZER, PROGRAM = "optimizer.safetensors", "program.pt2"
 SPLIT, QUARANTINE, TWINS = "split.csv", "quarantine.csv", "twins.csv"
+PLAN = "plan.csv"  # of a training in minutes; see runs/planned.py
 KNOWN = "known.safetensors"  # coarse thumbnails of the pictures that the model has seen; see runs/made_from.py
 LINE = 120  # characters of a line of JSON
 _AGAIN = "Copy the folder again, or train again."
 _SECTIONS = ("recipe", "data", "training", "pretrained")  # of config.json; other rooms read them, if they are there
-HASHED = (WEIGHTS, PROGRAM, OPTIMIZER, METRICS, HISTORY, SPLIT, QUARANTINE, TWINS, KNOWN)
+HASHED = (WEIGHTS, PROGRAM, OPTIMIZER, METRICS, HISTORY, SPLIT, QUARANTINE, TWINS, KNOWN, PLAN)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from pellucid.engine.blocks import Watch
     from pellucid.network.standardise import Stored
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -35,6 +36,7 @@ class Engine:
     reasons: tuple[str, ...]
     fused: bool = False  # conv + relu + maxpool as one step (blocks/)
     kernels: bool = False  # our own, for depthwise convolutions (kernels.py)
+    watch: Watch | None = None  # sees each fused block with its input and its output; hooks see the other layers
 
     def autocast(self) -> AbstractContextManager[object]:
         """A context with convolutions and dense layers in `precision`, and reductions such as the loss in float32."""
@@ -77,14 +79,14 @@ class Engine:
 
     def forward(self, module: torch.nn.Module) -> Callable[[Tensor], Tensor]:
         """A function to call instead of `module`: the same computation with the same weights, but faster."""
-        return self._by_kernels(blocks.run(module, self.threads) if self.fused else module)
+        return self._by_kernels(blocks.run(module, self.threads, self.watch) if self.fused else module)
 
     def of_stored(self, module: torch.nn.Module, standardise: Standardise) -> Callable[[Stored], Tensor]:
         """As `forward`, for stored pictures, uint8 (n, H, W, C): `module(standardise(to_unit(pixels)))`."""
         if not self.fused:
             run = self._by_kernels(module)
             return lambda pixels: run(standardise(to_unit(pixels, self.device)))
-        run = self._by_kernels(blocks.run_stored(module, standardise, self.threads))
+        run = self._by_kernels(blocks.run_stored(module, standardise, self.threads, self.watch))
         if self.device == "cpu":
             return run
         return lambda pixels: run(self.send(pixels) if isinstance(pixels, np.ndarray) else pixels)

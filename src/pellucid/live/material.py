@@ -15,11 +15,9 @@ from pellucid.classifier.store import OptimizerState
 from pellucid.errors import ArtefactError, RecipeError
 from pellucid.network.network import Network
 from pellucid.pictures.catalog import Catalog
-from pellucid.pictures.columns import Picture, Pictures
 from pellucid.pictures.sides import TEST, TRAIN, VAL
 from pellucid.pictures.store import Decoding
-from pellucid.runs import made_from
-from pellucid.texts import LABELS_BETWEEN
+from pellucid.runs import listed, made_from
 from pellucid.training import data as datasets
 from pellucid.training import recipe as recipes
 from pellucid.training.data import Data
@@ -118,23 +116,11 @@ def _fractions(settings: dict[str, Any], watched: str | None) -> tuple[float, fl
 def _listed(model: Path, classifier: Classifier) -> tuple[Catalog, dict[str, str], str | None]:
     """The catalog of split.csv, the SHA-256 of each path, and where the watched pictures stood."""
     root, rows = made_from.every(model, _INSTEAD)
-    several = classifier.thresholds is not None
     there = {row["side"] for row in rows}
     watched = VAL if VAL in there else TEST if TEST in there else None
-    labels = {name: number for number, name in enumerate(classifier.classes)}
-    pictures = []
-    for row in rows:
-        names = row["class"].split(LABELS_BETWEEN) if several else [row["class"]]
-        try:
-            first, *also = sorted(labels[name] for name in names if name) or [-1]
-        except KeyError as error:
-            raise ArtefactError(f"{model / artefact.SPLIT} names the class {error}, which {model} lacks.") from error
-        side = VAL if row["side"] == watched else row["side"]
-        pictures.append(Picture(row["path"], first, side, tuple(also)))
-    if not any(picture.side == TRAIN for picture in pictures):
+    if TRAIN not in there:
         raise ArtefactError(f"{model} lists no picture that it was trained on; {_INSTEAD}.")
-    catalog = Catalog(root, classifier.classes, Pictures.of(pictures).ordered(), (), 0, several=several)
-    digests = {row["path"]: row["sha256"] for row in rows}
+    catalog, digests = listed.catalog(model, classifier, root, rows, {TEST: VAL} if watched == TEST else None)
     return catalog, digests, {VAL: "validation", TEST: "test", None: None}[watched]
 
 

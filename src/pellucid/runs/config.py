@@ -80,6 +80,8 @@ def _training(trained: Trained) -> dict[str, Any]:
         "device": task.engine.device,
         "precision": task.engine.precision,
         "threads": task.engine.threads,
+        "fused": task.engine.fused,
+        "kernels": task.engine.kernels,
         "class_weights": None if task.weights is None else list(task.weights),
     }
 

@@ -21,7 +21,7 @@ from pellucid.errors import ExportError
 from pellucid.network import scores
 from pellucid.pictures import familiar
 from pellucid.pictures.sides import SHORT, TRAIN, VAL
-from pellucid.runs import config
+from pellucid.runs import config, planned
 from pellucid.runs.events import Evaluating
 from pellucid.runs.judge import Judged, judge
 from pellucid.runs.report import FOLDS, Report
@@ -53,6 +53,7 @@ def save(
     artefact.write_json(out / artefact.METRICS, {**_figures(report), "mistakes": mistakes})
     artefact.write_tensors(out / artefact.OPTIMIZER, _optimizer(trained))
     files.write(out / artefact.KNOWN, _known(trained.data))
+    planned.write(out, trained.task.recipe, trained.state)
     artefact.save(out, judged.classifier, config.about(trained, directory, out))
     card.write(out)
     _compare(trained, judged, out)

@@ -44,6 +44,7 @@ _COUNTERS = (
     "fastest_seconds",
     "validation_steps",
     "head_losses",
+    "plan",
 )
 
 

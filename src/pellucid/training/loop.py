@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from pellucid.engine.device import Engine
 from pellucid.errors import TrainingError
 from pellucid.network.loss import mean_loss
-from pellucid.network.standardise import Standardise, to_unit
-from pellucid.pictures.augment import Augment, augment, augment_stored
-from pellucid.training import minutes, pace, targets
+from pellucid.network.standardise import Standardise
+from pellucid.pictures.augment import Augment, augment_stored
+from pellucid.training import forward, minutes, pace, targets
 from pellucid.training.evaluate import surely_less
 from pellucid.training.history import Epoch, is_best
-from pellucid.training.norms import has_batch_norm, train_mode
+from pellucid.training.norms import train_mode
 from pellucid.training.recipe import Recipe
 from pellucid.training.schedule import learning_rate
 
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from pellucid.network.standardise import Stored
 
 
-PIXELS = 6_000_000  # in the pictures that go through the network at once on a CPU: 64 of 300x300
 PROBE = 5.0  # seconds: the plan follows the speed of later steps anyway
 
 
@@ -61,6 +60,7 @@ class Task:
     reported: int = 0  # pictures to classify after the last step, in a run in minutes
     weights: tuple[float, ...] | None = None  # factor of each class's pictures in the loss
     frozen_norms: bool = False  # batch norm uses the sums of known weights in training as in prediction
+    left_out: frozenset[int] = frozenset()  # rows that take their place in the order, and are not trained on
 
     @property
     def steps_per_epoch(self) -> int:
@@ -125,6 +125,7 @@ class State:
     fastest_seconds: float = 0.0  # of the steps so far, as if no other program ran; 0 before the first
     head_losses: list[float] = field(default_factory=list)  # of each validation picture, if there are few
     validation_steps: float = 0.0  # duration of the last validation in steps, by that mean; 0 before the first
+    plan: list[list[int]] = field(default_factory=list)  # [step, `steps` from this step on], one where `steps` changes
 
     @property
     def finished(self) -> bool:
@@ -158,6 +159,8 @@ def run(task: Task, state: State) -> Iterator[Step | Epoch]:
 
         rate = learning_rate(task.recipe, state.step, state.steps)
         loss, correct = train_step(task, state, rows, rate)
+        if not state.plan or state.plan[-1][1] != state.steps:
+            state.plan.append([state.step, state.steps])
         seconds, last = (now := time.perf_counter()) - last, now
         state.step += 1
         state.seconds += seconds
@@ -193,11 +196,13 @@ def epoch_order(task: Task, epoch: int) -> list[NDArray[np.int64]]:
 def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -> tuple[float, int]:
     """Forward, backward, update. Returns the mean loss of the batch and how many were right.
 
-    Raises NotFinite if the loss or a gradient is not finite; weights and batch norm's sums are then unchanged.
+    Rows that the task leaves out count for the random choices alone: all other pictures are varied as with them. A step
+    without any other row changes nothing. Raises NotFinite if the loss or a gradient is not finite; weights and batch
+    norm's sums are then unchanged.
     """
     import torch
 
-    seed = int(np.random.SeedSequence((task.recipe.seed, 1, state.step)).generate_state(1, np.uint64)[0] >> 1)
+    seed = seed_of(task, state.step)
     device = task.engine.device
     # for dropout; seeding all devices makes PyTorch look for them each time
     (torch.default_generator.manual_seed if device == "cpu" else torch.manual_seed)(seed)
@@ -207,11 +212,19 @@ def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -
     buffers = [buffer.clone() for buffer in state.module.buffers()]  # batch norm's, which the forward pass changes
     state.optimizer.zero_grad(set_to_none=True)
     losses, right = [], []
-    for part in _parts(task, state.module, rows):
-        labels = task.engine.send(task.labels[part])
-        logits = _logits(task, state.module, task.images.batch(part), generator).float()
+    there = None if task.left_out.isdisjoint(rows.tolist()) else ~np.isin(rows, list(task.left_out))
+    count = len(rows) if there is None else int(there.sum())
+    if not count:
+        return 0.0, 0
+    for part in forward.parts(task, state.module, rows):
+        stays = None if there is None else there[np.isin(rows, part)]
+        if stays is not None and not stays.any():
+            continue
+        trained = part if stays is None else part[stays]
+        labels = task.engine.send(task.labels[trained])
+        logits = forward.logits(task, state.module, task.images.batch(part), generator, stays).float()
         recipe = task.recipe
-        loss = mean_loss(recipe.loss, logits, labels, recipe.label_smoothing, task.weights) * (len(part) / len(rows))
+        loss = mean_loss(recipe.loss, logits, labels, recipe.label_smoothing, task.weights) * (len(trained) / count)
         loss.backward()
         losses.append(loss.detach())
         right.append(targets.right(logits.detach(), labels))
@@ -230,30 +243,9 @@ def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -
     return value, int(correct)
 
 
-def _parts(task: Task, module: torch.nn.Module, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """The rows of a step, in parts that go through the network together; their gradients are added.
-
-    One part, except on a CPU if the pictures have very many pixels: smaller parts are then as fast and take less
-    memory. Batch norm needs all rows in one part, unless its sums are frozen.
-    """
-    if task.engine.device != "cpu" or (has_batch_norm(module) and not task.frozen_norms):
-        return [rows]
-    height, width = task.images.batch(rows[:0]).shape[1:3]
-    return np.array_split(rows, -(-len(rows) * height * width // PIXELS))
-
-
-def _logits(task: Task, module: torch.nn.Module, pixels: Stored, generator: torch.Generator) -> torch.Tensor:
-    """The outputs for pictures (n, H, W, C) of the store, augmented first if the recipe says so."""
-    if task.augment == "none":
-        with task.engine.autocast():
-            return task.engine.of_stored(module, task.standardise)(pixels)
-    if isinstance(pixels, np.ndarray) and task.engine.device == "cpu":
-        scale = task.standardise
-        images = augment_stored(pixels, task.augment, generator, scale.mean, scale.deviation, task.engine.share_out)
-    else:
-        images = task.standardise(augment(to_unit(pixels, task.engine.device), task.augment, generator))
-    with task.engine.autocast():
-        return task.engine.forward(module)(images)
+def seed_of(task: Task, step: int) -> int:
+    """Of the random choices of step `step`, counted from 0: dropout's, and how each picture is varied."""
+    return int(np.random.SeedSequence((task.recipe.seed, 1, step)).generate_state(1, np.uint64)[0] >> 1)
 
 
 def load(task: Task) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from pellucid.engine.blocks.block import Block
+    from pellucid.engine.blocks.chain import Watch
     from pellucid.network.residual import PlacedLayer
     from pellucid.network.standardise import Standardise, Stored
 
@@ -49,18 +50,23 @@ def choose(
     return trial.choose(module, shape, batch, device, threads, bfloat16)
 
 
-def run(module: nn.Module, threads: int) -> Callable[[Tensor], Tensor]:
-    """A function to call instead of `module`: the same computation and parameters, with fused blocks."""
+def run(module: nn.Module, threads: int, watch: Watch | None = None) -> Callable[[Tensor], Tensor]:
+    """A function to call instead of `module`: the same computation and parameters, with fused blocks.
+
+    `watch` sees each fused block with its input and its output, and changes nothing.
+    """
     from pellucid.engine.blocks import chain
 
-    return chain.forward(module, threads)
+    return chain.forward(module, threads, watch)
 
 
-def run_stored(module: nn.Module, standardise: Standardise, threads: int) -> Callable[[Stored], Tensor]:
+def run_stored(
+    module: nn.Module, standardise: Standardise, threads: int, watch: Watch | None = None
+) -> Callable[[Stored], Tensor]:
     """As `run`, for stored pictures, uint8 (n, H, W, C), not yet standardised."""
     from pellucid.engine.blocks import chain
 
-    return chain.of_stored(module, standardise, threads)
+    return chain.of_stored(module, standardise, threads, watch)
 
 
 def runs_without_torch(steps: Sequence[PlacedLayer]) -> bool:

@@ -23,21 +23,25 @@ if TYPE_CHECKING:
     from pellucid.network.standardise import Stored
 
 Forward = Callable[[Tensor], Tensor]
+Watch = Callable[[Block, Tensor, Tensor], None]
+"""Sees a fused block with its input (N, C, H, W), standardised, and its output (N, F, PH, PW)."""
 
 
-def forward(module: nn.Module, threads: int) -> Forward:
+def forward(module: nn.Module, threads: int, watch: Watch | None = None) -> Forward:
     """The same function of the same parameters as `module`, with its blocks fused if there are any."""
     parts = steps(module)
     if not any(isinstance(part, Block) for part in parts):
         return module
-    return _chained([_as_call(part, threads) for part in parts])
+    return _chained([_as_call(part, threads, watch) for part in parts])
 
 
-def of_stored(module: nn.Module, standardise: Standardise, threads: int) -> Callable[[Stored], Tensor]:
+def of_stored(
+    module: nn.Module, standardise: Standardise, threads: int, watch: Watch | None = None
+) -> Callable[[Stored], Tensor]:
     """As `forward`, for stored pictures, uint8 (n, H, W, C), not yet standardised."""
     first, *others = steps(module)
-    plain = _as_call(first, threads)
-    rest = _chained([_as_call(part, threads) for part in others])
+    plain = _as_call(first, threads, watch)
+    rest = _chained([_as_call(part, threads, watch) for part in others])
     table = standardise.table()
 
     def begin(pixels: Stored) -> Tensor:
@@ -45,7 +49,11 @@ def of_stored(module: nn.Module, standardise: Standardise, threads: int) -> Call
             maps = held_block(first, pixels, standardise) if isinstance(first, Block) else None
             return plain(standardise(to_unit(pixels, str(pixels.device)))) if maps is None else maps
         maps = stored_block(first, pixels, table, threads) if isinstance(first, Block) else None
-        return plain(cpu.standardised(pixels, standardise, threads)) if maps is None else maps
+        if maps is None:
+            return plain(cpu.standardised(pixels, standardise, threads))
+        if watch is not None and isinstance(first, Block):
+            watch(first, cpu.standardised(pixels, standardise, threads), maps)
+        return maps
 
     return lambda pixels: rest(begin(pixels))
 
@@ -78,8 +86,17 @@ def held_block(block: Block, pixels: Tensor, standardise: Standardise) -> Tensor
     return gpu.run(block, images, dtype, standardise)
 
 
-def _as_call(part: Block | nn.Module, threads: int) -> Forward:
-    return partial(run_block, part, threads) if isinstance(part, Block) else part
+def _as_call(part: Block | nn.Module, threads: int, watch: Watch | None = None) -> Forward:
+    if not isinstance(part, Block):
+        return part
+    run = partial(run_block, part, threads)
+    return run if watch is None else partial(_watched, part, run, watch)
+
+
+def _watched(block: Block, run: Forward, watch: Watch, images: Tensor) -> Tensor:
+    maps = run(images)
+    watch(block, images, maps)
+    return maps
 
 
 def _chained(calls: list[Forward]) -> Forward:

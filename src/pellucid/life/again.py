@@ -1,0 +1,221 @@
+"""A finished training, made again step by step, with the same bits.
+
+    again = result_of(begin(model, classifier, cache))
+    for made in again.steps():
+        print(made.step, made.rate, made.loss)
+    again.check()
+
+Every random choice of a step follows from the seed and the number of the step (training/loop.py). The engine is that of
+the training: device, precision, threads, fused blocks and kernels. So on the same machine, with the same versions, the
+weights are equal after every step, to the last bit. `check` compares them with the saved ones at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.classifier.classifier import Classifier
+from pellucid.engine import device
+from pellucid.engine.device import Engine
+from pellucid.errors import ArtefactError
+from pellucid.life import material as materials
+from pellucid.life.material import Material
+from pellucid.network import zoo
+from pellucid.pictures.store import Decoding
+from pellucid.pretrained.cache import FOLDER as WEIGHTS
+from pellucid.pretrained.find import find
+from pellucid.runs import transfer
+from pellucid.runs.transfer import Basis
+from pellucid.training import loop
+from pellucid.training.features import Extracting
+from pellucid.training.head import Fitting
+from pellucid.training.loop import State, Task
+from pellucid.training.optimizer import optimizer
+from pellucid.training.resident import hold
+from pellucid.training.schedule import learning_rate
+
+
+@dataclass(frozen=True)
+class Made:
+    """A step that was made again. `step` is counted from 1; `rows`: of the step's pictures; `loss`: their mean."""
+
+    step: int
+    rows: NDArray[np.int64]
+    rate: float
+    loss: float
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Weights that differ from the saved ones: the largest difference, its place, how many differ, and of how many."""
+
+    largest: float
+    where: str
+    different: int
+    weights: int
+
+
+class Again:
+    """The training of a model from its first step to its saved weights. `state` is as it is after the last step made.
+
+    `last`: how many steps lead to the saved weights; 0 for a head that was fitted to frozen features.
+    """
+
+    def __init__(self, material: Material, task: Task, state: State) -> None:
+        self.material, self.task, self.state, self.last = material, task, state, material.last
+        self._order: tuple[int, list[NDArray[np.int64]]] = (-1, [])
+
+    def rows(self, step: int) -> NDArray[np.int64]:
+        """The rows of the pictures in step `step`, counted from 1, in their order in the batch."""
+        epoch, position = divmod(step - 1, self.task.steps_per_epoch)
+        if self._order[0] != epoch:
+            self._order = epoch, loop.epoch_order(self.task, epoch)
+        return self._order[1][position]
+
+    def rate(self, step: int) -> float:
+        """The learning rate of step `step`, counted from 1."""
+        return learning_rate(self.task.recipe, step - 1, self.material.plan.at(step - 1))
+
+    def steps(self, until: int | None = None) -> Iterator[Made]:
+        """Make the steps that are left, up to `until` or the last. The caller may stop, and go on later.
+
+        After each, `state` has the new weights, and each parameter's `grad` is the gradient of that step.
+        """
+        end = self.last if until is None else min(until, self.last)
+        with threads(self.task.engine.threads):
+            while self.state.step < end:
+                yield self.make()
+
+    def make(self) -> Made:
+        """Make the next step. On another number of threads than the training's it may round differently."""
+        step = self.state.step + 1
+        rows, rate = self.rows(step), self.rate(step)
+        self.state.steps = self.material.plan.at(step - 1)
+        loss, _ = loop.train_step(self.task, self.state, rows, rate)
+        self.state.step = step
+        return Made(step, rows, rate, loss)
+
+    def drift(self) -> Drift | None:
+        """How far the weights are from the saved ones, after the last step; None if they are equal to the last bit."""
+        import torch
+
+        saved = self.material.classifier.module.state_dict()
+        own = self.state.module.state_dict()
+        largest, where, different, weights = 0.0, "", 0, 0
+        for name, tensor in saved.items():
+            now, then = own[name].cpu(), tensor.cpu()
+            weights += then.numel()
+            if torch.equal(now, then):
+                continue
+            away = (now.double() - then.double()).abs()
+            different += int((now != then).sum())
+            if float(away.max()) >= largest:
+                largest = float(away.max())
+                at = np.unravel_index(int(away.argmax()), away.shape)
+                where = f"{name}[{', '.join(map(str, at))}]" if away.ndim else name
+        return Drift(largest, where, different, weights) if different else None
+
+    def check(self) -> None:
+        """Raise ArtefactError unless the weights equal the saved ones to the last bit."""
+        drift = self.drift()
+        if drift is not None:
+            raise ArtefactError(
+                f"{differs(self.material.model, drift)} So its numbers cannot be explained exactly here."
+            )
+
+
+def differs(model: Path, drift: Drift) -> str:
+    """A sentence about weights that are not those of the model, and the usual reason."""
+    return (
+        f"Made again, the training of {model} does not end in the saved weights: {drift.different:,} of "
+        f"{drift.weights:,} differ, {drift.where} by {drift.largest:.3g}, the most. It was probably trained on another "
+        "machine, or with other versions, which round differently."
+    )
+
+
+def begin(model: Path, classifier: Classifier, cache: Path) -> Generator[Decoding | Extracting | Fitting, None, Again]:
+    """A model's training, ready for its first step; yields progress. Raises the errors of material.gather."""
+    material = yield from materials.gather(model, classifier, cache)
+    return (yield from start(material))
+
+
+def start(material: Material) -> Generator[Extracting | Fitting, None, Again]:
+    """As `begin`, from what was gathered: a new start each time.
+
+    Raises ArtefactError if the known weights that it started from are not the same any more, and RecipeError if this
+    machine lacks the training's device.
+    """
+    import torch
+
+    config, recipe, classifier = material.config, material.recipe, material.classifier
+    training, known = config["training"], config.get("pretrained")
+    assert recipe.augment != "auto"
+    before = torch.get_num_threads()
+    try:
+        once = device.choose(training["device"], training["precision"], training["threads"])
+        torch.manual_seed(recipe.seed)
+        assert classifier.network is not None
+        module = once.place(classifier.network.module(classifier.input_shape, len(classifier.classes)))
+        kernels, fused = training.get("kernels"), training.get("fused")
+        engine = device.for_steps(once, module, training["precision"], training["precision"], kernels)
+        batch = min(recipe.batch or 1, len(material.train))
+        engine = device.with_blocks(engine, module, classifier.input_shape, batch, fused)
+        images, _ = hold(material.data.store, len(material.data.labels), engine)
+        weights = training.get("class_weights")
+        task = Task(
+            recipe,
+            engine,
+            classifier.standardise,
+            recipe.augment,
+            images,
+            material.data.labels,
+            material.train,
+            material.validation,
+            weights=None if weights is None else tuple(weights),
+            frozen_norms=bool(known),
+        )
+        loop.load(task)
+        state = State(module, optimizer(recipe, module), steps=material.plan.at(0))
+        if known:
+            yield from _take_over(material, task, state, once)
+        return Again(material, task, state)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _take_over(
+    material: Material, task: Task, state: State, once: Engine
+) -> Generator[Extracting | Fitting, None, None]:
+    """Load the known weights, with the head that fits the pictures: the weights before the first step."""
+    model, recipe, stated = material.model, material.recipe, material.config["pretrained"]
+    assert recipe.pretrained is not None
+    assert material.classifier.network is not None
+    known = find(recipe.pretrained, material.cache / WEIGHTS, recipe.model)
+    if known.backbone_digest != stated.get("backbone_digest"):
+        raise ArtefactError(
+            f"{model} started from {stated.get('source')}; {recipe.pretrained} now has other weights. Its training "
+            "cannot be made again from them."
+        )
+    classifier = material.classifier
+    named = zoo.Named(known.name, known.network, classifier.input_shape)
+    basis = Basis(named, classifier.form, classifier.standardise, known, dict(stated))
+    yield from transfer.begin(basis, material.data, task, state, material.cache, once)
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """So many threads for PyTorch's sums, which are split by threads: another number rounds differently."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
