@@ -35,6 +35,8 @@ FILES = {
     "stored by its counts above 0: for each true class, the classes `called` and how many `times`. With a "
     "cross-validation, `folds` holds the figures over all pictures and of `each` fold",
     "history.csv": "one line for each epoch",
+    "plan.csv": "only of a training in minutes: from which step on it planned how many in all. Learning rates depend "
+    "on it, so `life` needs it",
     "split.csv": "every picture that was used: its class, its side, its SHA-256",
     "known.safetensors": "289 bytes for each picture that trained the model or chose its settings: coarse thumbnails, "
     "by which `evaluate` recognises copies. Nothing else needs it, and you may delete it; then copies are not "

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.life.conftest import Train
+from tests.life.conftest import NETWORK, SETTINGS, Train
 
 import pellucid
 from pellucid.errors import ArtefactError
 from pellucid.life import parts
 from pellucid.life.again import Again, begin
+from pellucid.runs.run import Run
 from pellucid.steps import result_of
+from pellucid.training.loop import Step
 
 BLOCK = {"model": "conv(6, 5) relu maxpool(2) flatten dense", "fused": True}
 KINDS: dict[str, dict[str, Any]] = {
@@ -130,3 +132,23 @@ def test_a_plan_in_minutes_that_is_missing_is_named(train: Train, tmp_path: Path
     (model / "plan.csv").unlink()
     with pytest.raises(ArtefactError, match=r"plan\.csv is missing"):
         result_of(begin(model, pellucid.load(model), tmp_path / "cache"))
+
+
+def test_a_training_in_minutes_that_was_stopped_and_resumed_is_made_again_as_one(photos: Path, tmp_path: Path) -> None:
+    cache, model = tmp_path / "cache", tmp_path / "model"
+    settings: dict[str, Any] = {**SETTINGS, "model": NETWORK, "minutes": 0.03, "epochs": None, "precision": "float32"}
+    first = pellucid.start(photos, model, cache=cache, **settings)
+    made = 0
+    for event in first:
+        made += isinstance(event, Step)
+        if made == 5:
+            break
+    assert isinstance(first, Run)
+    first.save_checkpoint()
+    first.close()
+    pellucid.train(photos, model, cache=cache, resume=True, **settings)
+    again = result_of(begin(model, pellucid.load(model), cache))
+    steps = [each.step for each in again.steps()]
+    assert len(steps) > 5
+    assert len(again.material.plan.first) > 1
+    again.check()
