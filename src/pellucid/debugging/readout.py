@@ -31,6 +31,7 @@ HELD = 800_000_000  # most bytes of features in memory; with more, the layers ar
 WEAKER = (*GRID, 3 * USUAL, 10 * USUAL)  # of C: what a late layer knows is nearly separable
 NAMED = 5  # most classes in a sentence
 INSTEAD = "the readouts need these pictures; train the model again where they are"
+APART = "the readouts need some that it has not learned from; train it again with a part held back, as --test 0.15 does"
 FIT = 10  # progress: a fit counts as one picture in so many
 
 Pairs = list[tuple[Path, str]]
@@ -50,7 +51,7 @@ class Readouts:
         """
         self._classifier, self._model = classifier, model
         made_from.every(model, INSTEAD)  # its error names what helps here; no other pictures can be named
-        self._test = held_out(model)
+        self._test = held_out(model, APART)
         self._fitted, self._chosen, self._chosen_from = _sides(model, self._test.side)
         self._network = Batched(classifier, len(self._fitted))
         every = sources(self._network)

@@ -23,6 +23,7 @@ from pellucid.errors import ArtefactError, PellucidError
 from pellucid.pictures import familiar
 from pellucid.pictures.sides import LONG, TEST, TRAIN, VAL
 
+OTHERS = "name a folder of other pictures"
 _SEEN = (TRAIN, VAL)
 
 
@@ -158,9 +159,12 @@ def _own(folder: Path, config: dict[str, Any]) -> Memory:
     return Memory(digests, stored, None, apart)
 
 
-def evaluated_on(model: str | Path) -> tuple[str, Iterator[HeldOut]]:
-    """("test" or "validation", its pictures, each checked on demand). Raises ArtefactError."""
-    side, root, rows = _side(Path(model))
+def evaluated_on(model: str | Path, instead: str = OTHERS) -> tuple[str, Iterator[HeldOut]]:
+    """("test" or "validation", its pictures, each checked on demand).
+
+    Raises ArtefactError. `instead`: what the error tells the user to do if the model was trained on all its pictures.
+    """
+    side, root, rows = _side(Path(model), instead)
     return LONG[side], (HeldOut(root / row["path"], row["class"], _changed(root / row["path"], row)) for row in rows)
 
 
@@ -242,12 +246,12 @@ def labels(model: str | Path) -> dict[str, str]:
         return {}
 
 
-def _side(model: Path) -> tuple[str, Path, list[dict[str, str]]]:
+def _side(model: Path, instead: str = OTHERS) -> tuple[str, Path, list[dict[str, str]]]:
     """(side, folder, rows of split.csv) of the pictures that a model keeps for evaluation, existing or not."""
     root, rows = _split(model, f"The pictures that {model} remembers", "give a folder")
     side = next((side for side in (TEST, VAL) if any(row["side"] == side for row in rows)), None)
     if side is None:
-        raise ArtefactError(f"{model} was trained on all its pictures; name a folder of other pictures.")
+        raise ArtefactError(f"{model} was trained on all its pictures; {instead}.")
     return side, root, [row for row in rows if row["side"] == side]
 
 
