@@ -157,11 +157,11 @@ def test_a_line_leads_from_the_last_layer_to_the_classes(opened: Callable[..., P
     page = opened("#/", {"width": width, "height": 768})
     expect(page.locator(".square.narrow canvas")).to_have_count(1)  # of the scores
     start, end, edges, classes = page.evaluate("""() => {
-        const item = [...document.querySelectorAll(".strip li")].at(-2);
-        const [box, line] = [item.getBoundingClientRect(), getComputedStyle(item, "::before")];
-        const end = box.right - parseFloat(line.right);
+        const map = document.querySelector(".strip .map");
+        const [box, line] = [map.getBoundingClientRect(), getComputedStyle(map, "::before")];
         const edges = document.querySelector(".edges").getBoundingClientRect().right;
-        return [end - parseFloat(line.width), end, edges, box.left];
+        const classes = [...document.querySelectorAll(".strip li")].at(-2).getBoundingClientRect().left;
+        return [box.left + parseFloat(line.left), box.right - parseFloat(line.right), edges, classes];
     }""")
     assert start == pytest.approx(edges, abs=1), "no gap"
     assert end == pytest.approx(classes - 4, abs=1)
