@@ -16,7 +16,7 @@ from pellucid.classifier.classifier import Classifier
 from pellucid.debugging.cut import Batched, run
 from pellucid.debugging.features import Source, of_batch, sources
 from pellucid.debugging.known import LayerKnows, Readout
-from pellucid.debugging.labelled import Labelled, reading, spread
+from pellucid.debugging.labelled import Labelled, reading
 from pellucid.debugging.pictures import Pictures, held_out
 from pellucid.errors import ArtefactError, TraceError
 from pellucid.glassbox.trace import frozen_copy
@@ -163,10 +163,10 @@ class Readouts:
 
 def _sides(model: Path, reported: str) -> tuple[Pairs, Pairs, str]:
     """(pictures to fit to, pictures to choose the penalty by, where these come from). Raises ArtefactError."""
-    fitted = spread(made_from.learned_from(model, INSTEAD))
+    fitted = made_from.spread(made_from.learned_from(model, INSTEAD))
     if len(fitted) < PART:
         raise ArtefactError(f"Only {len(fitted)} training pictures of {model} still exist; {INSTEAD}.")
-    chosen = spread(made_from.chosen_on(model)) if reported != "validation" else []
+    chosen = made_from.spread(made_from.chosen_on(model)) if reported != "validation" else []
     if chosen:
         return fitted[:FITTED], chosen[:CHOSEN], "validation"
     fitted = fitted[: FITTED + CHOSEN]
