@@ -20,6 +20,27 @@ def test_write_replaces_and_leaves_nothing_beside(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("links", [True, False])
+def test_a_new_file_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
+    path, seen = tmp_path / "a.txt", []
+    link = os.link
+
+    def watched(source: Path, place: Path) -> None:
+        seen.append(place.exists())
+        if not links:
+            raise OSError(errno.EPERM, "no second names on this disk")
+        link(source, place)
+        seen.append(place.read_text() == "whole")
+
+    monkeypatch.setattr(os, "link", watched)
+    files.create(path, "whole")
+    assert (path.read_text(), list(tmp_path.iterdir())) == ("whole", [path])
+    assert seen == ([False, True] if links else [False])
+    with pytest.raises(StorageError, match="was meanwhile written by another program, and nothing is overwritten"):
+        files.create(path, "other")
+    assert (path.read_text(), list(tmp_path.iterdir())) == ("whole", [path])
+
+
 def test_a_file_gets_the_permissions_of_any_other(tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     plain.touch()

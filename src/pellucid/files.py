@@ -53,9 +53,10 @@ def replacing(path: Path, new: bool = False) -> Iterator[Path]:
         sync(temporary)
         # mkstemp gives 0600; a model folder is meant to be shared like any other file
         temporary.chmod(0o666 & ~_umask())
-        if new:  # an empty file takes the name first: not every disk can make a second name for a file (os.link)
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-        temporary.replace(path)
+        if new:
+            _take(temporary, path)
+        else:
+            temporary.replace(path)
         sync(path.parent)
     except BaseException:
         with suppress(FileNotFoundError):
@@ -209,6 +210,22 @@ def sha256(path: Path) -> str:
 def _own(folder: Path, endings: tuple[str, ...]) -> list[Path]:
     there = sorted(folder.iterdir()) if folder.is_dir() else []
     return [path for path in there if path.suffix in endings or is_part(path)]
+
+
+def _take(temporary: Path, path: Path) -> None:
+    """Rename to a place that must be free. Raises FileExistsError."""
+    if os.name == "nt":
+        temporary.rename(path)
+        return
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a disk without second names, such as FAT: an empty file holds the place for a moment
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        temporary.replace(path)
+    else:
+        temporary.unlink()
 
 
 def _nearest(path: Path) -> Path:

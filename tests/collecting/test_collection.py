@@ -187,6 +187,15 @@ def test_what_is_removed_is_moved_and_can_be_put_back(collection: Collection) ->
         collection.put_back("cat")
 
 
+def test_a_picture_comes_back_to_a_class_that_was_renamed_since(collection: Collection) -> None:
+    gone = collection.remove("cat", collection.add("cat", picture(77), "file").name)
+    collection.rename("cat", "lion")
+    with pytest.raises(CatalogError, match="There is no class “cat”"):
+        collection.put_back("cat", gone)
+    collection.put_back("cat", gone, to="lion")
+    assert [each.name for each in collection.the("lion").pictures] == [gone]
+
+
 @pytest.mark.parametrize("name", ["cat", "v1.5", "x" * 60])
 def test_a_class_comes_back_under_its_own_name(name: str, collection: Collection) -> None:
     if name != "cat":

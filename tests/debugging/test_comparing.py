@@ -117,7 +117,7 @@ def test_what_the_start_of_a_model_had_seen_of_its_test_pictures_counts_as_seen(
 def test_validation_pictures_that_chose_nothing_are_not_called_optimistic(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(made_from, "_side", lambda folder: (VAL, *made_from._split(folder, "", "")))
+    monkeypatch.setattr(made_from, "_side", lambda folder, _: (VAL, *made_from._split(folder, "", "")))
     assert any("optimistic" in note for note in held_out(model).notes)
     metrics = json.loads((model / store.METRICS).read_text())
     (model / store.METRICS).write_text(json.dumps({**metrics, "chosen": False}))

@@ -17,6 +17,7 @@ from pellucid.debugging.cut import Batched
 from pellucid.debugging.pictures import Pictures
 from pellucid.debugging.readout import Readouts
 from pellucid.errors import ArtefactError, TraceError
+from pellucid.runs import made_from
 
 EACH = 48
 
@@ -66,7 +67,7 @@ def constructed(
     classifier, sides = either
     rows = [[(Path(path), label) for path, label in sides[side].labelled] for side in ("train", "val")]
     monkeypatch.setattr(readout, "_sides", lambda *_: (*rows, "validation"))
-    monkeypatch.setattr(readout, "held_out", lambda _: sides["test"])
+    monkeypatch.setattr(readout, "held_out", lambda *_: sides["test"])
     return lambda: Readouts(classifier, trained)
 
 
@@ -82,6 +83,13 @@ def test_a_layer_knows_what_was_built_into_it(constructed: Callable[[], Readouts
     assert knows["forget"] == knows["mean"] == knows["last"] == 0.5, "nothing is left to read"
     assert result.commonest == EACH // 2
     assert result.complete
+    from_act = replace(result, layers=result.layers[2:])
+    assert from_act.remark is not None
+    assert from_act.remark.startswith("The readout of act is better than that of last: ")
+    assert "chance" not in from_act.remark, "100% and 50% of 48"
+    assert from_act.as_json()["remark"] == from_act.remark
+    assert replace(result, layers=result.layers[2::-1]).remark is not None
+    assert replace(result, layers=result.layers[3:]).remark is None, "they are equal"
     assert (result.pictures, result.fitted, result.chosen) == (EACH, EACH, EACH)
 
 
@@ -95,7 +103,7 @@ def test_a_class_without_pictures_is_named(
     list(every)
     assert every.result.notes == ()
     monkeypatch.setattr(readout, "_sides", lambda *_: (pairs, pairs, "validation"))
-    monkeypatch.setattr(readout, "held_out", lambda _: replace(sides["test"], labelled=red))
+    monkeypatch.setattr(readout, "held_out", lambda *_: replace(sides["test"], labelled=red))
     readouts = constructed()
     list(readouts)
     fitted, measured_on = readouts.result.notes
@@ -166,6 +174,16 @@ def test_pictures_that_are_gone_are_a_sentence(model: Path) -> None:
     (model / "config.json").write_text(config.replace('"root": "', '"root": "/gone'))
     with pytest.raises(ArtefactError, match=r"are gone: .* The readouts need these pictures; train the model again"):
         pellucid.readout(model)
+
+
+def test_a_model_without_held_out_pictures_is_to_be_trained_again(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, rows = made_from.every(model)
+    every = [{**row, "side": "train"} for row in rows]
+    monkeypatch.setattr(made_from, "_split", lambda *_: (root, every))
+    with pytest.raises(ArtefactError, match=r"was trained on all its pictures; the readouts need .* --test 0.15 does"):
+        pellucid.readout(model)
+    with pytest.raises(ArtefactError, match=r"was trained on all its pictures; name a folder of other pictures"):
+        pellucid.without(model)
 
 
 def test_a_large_map_is_averaged_over_a_grid(either: tuple[Classifier, dict[str, Pictures]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -230,6 +231,43 @@ def test_points_are_bounded_and_keep_both_ends(session: Session, monkeypatch: py
     assert steps == sorted(set(steps))
 
 
+def test_epochs_and_the_log_are_bounded(
+    session: Session, taught: Path, written: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "MOST_EPOCHS", 5)
+    monkeypatch.setattr(history, "MOST_CHANGES", 3)
+    for batch in range(4, 9):
+        session.edit(batch=batch)
+    session.edit(batch=16)
+    seconds = 0.0
+    while session.progress.epochs_done < 12:
+        seconds += session.step().seconds
+    session.close()
+    now = session.progress
+    numbers = [each.epoch for each in now.epochs]
+    assert (numbers[0], numbers[-1], now.epochs_done) == (1, 12, 12)
+    assert len(numbers) <= 5
+    assert numbers == sorted(set(numbers))
+    assert sum(each.seconds for each in now.epochs) == pytest.approx(seconds)
+    assert [line.rpartition(": ")[2] for line in now.log][-1] == "batch 8 to 16"
+    assert len(now.log) == 3
+    report = keep.keep(session, taught)
+    written.append(report.folder)
+    config = json.loads((report.folder / "config.json").read_text())
+    assert f"{now.unlisted:,} earlier changes are not listed" in json.dumps(config)
+    assert config["training"]["epochs"] == 12
+
+
+def test_a_first_step_that_fails_leaves_what_can_be_made_again(session: Session) -> None:
+    stepped(session, 2)
+    assert session.undo()
+    session.state.module.load_state_dict({name: each * float("nan") for name, each in tensors(session).items()})
+    with pytest.raises(NotFinite):
+        session.step()
+    assert session.redoable == "2 steps", "no step was made"
+    assert session.redo()
+
+
 def test_a_loss_that_is_no_number_stops_and_is_undone(session: Session) -> None:
     start = before = tensors(session)
     session.edit(learning_rate=1000)
@@ -258,6 +296,8 @@ def test_a_loss_that_is_no_number_stops_and_is_undone(session: Session) -> None:
         ({"model": "conv(4, 3) dense"}, NetworkError, "put flatten"),
         ({"model": 3}, RecipeError, "model is 3; it must be a text."),
         ({"model": "flatten dense(4000) dense"}, NetworkError, "at most 1,000,000"),
+        ({"model": "relu " * 300 + "flatten dense"}, NetworkError, "has 302 layers; here it may have at most 300."),
+        ({"model": "relu " * 4001}, NetworkError, "has 20,005 characters; here it may have at most 20,000."),
         ({"learning_rate": 0}, RecipeError, "learning_rate is 0; it must be more than 0"),
         ({"learning_rate": float("nan")}, RecipeError, "learning_rate is nan"),
         ({"learning_rate": "fast"}, RecipeError, "learning_rate is 'fast'"),

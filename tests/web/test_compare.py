@@ -90,6 +90,14 @@ def test_a_file_with_two_models_compares_them(page: Page, file: tuple[Path, list
     # the open row has three maps; the arrow keys move in all of them
     maps = page.locator(".compare-large .large")
     expect(maps).to_have_count(3)
+    tops = maps.evaluate_all("all => all.map((map) => map.getBoundingClientRect().top)")
+    assert max(tops) - min(tops) < 1, "they are level, whatever their captions"
+    gap = page.locator(".compare-answers").evaluate("""(table) => {
+        const words = document.createRange();
+        words.selectNodeContents(table.caption);
+        return table.tHead.getBoundingClientRect().top - words.getBoundingClientRect().bottom;
+    }""")
+    assert gap >= 4, "the caption does not touch the header"
     maps.nth(2).focus()
     page.keyboard.press("ArrowUp")
     row, column = _index(maps.nth(2).get_attribute("aria-label") or "")[1:]

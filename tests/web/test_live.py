@@ -12,6 +12,7 @@ import pytest
 import torch
 from playwright.sync_api import Page, ViewportSize, expect
 from tests.patience import PATIENCE
+from tests.web.conftest import DESKTOP
 from torch import nn
 
 import pellucid
@@ -34,7 +35,7 @@ def live(served: Page, server: Server, trained: Path) -> Page:
     """The view, ready, reached as a reader does."""
     assert isinstance(server.glass, Glass)
     server.glass.live.cache = trained.parent / "cache"
-    served.get_by_role("button", name="Change it and train it").click()
+    served.get_by_role("button", name="Change and train").click()
     expect(served.locator("h1")).to_have_text("Change and train")
     expect(served).to_have_title("Change and train · Pellucid")
     expect(served.get_by_role("button", name="Run")).to_be_visible()
@@ -210,3 +211,32 @@ def test_a_file_says_that_it_needs_the_program(opened: Callable[..., Page]) -> N
     page = opened("#/~live")
     expect(page.locator("main h1")).to_have_text("Change and train")
     expect(page.locator("main")).to_contain_text("pellucid open")
+
+
+def test_nothing_moves_when_there_is_something_to_undo(live: Page) -> None:
+    places = """() => {
+        scrollTo({ top: 0, behavior: "instant" });
+        return [...document.querySelectorAll(".live-controls > *, .live-settings")].map((node) => {
+            const { left, top, width } = node.getBoundingClientRect();
+            return [left, top, width].map(Math.round);
+        });
+    }"""
+    undo = live.get_by_role("button", name="Undo")
+    for size in (DESKTOP, PHONE):
+        live.set_viewport_size(size)
+        expect(live.get_by_role("button", name="Run")).to_be_visible()
+        before = live.evaluate(places)
+        settle(live, "Learning rate", "0.0123457")
+        expect(undo).to_have_text("Undo: learning rate 0.01 to 0.0123457")
+        expect(undo).to_have_attribute("title", "learning rate 0.01 to 0.0123457")
+        assert live.evaluate(places) == before
+        undo.click()
+        expect(undo).to_have_attribute("aria-disabled", "true")
+
+
+def test_a_phone_has_a_low_header(live: Page) -> None:
+    live.set_viewport_size(ViewportSize(width=390, height=844))
+    until(live, "document.querySelector('header').offsetHeight <= 190")
+    # the buttons are on the first screen
+    until(live, "document.querySelector('.live-controls').getBoundingClientRect().top < 700")
+    expect(live.get_by_label("loss against")).to_have_count(0)  # it is not about this picture's loss

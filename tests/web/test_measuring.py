@@ -29,6 +29,23 @@ def complaints(page: Page, axe: str) -> list[Any]:
     return [(each["id"], each["nodes"][0]["html"]) for each in violations["violations"]]
 
 
+def stored_readout(remark: str) -> dict[str, Any]:
+    """A stored readout of two layers."""
+    layer = {"shape": [3], "cells": None, "numbers": 3, "interval": [0.75, 0.95], "train_accuracy": 1.0}
+    return {
+        "side": "test",
+        "pictures": 20,
+        "fitted": 40,
+        "chosen": 10,
+        "chosen_from": "validation",
+        "several": False,
+        "network": {"accuracy": 0.8, "interval": [0.75, 0.95]},
+        "commonest": 0.3,
+        "remark": remark,
+        "layers": [{**layer, "layer": "input", "accuracy": 0.9}, {**layer, "layer": "fc", "accuracy": 0.8}],
+    }
+
+
 def test_the_served_page_measures_on_request(
     served: Page, server: Server, trained: Path, axe: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,6 +88,12 @@ def test_the_served_page_measures_on_request(
     chart = served.get_by_role("img", name="What each layer knows")
     expect(chart.locator("circle")).to_have_count(len(result.layers))
     expect(served.locator(".say")).to_contain_text("Fitted to 16 training pictures; 8 validation pictures chose")
+    # the names of the lines are below the chart, not across the intervals
+    expect(served.locator(".levels")).to_contain_text(f"the network itself: {result.correct / result.pictures:.1%}")
+    assert served.evaluate(
+        "document.querySelector('.levels').getBoundingClientRect().top >= "
+        "document.querySelector('.readouts').getBoundingClientRect().bottom"
+    )
     assert fits(served)
     assert complaints(served, axe) == []
     table.get_by_role("button", name="relu1").press("Enter")
@@ -101,11 +124,19 @@ def test_a_file_shows_what_is_stored_or_names_the_command(
         "Without this filter: 70.0% instead of 80.0% of 20 test pictures (may be chance); owl: 50.0% instead of 90.0%"
     )
     expect(page.locator(".without .line")).to_contain_text(line)
-    expect(page.locator(".without")).to_contain_text("3 of 6 differences may be chance")
+    expect(page.locator(".without")).to_contain_text("3 of 6 differences may be chance. The list is by accuracy")
     page.goto(place.as_uri() + "#/block.narrow")
     expect(page.locator(".without")).to_contain_text("“pellucid without small --layer block.narrow” measures them")
     page.get_by_role("link", name="Readouts").click()
     expect(page.locator(".say")).to_contain_text("“pellucid readout small” measures it")
+    remark = "The readout of input is better than that of fc: more of the picture can still be read there."
+    known = stored_readout(remark)
+    extra = {"offers": ["readout"], "measured": {"without": {}, "readout": known}}
+    place.write_text(result_of(paging(walk, "small", extra=extra)), encoding="ascii")
+    page.goto("about:blank")
+    page.goto(place.as_uri() + "#/~readout")
+    expect(page.locator(".say")).to_contain_text(remark)
+    expect(page.locator(".levels span")).to_have_text(["the network itself: 80.0%"])  # the other is out of sight
     opened("#/conv")  # a file of a module, without a model folder
     page.locator(".filters").first.wait_for()
     assert page.locator(".without").count() == 0

@@ -1,12 +1,14 @@
 """The reader's own picture: pasted, drawn by mouse and by key, taken with the camera."""
 
 import io
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
+from tests.patience import PATIENCE
 
 from pellucid.app.page.server import Server
 from pellucid.app.page.shown import Glass
@@ -186,6 +188,37 @@ def test_the_camera_is_off_when_its_window_closes(watched: Page) -> None:
     watched.keyboard.press("Escape")
     expect(watched.get_by_role("dialog", name="Take a picture")).to_have_count(0)
     assert watched.evaluate("window.streams[0].getTracks()[0].readyState") == "ended"
+
+
+def test_one_of_several_cameras_is_chosen(watched: Page) -> None:
+    watched.evaluate("""() => {
+        const camera = (deviceId, label) => ({ kind: "videoinput", deviceId, label });
+        navigator.mediaDevices.enumerateDevices = async () =>
+            [camera("a", "Built-in"), { kind: "audioinput", deviceId: "m", label: "Sound" }, camera("b", "")];
+        const one = navigator.mediaDevices.getUserMedia;
+        window.wanted = [];
+        navigator.mediaDevices.getUserMedia = (how) => {
+            window.wanted.push(how.video.deviceId?.exact ?? null);
+            return one(how);
+        };
+    }""")
+    watched.get_by_role("button", name="Camera…").click()
+    which = watched.get_by_label("Which camera")
+    expect(which.get_by_role("option")).to_have_text(["Built-in", "camera 2"])
+    which.select_option("b")
+    expect(watched.get_by_role("button", name="Take the picture")).to_be_enabled()
+    states(watched, "ended,live")
+    assert watched.evaluate("window.wanted") == [None, "b"]
+    watched.get_by_role("button", name="Close").click()
+    states(watched, "ended,ended")
+
+
+def states(page: Page, expected: str) -> None:
+    """Wait until the cameras' streams are in these states."""
+    end = time.monotonic() + PATIENCE
+    while page.evaluate("window.streams.map((each) => each.getTracks()[0].readyState).join()") != expected:
+        assert time.monotonic() < end
+        page.wait_for_timeout(20)
 
 
 @pytest.mark.parametrize(

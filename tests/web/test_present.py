@@ -154,3 +154,17 @@ def test_a_link_starts_in_the_mode_everywhere(page: Page, page_file: Path) -> No
     page.reload()
     expect(page.locator("main h1")).to_be_visible()
     expect(page.locator(".presentation")).to_have_count(0)
+
+
+def test_a_comparison_among_the_factors_is_explained(opened: Callable[..., Page]) -> None:
+    words = "A comparison counts as 1 if it is true, and as 0 if it is not."
+    page = opened("#/norm/2,5,5?direction=backward", PROJECTOR)
+    expect(page.locator(".formula-lines")).to_contain_text(re.compile(r"> 0\)"))
+    expect(page.locator(".formula-lines .note")).to_have_text(words)
+    page.keyboard.press("p")
+    expect(page.locator(".formula-of")).to_contain_text(re.compile(r"> 0\)"))
+    expect(page.locator(".formula-of .note")).to_have_text(words)
+    readable(page, PROJECTOR)
+    page.evaluate("location.hash = '#/loss/-?present=1'")
+    expect(page.locator("h1").first).to_have_text("loss")
+    expect(page.get_by_text(words)).to_have_count(0)

@@ -152,6 +152,21 @@ def test_edges_show_what_feeds_what_and_skips_are_arcs_over_the_row(opened: Call
     assert lit == ["pool", "block.narrow", "join"]
 
 
+@pytest.mark.parametrize("width", [1024, 1440])
+def test_a_line_leads_from_the_last_layer_to_the_classes(opened: Callable[..., Page], width: int) -> None:
+    page = opened("#/", {"width": width, "height": 768})
+    expect(page.locator(".square.narrow canvas")).to_have_count(1)  # of the scores
+    start, end, edges, classes = page.evaluate("""() => {
+        const map = document.querySelector(".strip .map");
+        const [box, line] = [map.getBoundingClientRect(), getComputedStyle(map, "::before")];
+        const edges = document.querySelector(".edges").getBoundingClientRect().right;
+        const classes = [...document.querySelectorAll(".strip li")].at(-2).getBoundingClientRect().left;
+        return [box.left + parseFloat(line.left), box.right - parseFloat(line.right), edges, classes];
+    }""")
+    assert start == pytest.approx(edges, abs=1), "no gap"
+    assert end == pytest.approx(classes - 4, abs=1)
+
+
 def test_a_folded_part_says_what_it_is_and_opens_and_closes(page: Page, chain: Path) -> None:
     at(page, chain, "#/", {"width": 1024, "height": 768})
     mark = page.get_by_role("button", name="5 layers", exact=True).first

@@ -232,3 +232,46 @@ def test_collect_train_try_and_keep(window: Page, photos: Path, tmp_path: Path, 
         expect(page.locator(".outcome")).to_contain_text("held back, and the network has not learned from them.")
         page.get_by_role("region", name="3 Try").locator("input[type=file]").set_input_files(files[1])  # type: ignore[arg-type]
         expect(page.locator(".chances li")).to_have_count(2)
+
+
+def test_a_removed_picture_comes_back_to_its_renamed_class(window: Page, photos: Path, tmp_path: Path) -> None:
+    content = (photos / "red" / "0.png").read_bytes()
+    with serving(tmp_path) as server:
+        window.goto(server.address)
+        name = card(window, "Class 1").get_by_role("textbox", name="Name of the class")
+        border = name.evaluate("(box) => getComputedStyle(box).borderTopColor")
+        ground = name.evaluate("(box) => getComputedStyle(box.closest('.class-card')).backgroundColor")
+        assert border not in (ground, "rgba(0, 0, 0, 0)"), "it looks like a field"
+        card(window, "Class 1").evaluate(DROP, ["a.png", list(content)])
+        expect(count(window, "Class 1")).to_have_text("1 picture")
+        thumbnails = card(window, "Class 1").get_by_role("list", name="Pictures of Class 1")
+        thumbnails.get_by_role("button").first.focus()
+        window.keyboard.press("Delete")
+        expect(count(window, "Class 1")).to_contain_text("No pictures yet.")
+        rename(window, "Class 1", "reds")
+        expect(count(window, "reds")).to_contain_text("No pictures yet.")
+        window.get_by_role("button", name="Put it back").click()
+        expect(count(window, "reds")).to_have_text("1 picture")
+
+
+def test_a_camera_is_chosen_for_all_classes(window: Page, tmp_path: Path) -> None:
+    window.add_init_script("""
+        const all = navigator.mediaDevices.enumerateDevices.bind(navigator.mediaDevices);
+        const one = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        window.wanted = [];
+        navigator.mediaDevices.enumerateDevices = async () =>
+            [...(await all()), { kind: "videoinput", deviceId: "second", label: "Second" }];
+        navigator.mediaDevices.getUserMedia = ({ video }) => {
+            window.wanted.push(video.deviceId?.exact ?? null);
+            return one({ video: true });
+        };
+    """)
+    with serving(tmp_path) as server:
+        window.goto(server.address)
+        card(window, "Class 1").get_by_role("button", name="Camera for Class 1").click()
+        card(window, "Class 1").get_by_label("Which camera").select_option("Second")
+        expect(card(window, "Class 1").get_by_role("button", name="Hold to record")).to_be_visible()
+        card(window, "Class 2").get_by_role("button", name="Camera for Class 2").click()
+        expect(card(window, "Class 2").get_by_label("Which camera")).to_be_visible()
+        expect(card(window, "Class 1").get_by_label("Which camera")).to_be_hidden()
+        assert window.evaluate("window.wanted") == [None, "second", "second"]

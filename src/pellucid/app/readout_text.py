@@ -29,6 +29,8 @@ def readout(result: Readout) -> None:
     console.print(f"the network itself: {result.correct / result.pictures:.1%}")
     if not result.several:
         console.print(f"the most frequent class alone: {result.commonest / result.pictures:.1%}")
+    if result.remark is not None:
+        console.print(Text(printable(result.remark)))
     if not result.complete:
         console.print(f"stopped: {len(result.layers):,} of {many(result.wanted, 'layer')} measured")
     left_out(console, result.unusable, result.notes)

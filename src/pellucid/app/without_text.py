@@ -47,7 +47,10 @@ def _layer(layer: LayerWithout, result: Without, every: bool, console: Console) 
     console.print(table)
     within = sum(layer.within_chance(each.filter) for each in layer.filters)
     if within:
-        console.print(f"{within:,} of {many(len(layer.filters), 'difference')} may be chance", style="dim")
+        count = f"{within:,} of {many(len(layer.filters), 'difference')} may be chance"
+        console.print(
+            f"{count}; the list is by accuracy, and the place of such a filter in it means little", style="dim"
+        )
     if len(shown) < len(layer.filters):
         console.print("--list shows every filter", style="dim")
 

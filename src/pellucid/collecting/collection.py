@@ -156,11 +156,11 @@ class Collection:
         with self._lock:
             return self._move(self.path(name, picture), self.removed / name / picture).name
 
-    def put_back(self, name: str, picture: str | None = None, called: str | None = None) -> None:
+    def put_back(self, name: str, picture: str | None = None, called: str | None = None, to: str | None = None) -> None:
         """Move a removed picture, or a removed class, back. `name` and `picture` are those in FOLDER/removed.
 
-        `called`: the name that a class had; it gets it again unless another class has it by now. Raises CatalogError,
-        StorageError.
+        `called`: the name that a class had; it gets it again unless another class has it by now. `to`: the class that
+        gets a picture, if it was renamed since. Raises CatalogError, StorageError.
         """
         with self._lock:
             if name not in _listed(self.removed, folders=True):
@@ -172,7 +172,7 @@ class Collection:
             elif picture not in _listed(self.removed / name):
                 raise CatalogError(f"{self.removed / name} holds no picture “{picture}”. Reload the page.")
             else:
-                self._move(self.removed / name / picture, self._folder(name) / picture)
+                self._move(self.removed / name / picture, self._folder(name if to is None else to) / picture)
                 with suppress(OSError):  # others are still there
                     (self.removed / name).rmdir()
 

@@ -83,6 +83,18 @@ class Readout:
     def complete(self) -> bool:
         return len(self.layers) == self.wanted
 
+    @property
+    def remark(self) -> str | None:
+        """A sentence that explains why an early layer gives a better readout than the last; None if none does."""
+        first, last = self.layers[0], self.layers[-1]
+        if first.accuracy <= last.accuracy:
+            return None
+        chance = " Their intervals overlap, so this may be chance." if first.interval[0] <= last.interval[1] else ""
+        return (
+            f"The readout of {first.layer} is better than that of {last.layer}: more of the picture can still be read "
+            f"there, while {last.layer} has only what the network has learned to pass on.{chance}"
+        )
+
     def as_json(self) -> dict[str, Any]:
         return {
             "side": self.side,
@@ -98,6 +110,7 @@ class Readout:
                 "interval": list(interval(self.correct, self.pictures)),
             },
             "commonest": self.commonest / self.pictures,
+            "remark": self.remark,
             "layers": [each.as_json() for each in self.layers],
             "unusable": [{"picture": path, "reason": reason} for path, reason in self.unusable],
             "notes": list(self.notes),

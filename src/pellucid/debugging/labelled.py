@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +15,8 @@ from pellucid.classifier.predict.pictures import Prepared
 from pellucid.debugging.pictures import Pictures
 from pellucid.errors import ArtefactError, CatalogError, none_usable
 from pellucid.runs.looking import Looked, looking
-from pellucid.runs.made_from import memory
+from pellucid.runs.made_from import memory, spread
 from pellucid.texts import LABELS_BETWEEN, listed
-
-Item = TypeVar("Item")
 
 HELD = 400_000_000  # most bytes of decoded pictures in memory; more are decoded again each time
 
@@ -111,12 +108,6 @@ def truth_of(labels: Sequence[str], classes: tuple[str, ...]) -> NDArray[np.bool
             if name in classes:
                 truth[row, classes.index(name)] = True
     return truth
-
-
-def spread(items: Sequence[Item]) -> list[Item]:
-    """All of them, in an order whose every beginning is spread over the whole: steps of the golden section."""
-    ranks = (np.arange(len(items)) * ((np.sqrt(5) - 1) / 2) % 1).argsort().argsort()
-    return [items[rank] for rank in ranks.tolist()]
 
 
 def _seen(model: Path | None, paths: list[str], looked: list[Looked]) -> tuple[int | None, str | None]:

@@ -64,9 +64,12 @@ def chosen(model: Path | None, pictures: Sequence[str | Path], classes: Sequence
     return Pictures(name, tuple(zip(paths, folders, strict=True)), notes=tuple(left_out))
 
 
-def held_out(model: Path) -> Pictures:
-    """The pictures that a model kept for its reported figure. Raises ArtefactError."""
-    side, rows = made_from.evaluated_on(model)
+def held_out(model: Path, instead: str = made_from.OTHERS) -> Pictures:
+    """The pictures that a model kept for its reported figure.
+
+    Raises ArtefactError. `instead`: what the error tells the user to do if the model kept none.
+    """
+    side, rows = made_from.evaluated_on(model, instead)
     looked = list(rows)
     labelled = tuple((str(path), label) for path, label, reason in looked if reason is None)
     unusable = tuple((str(path), reason) for path, _, reason in looked if reason is not None)

@@ -16,7 +16,7 @@ from pellucid.classifier.classifier import Classifier
 from pellucid.debugging.cut import Batched, run
 from pellucid.debugging.features import Source, of_batch, sources
 from pellucid.debugging.known import LayerKnows, Readout
-from pellucid.debugging.labelled import Labelled, reading, spread
+from pellucid.debugging.labelled import Labelled, reading
 from pellucid.debugging.pictures import Pictures, held_out
 from pellucid.errors import ArtefactError, TraceError
 from pellucid.glassbox.trace import frozen_copy
@@ -31,6 +31,7 @@ HELD = 800_000_000  # most bytes of features in memory; with more, the layers ar
 WEAKER = (*GRID, 3 * USUAL, 10 * USUAL)  # of C: what a late layer knows is nearly separable
 NAMED = 5  # most classes in a sentence
 INSTEAD = "the readouts need these pictures; train the model again where they are"
+APART = "the readouts need some that it has not learned from; train it again with a part held back, as --test 0.15 does"
 FIT = 10  # progress: a fit counts as one picture in so many
 
 Pairs = list[tuple[Path, str]]
@@ -50,7 +51,7 @@ class Readouts:
         """
         self._classifier, self._model = classifier, model
         made_from.every(model, INSTEAD)  # its error names what helps here; no other pictures can be named
-        self._test = held_out(model)
+        self._test = held_out(model, APART)
         self._fitted, self._chosen, self._chosen_from = _sides(model, self._test.side)
         self._network = Batched(classifier, len(self._fitted))
         every = sources(self._network)
@@ -162,10 +163,10 @@ class Readouts:
 
 def _sides(model: Path, reported: str) -> tuple[Pairs, Pairs, str]:
     """(pictures to fit to, pictures to choose the penalty by, where these come from). Raises ArtefactError."""
-    fitted = spread(made_from.learned_from(model, INSTEAD))
+    fitted = made_from.spread(made_from.learned_from(model, INSTEAD))
     if len(fitted) < PART:
         raise ArtefactError(f"Only {len(fitted)} training pictures of {model} still exist; {INSTEAD}.")
-    chosen = spread(made_from.chosen_on(model)) if reported != "validation" else []
+    chosen = made_from.spread(made_from.chosen_on(model)) if reported != "validation" else []
     if chosen:
         return fitted[:FITTED], chosen[:CHOSEN], "validation"
     fitted = fitted[: FITTED + CHOSEN]

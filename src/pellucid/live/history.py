@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pellucid.network.network import Network
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pellucid.training.loop import State
 
 MOST_POINTS = 300
+MOST_EPOCHS = 1000
+MOST_CHANGES = 200
+"""In the log; the oldest are only counted."""
 MOST_MOMENTS = 200
 MOST_BYTES = 256_000_000
 """Of the moments to go back and forth to; the oldest are forgotten first."""
@@ -65,7 +68,8 @@ class Progress:
     * step: steps since the network began, or since the model as it was
     * epoch, position: the place in the order of the training pictures: which order, and which batch is next
     * now: sums since this order began; recent: since the last point
-    * log: what was done, in the order in which it was, for the model card
+    * epochs: what each epoch came to, fewer of a very long training: see `merged`
+    * log: what was done, in the order in which it was, for the model card; unlisted: how much was done before that
     """
 
     step: int = 0
@@ -76,6 +80,17 @@ class Progress:
     points: tuple[Point, ...] = ()
     epochs: tuple[Epoch, ...] = ()
     log: tuple[str, ...] = ()
+    unlisted: int = 0
+
+    @property
+    def epochs_done(self) -> int:
+        return self.epochs[-1].epoch if self.epochs else 0
+
+    def logged(self, what: str) -> Progress:
+        """With one more change in the log."""
+        log = (*self.log, f"after {self.step:,} steps: {what}")
+        gone = max(0, len(log) - MOST_CHANGES)
+        return replace(self, log=log[gone:], unlisted=self.unlisted + gone)
 
 
 @dataclass(frozen=True)
@@ -175,6 +190,21 @@ def _named(moments: list[tuple[Moment, str]], step: int) -> str | None:
     moment, then = moments[-1]
     count = abs(moment.progress.step - step)
     return then or f"{count:,} step{'s' if count != 1 else ''}"
+
+
+def merged(epochs: tuple[Epoch, ...]) -> tuple[Epoch, ...]:
+    """At most MOST_EPOCHS.
+
+    If there are more, each pair behind the first becomes its later one, with the time of both.
+    """
+    if len(epochs) <= MOST_EPOCHS:
+        return epochs
+    first, *rest = epochs
+    pairs = zip(rest[::2], [*rest[1::2], None], strict=False)
+    return (
+        first,
+        *(one if other is None else replace(other, seconds=one.seconds + other.seconds) for one, other in pairs),
+    )
 
 
 def thinned(points: tuple[Point, ...]) -> tuple[Point, ...]:

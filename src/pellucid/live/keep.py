@@ -55,7 +55,8 @@ def _trained(session: Session, out: Path) -> Trained:
     validation, test = material.fractions
     done = [*now.epochs, *([session.epoch_so_far()] if now.now.pictures else [])]
     rows = [replace(each, best=number == len(done)) for number, each in enumerate(done, 1)]
-    recipe = replace(session.recipe, validation=validation, test=test, epochs=max(1, len(rows)))
+    last = rows[-1].epoch if rows else 1
+    recipe = replace(session.recipe, validation=validation, test=test, epochs=last)
     task = replace(session.task, recipe=recipe, validation=material.data.choosing)
     seconds = sum(each.seconds for each in rows)
     state = State(session.state.module, session.state.optimizer, steps=now.step, step=now.step, seconds=seconds)
@@ -70,7 +71,8 @@ def _trained(session: Session, out: Path) -> Trained:
         about.pixel_limit,
         about.ranges,
     )
-    reasons = (f"trained by hand on the page of {material.model.name}", *now.log)
+    earlier = (f"{now.unlisted:,} earlier changes are not listed",) if now.unlisted else ()
+    reasons = (f"trained by hand on the page of {material.model.name}", *earlier, *now.log)
     return Trained(material.data, task, state, classifier, Keeper(out / CHECKPOINTS, {}), reasons, None)
 
 

@@ -8,19 +8,31 @@ from pellucid.classifier import store as artefact
 from pellucid.classifier.classifier import Classifier
 from pellucid.errors import NetworkError, PellucidError
 from pellucid.network import plan as plans
+from pellucid.network import text
 from pellucid.network.network import Network
 from pellucid.network.window import Shape
 from pellucid.pictures.sides import TRAIN
 from pellucid.runs import made_from
 
+MOST_LAYERS = 300  # PyTorch takes about a third of a millisecond to make one
+LONGEST = 20_000  # characters of a network's text; the page checks it while somebody types
 MOST_WEIGHTS = 1_000_000
 MOST_BYTES = 1_000_000_000  # of a step, as network/plan.py counts them
 MOST_OPERATIONS = 100_000_000_000  # of a step: one to three seconds on two cores
 
 
+def parsed(written: str) -> Network:
+    """A network from its text. Raises NetworkError."""
+    if len(written) > LONGEST:
+        raise NetworkError(f"The network's text has {len(written):,} characters; here it may have at most {LONGEST:,}.")
+    return text.parse(written)
+
+
 def check(network: Network, shape: Shape, classes: int, batch: int) -> int:
     """The number of weights. Raises NetworkError if sizes do not fit, or if a step is too large to train by hand."""
     plan = plans.plan(network, shape, classes, batch)
+    if len(plan.rows) > MOST_LAYERS:
+        raise NetworkError(f"This network has {len(plan.rows):,} layers; here it may have at most {MOST_LAYERS:,}.")
     if plan.parameters > MOST_WEIGHTS:
         raise NetworkError(
             f"This network has {plan.parameters:,} weights; here it may have at most {MOST_WEIGHTS:,}. "

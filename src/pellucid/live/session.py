@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from pellucid.engine.device import Engine
 from pellucid.errors import RecipeError
 from pellucid.live import limits, step
-from pellucid.live.history import Moment, Past, Point, Progress, Tally, memory_of, restore, thinned
+from pellucid.live.history import Moment, Past, Point, Progress, Tally, memory_of, merged, restore, thinned
 from pellucid.live.material import Material
 from pellucid.live.step import Last
-from pellucid.network import text
 from pellucid.network.network import Network
 from pellucid.training import loop
 from pellucid.training import optimizer as optimizers
@@ -73,9 +72,7 @@ class Session:
 
         Raises NotFinite, with the weights unchanged; `trouble` then says what happened and what to do.
         """
-        if not self._open:
-            self._past.remember(self._moment(), "")
-            self._open = True
+        opening = None if self._open else self._moment()
         self.trouble = None
         now = self.progress
         self.state.step = now.step
@@ -83,6 +80,7 @@ class Session:
         try:
             last = step.make(self.task, self.state, order[now.position])
         except NotFinite as error:
+            opening = None  # nothing has changed, so what was undone before can still be made again
             self.close()
             done = f"after {now.step:,} step{'s' if now.step != 1 else ''}"
             self.trouble = (
@@ -90,12 +88,16 @@ class Session:
                 "there, and the weights are as before it. Undo, then choose a smaller learning rate."
             )
             raise
+        finally:
+            if opening is not None:
+                self._past.remember(opening, "")
+                self._open = True
         made = last.loss, last.correct, len(last.rows), last.seconds
         now = replace(now, step=now.step + 1, position=now.position + 1)
         self.last, self.progress = last, replace(now, now=now.now.plus(*made), recent=now.recent.plus(*made))
         if now.position == len(order):
             ended = self.progress
-            epochs = (*ended.epochs, self.epoch_so_far())
+            epochs = merged((*ended.epochs, self.epoch_so_far()))
             self.progress = replace(ended, epoch=now.epoch + 1, position=0, now=Tally(), epochs=epochs)
         return last
 
@@ -119,7 +121,7 @@ class Session:
         """The epoch that the last step has ended, or that it has led into."""
         now, (loss, accuracy) = self.progress, self.progress.now.mean or (0.0, 0.0)
         about = *step.measured(self.task, self.state), self.recipe.learning_rate, now.now.seconds
-        return Epoch(len(now.epochs) + 1, now.step, loss, accuracy, *about, best=False)
+        return Epoch(now.epochs_done + 1, now.step, loss, accuracy, *about, best=False)
 
     @property
     def epochs(self) -> float:
@@ -138,7 +140,7 @@ class Session:
         if "model" in settings:
             if not isinstance(settings["model"], str):
                 raise RecipeError(f"model is {settings['model']!r}; it must be a text.")
-            network = text.parse(settings["model"])
+            network = limits.parsed(settings["model"])
             settings["model"] = str(network)
         recipe = replace(self.recipe, **settings)
         if recipe.batch is None:
@@ -156,18 +158,18 @@ class Session:
         if recipe == self.recipe:
             return False
         self.close()
-        before, what = self.progress, _described(self.recipe, recipe)
+        what = _described(self.recipe, recipe)
         self._past.remember(self._moment(), what)
-        log = (*before.log, f"after {before.step:,} steps: {what}")
+        before = self.progress.logged(what)
         if recipe.batch != self.recipe.batch:  # the pictures of this order that are left come in the next one
             before = replace(before, epoch=before.epoch + (before.position > 0), position=0, now=Tally())
         if network != self.network:
             self.state, self.last = self._fresh(recipe, network), None
-            self.progress = Progress(log=log)
+            self.progress = Progress(log=before.log, unlisted=before.unlisted)
         else:
             if (recipe.optimizer, recipe.momentum) != (self.recipe.optimizer, self.recipe.momentum):
                 self.state = State(self.state.module, optimizers.optimizer(recipe, self.state.module), steps=0)
-            self.progress = replace(before, log=log)
+            self.progress = before
         self._take(recipe, network)
         self.note()
         return True
@@ -193,9 +195,9 @@ class Session:
         self.close()
         what = "random weights"
         self._past.remember(self._moment(), what)
-        log = (*self.progress.log, f"after {self.progress.step:,} steps: {what}")
+        before = self.progress.logged(what)
         self.state, self.last, self.trouble = self._fresh(self.recipe, self.network), None, None
-        self.progress = Progress(log=log)
+        self.progress = Progress(log=before.log, unlisted=before.unlisted)
         self.note()
 
     @property

@@ -7,10 +7,10 @@ recognise copies by (pictures/familiar.py): tensors uint8 (n, familiar.COARSE), 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from pellucid.errors import ArtefactError, PellucidError
 from pellucid.pictures import familiar
 from pellucid.pictures.sides import LONG, TEST, TRAIN, VAL
 
+Item = TypeVar("Item")
+
+OTHERS = "name a folder of other pictures"
 _SEEN = (TRAIN, VAL)
 
 
@@ -158,10 +161,13 @@ def _own(folder: Path, config: dict[str, Any]) -> Memory:
     return Memory(digests, stored, None, apart)
 
 
-def evaluated_on(model: str | Path) -> tuple[str, Iterator[HeldOut]]:
-    """("test" or "validation", its pictures, each checked on demand). Raises ArtefactError."""
-    side, root, rows = _side(Path(model))
-    return LONG[side], (HeldOut(root / row["path"], row["class"], _changed(root / row["path"], row)) for row in rows)
+def evaluated_on(model: str | Path, instead: str = OTHERS) -> tuple[str, Iterator[HeldOut]]:
+    """("test" or "validation", its pictures, each checked on demand).
+
+    Raises ArtefactError. `instead`: what the error tells the user to do if the model was trained on all its pictures.
+    """
+    side, root, rows = _side(Path(model), instead)
+    return LONG[side], _checked(root, rows)
 
 
 def known_before(model: str | Path, side: str) -> str | None:
@@ -193,6 +199,18 @@ def remembered(model: str | Path) -> Iterator[tuple[Path, str]]:
     """
     _, held_out = evaluated_on(model)
     return ((path, label) for path, label, reason in held_out if reason is None)
+
+
+def sampled(model: str | Path) -> Iterator[tuple[Path, str]]:
+    """As `remembered`, in an order whose every beginning is spread over all of them."""
+    _, root, rows = _side(Path(model))
+    return ((path, label) for path, label, reason in _checked(root, spread(rows)) if reason is None)
+
+
+def spread(items: Sequence[Item]) -> list[Item]:
+    """All of them, in an order whose every beginning is spread over the whole: steps of the golden section."""
+    ranks = (np.arange(len(items)) * ((np.sqrt(5) - 1) / 2) % 1).argsort().argsort()
+    return [items[rank] for rank in ranks.tolist()]
 
 
 def trained_on(model: str | Path, instead: str = "name others") -> list[str]:
@@ -242,13 +260,18 @@ def labels(model: str | Path) -> dict[str, str]:
         return {}
 
 
-def _side(model: Path) -> tuple[str, Path, list[dict[str, str]]]:
+def _side(model: Path, instead: str = OTHERS) -> tuple[str, Path, list[dict[str, str]]]:
     """(side, folder, rows of split.csv) of the pictures that a model keeps for evaluation, existing or not."""
     root, rows = _split(model, f"The pictures that {model} remembers", "give a folder")
     side = next((side for side in (TEST, VAL) if any(row["side"] == side for row in rows)), None)
     if side is None:
-        raise ArtefactError(f"{model} was trained on all its pictures; name a folder of other pictures.")
+        raise ArtefactError(f"{model} was trained on all its pictures; {instead}.")
     return side, root, [row for row in rows if row["side"] == side]
+
+
+def _checked(root: Path, rows: Sequence[dict[str, str]]) -> Iterator[HeldOut]:
+    """Each is read and compared with its digest on demand."""
+    return (HeldOut(root / row["path"], row["class"], _changed(root / row["path"], row)) for row in rows)
 
 
 def _split(model: Path, what: str, instead: str) -> tuple[Path, list[dict[str, str]]]:

@@ -34,7 +34,7 @@ def epochs(steps: int, task: Task) -> int:
 
 def epochs_done(state: State) -> int:
     """Trained epochs, without the entry of a head on known weights."""
-    return sum(epoch.epoch > 0 for epoch in state.history)
+    return max((epoch.epoch for epoch in state.history), default=0)
 
 
 def best_epoch(state: State) -> int:

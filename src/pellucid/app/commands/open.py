@@ -27,7 +27,7 @@ def open_page(
 
     Args:
         model: Model folder, or hf://OWNER/NAME on the hub.
-        picture: A picture file. Default: the first of the model's test pictures.
+        picture: A picture file. Default: one of the model's test pictures, right but not certain.
         beside: Compare with a second model, layer by layer: a model folder, RUN/checkpoint, "int8", "bfloat16", or
             changes such as "conv1.weight[3, 0, 2, 2] = 0.5; stride 2 in conv1".
         port: The server's port; 0 for any free port.

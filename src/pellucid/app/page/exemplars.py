@@ -13,12 +13,11 @@ from pellucid import api
 from pellucid.app.page import pictures
 from pellucid.app.page.job import IDLE
 from pellucid.app.page.shown import Glass
-from pellucid.debugging.labelled import spread
 from pellucid.errors import ArtefactError
 from pellucid.glassbox.page import replies
 from pellucid.glassbox.page.replies import Query, Refused, Reply
 from pellucid.glassbox.why.exemplars import LayerExemplars
-from pellucid.runs.made_from import trained_on
+from pellucid.runs.made_from import spread, trained_on
 from pellucid.steps import Steps
 
 JOB = "exemplars"

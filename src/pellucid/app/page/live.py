@@ -18,14 +18,16 @@ from pellucid import api
 from pellucid.app import progress
 from pellucid.app.format import many
 from pellucid.app.page import training
+from pellucid.app.page.first import first
 from pellucid.app.page.shown import Glass
+from pellucid.classifier.classifier import Classifier
 from pellucid.errors import ArtefactError, PellucidError
 from pellucid.glassbox.page import replies
 from pellucid.glassbox.page.replies import Query, Refused, Reply
 from pellucid.pictures.store import Decoding
 from pellucid.runs.events import DataSummary, Evaluating, Event, FoldBegun, Started
 from pellucid.runs.folds import CrossValidation
-from pellucid.runs.made_from import remembered, trained_on
+from pellucid.runs.made_from import trained_on
 from pellucid.runs.report import Report
 from pellucid.runs.run import Run
 from pellucid.steps import Steps
@@ -207,21 +209,22 @@ def _watched(live: Live) -> int:
 def _opened(live: Live) -> Glass | None:
     """The trained network on one of its pictures; None if none exists any more, which page and terminal then say."""
     try:
-        return Glass(api.load(live.out, trust=True), live.out, _picture(live.out))
+        classifier = api.load(live.out, trust=True)
+        return Glass(classifier, live.out, _picture(classifier, live.out))
     except PellucidError as error:
         live.end("done", f"The training is done. {error}")
         print(f"The model cannot be opened on one of its pictures: {error}")
         return None
 
 
-def _picture(model: Path) -> Path:
+def _picture(classifier: Classifier, model: Path) -> Path:
     """A picture that the network was not trained on, if there is one."""
     try:
-        example = next(remembered(model), None)
+        example = first(classifier, model)
     except ArtefactError:
         example = None
     if example is not None:
-        return example[0]
+        return example
     pictures = trained_on(model)
     if not pictures:
         raise ArtefactError(f"They are gone. Name another: pellucid open {model} picture.jpg")

@@ -62,7 +62,8 @@ def stop_readout(glass: Glass, query: Query, _body: bytes) -> Reply:
 
 def remove(model: Path, layer: str, trust: bool = False) -> Generator[tuple[int, int], None, Figures]:
     """Measure a layer without each of its filters, with a separate classifier, and store the figures."""
-    removing = Removing(api.load(model, trust=trust), model, held_out(model), [layer])
+    others = f"“pellucid without {model} FOLDER” measures it on other pictures"
+    removing = Removing(api.load(model, trust=trust), model, held_out(model, others), [layer])
     yield from removing
     result = removing.result
     measured.store_without(model, result)

@@ -9,14 +9,15 @@ from pellucid import api
 from pellucid.app import models, progress
 from pellucid.app.format import printable
 from pellucid.app.page import routes
+from pellucid.app.page.first import first
 from pellucid.app.page.opening import Opening
 from pellucid.app.page.shown import Glass
+from pellucid.classifier.classifier import Classifier
 from pellucid.debugging import beside as seconds
 from pellucid.debugging.variant import checkpoint_at
 from pellucid.errors import ArtefactError, PellucidError, PictureError, RecipeError
 from pellucid.glassbox.page.replies import Query, Refused, Reply
 from pellucid.glassbox.page.serving import HOST, LARGEST_PORT, PageServer, browse
-from pellucid.runs.made_from import remembered
 
 
 class Training(Protocol):
@@ -30,7 +31,7 @@ class Training(Protocol):
 def run(
     model: Path, picture: Path | None, port: int, browser: bool, trust: bool = False, beside: str | None = None
 ) -> int:
-    """Show a model until Ctrl-C. Without a picture, start with the first that the model keeps for evaluation.
+    """Show a model until Ctrl-C. Without a picture, start with one that the model keeps for evaluation: see first.py.
 
     `beside`: a second model (see seconds.other); the page then opens with the comparison.
     """
@@ -39,7 +40,7 @@ def run(
         checkpoint = checkpoint_at(model) is not None
         classifier = seconds.first(model, trust) if checkpoint else api.load(model, trust=trust)
         other = None if beside is None else seconds.other(classifier, beside, models.local, trust)
-        chosen = picture if picture is not None else _first(model)
+        chosen = picture if picture is not None else _first(classifier, model)
         try:
             classifier.prepared(chosen)
         except PictureError as error:
@@ -80,16 +81,16 @@ def listening(glass: Glass | Training | Opening, port: int = 0) -> Server:
     return Server(glass, port)
 
 
-def _first(model: Path) -> Path:
+def _first(classifier: Classifier, model: Path) -> Path:
     try:
-        first = next(remembered(model), None)
+        chosen = first(classifier, model)
     except PellucidError as error:
         raise ArtefactError(f"{error} Or name a picture: pellucid open {model} picture.jpg") from error
-    if first is None:
+    if chosen is None:
         raise ArtefactError(
             f"No test picture of {model} is available unchanged. Name one: pellucid open {model} picture.jpg"
         )
-    return first[0]
+    return chosen
 
 
 class Server(PageServer):

@@ -106,9 +106,9 @@ def remove(studio: Studio, query: Query, _body: bytes) -> Reply:
 def put_back(studio: Studio, query: Query, _body: bytes) -> Reply:
     """Put the removed picture ?name= of ?class= back, or without a name the class; by their names when removed.
 
-    ?called=: the name that the class had.
+    ?called=: the name that the class had. ?to=: the class of the picture, if it was renamed since.
     """
-    studio.collection.put_back(_of(query, "class"), query.get("name"), query.get("called"))
+    studio.collection.put_back(_of(query, "class"), query.get("name"), query.get("called"), query.get("to"))
     return replies.as_json(studio.state())
 
 

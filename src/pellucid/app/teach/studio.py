@@ -9,20 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pellucid import api
+from pellucid.app.page.first import first
 from pellucid.app.page.shown import Glass
 from pellucid.app.teach import results
 from pellucid.app.teach.beginning import beginning
 from pellucid.app.teach.training import News, Training
+from pellucid.classifier.classifier import Classifier
 from pellucid.collecting.advice import advice
 from pellucid.collecting.collection import PICTURES, Class, Collection
 from pellucid.errors import ArtefactError, CatalogError, PictureError
-from pellucid.runs.made_from import remembered
 from pellucid.training.claim import Claim
 
 if TYPE_CHECKING:
     from pellucid.classifier.predict.predictor import Predictor
 
 FIRST = 2  # classes of a new collection
+TRIED = "the picture that you tried"
 RUNS = 1_000_000
 """Numbers of runs of each glass box: a window of an earlier model must not read the numbers of the next one."""
 DAMAGED = (KeyError, IndexError, TypeError, ValueError, AttributeError)
@@ -141,15 +143,16 @@ class Studio:
         Raises PictureError, ArtefactError, TraceError.
         """
         model = self._needed()
-        shown, called = (picture, "the picture that you tried") if picture else (self._example(model), None)
         with self._lock:
             if self.glass is not None and self.glass.model == model:
-                if isinstance(shown, bytes):
-                    self.glass.show(shown, None, called or "")
+                if picture:
+                    self.glass.show(picture, None, TRIED)
                 return self.glass
             before = self.glass
             run = 0 if before is None else before.shown.run + RUNS
-            opened = Glass(api.load(model), model, shown, called, run=run)
+            classifier = api.load(model)
+            shown, called = (picture, TRIED) if picture else (self._example(classifier, model), None)
+            opened = Glass(classifier, model, shown, called, run=run)
             self.glass = opened
         if before is not None:
             before.finish(5.0)  # a job in PyTorch ends with its step
@@ -170,9 +173,9 @@ class Studio:
             raise ArtefactError("There is no trained network yet. Train one first.")
         return model
 
-    def _example(self, model: Path) -> Path:
+    def _example(self, classifier: Classifier, model: Path) -> Path:
         with suppress(ArtefactError):
-            for path, _ in remembered(model):
+            if (path := first(classifier, model)) is not None:
                 return path
         for each in self.collection.classes():
             if each.pictures:

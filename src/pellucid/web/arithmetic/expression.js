@@ -98,6 +98,15 @@ export function names(node) {
 }
 
 /**
+ * Whether there is a comparison in it.
+ * @param {Expression} node
+ * @returns {boolean}
+ */
+export function compares(node) {
+  return Array.isArray(node) && (COMPARISONS.has(node[0]) || node.slice(1).some(compares));
+}
+
+/**
  * a * b, without factors of one.
  * @param {Expression} a
  * @param {Expression} b

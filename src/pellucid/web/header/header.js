@@ -42,7 +42,7 @@ export function header(context, showHelp) {
     ),
     views(context),
     h("span", { class: "what" }, model.name ? h("b", {}, model.name) : "", model.name ? " · " : "", ...summary),
-    against(context),
+    VIEWS[state.view]?.still ? "" : against(context),
     served ? chooser(served.choose, model.input[0]) : "",
     links(context),
     h(

@@ -28,6 +28,7 @@ import { pager } from "../pager.js";
  */
 
 const PAGE = 12; // filters on a page
+const ORDER = "The list is by accuracy; the place of such a filter in it means little.";
 
 /**
  * @param {Context} context
@@ -101,7 +102,9 @@ function figures({ trace, state, store }, layer, channel) {
         (side === "test"
           ? ""
           : "The validation pictures also chose the weights, so the figures flatter the network. ") +
-        (chance ? `In grey: ${counted(chance)} of ${counted(filters.length)} differences may be chance. ` : "") +
+        (chance
+          ? `In grey: ${counted(chance)} of ${counted(filters.length)} differences may be chance. ${ORDER} `
+          : "") +
         (trace.about.what_if?.changes.length ? "This is the saved model, without your changes." : ""),
     ),
     h(

@@ -68,6 +68,8 @@ export function createControls({ act, keep }) {
     buttons.reset,
     buttons.keep,
   );
+  buttons.undo.classList.add("of-history");
+  buttons.redo.classList.add("of-history");
   /** @type {Record<string, HTMLElement>} */
   const keys = { " ": buttons.run, n: buttons.step, z: buttons.undo, Z: buttons.redo };
   const onKey = (/** @type {KeyboardEvent} */ event) => {
@@ -90,7 +92,8 @@ export function createControls({ act, keep }) {
    * @param {string | null} what
    */
   function offer(name, verb, what) {
-    words(name, what === null ? verb : `${verb}: ${what.length > 32 ? `${what.slice(0, 30)}…` : what}`);
+    words(name, what === null ? verb : `${verb}: ${what}`);
+    buttons[name].title = what ?? ""; // the button's width is fixed and may cut the words
     buttons[name].setAttribute("aria-disabled", String(what === null));
   }
   return {

@@ -1,6 +1,6 @@
 /** A formula with links on its names, and the same with numbers. */
 
-import { written } from "../arithmetic/expression.js";
+import { compares, written } from "../arithmetic/expression.js";
 import { h } from "../element.js";
 import { number, unit } from "../format.js";
 import { placeOf, targetOf } from "./follow.js";
@@ -9,6 +9,8 @@ import { placeOf, targetOf } from "./follow.js";
 /** @typedef {import("./follow.js").Column} Column */
 /** @typedef {import("./follow.js").NumberContext} NumberContext */
 
+/** For a formula such as gradient × (4.099 > 0). */
+export const COMPARISON = "A comparison counts as 1 if it is true, and as 0 if it is not.";
 const MARK = "\u0001";
 
 /**
@@ -68,6 +70,7 @@ export function formula(context, part, row) {
     h("code", { class: "names" }, ...names),
     h("code", {}, `= ${numbers.replaceAll(" * ", " × ")}`),
     h("code", { class: "strong" }, `= ${number(values[row], exact)}`),
+    compares(tree) && h("span", { class: "note" }, COMPARISON),
   );
 }
 

@@ -29,6 +29,7 @@ export function photograph(choose) {
     h("button", { type: "button", class: "next", disabled: true }, "Take the picture")
   );
   const close = h("button", { type: "button" }, "Close");
+  const others = h("div", { class: "cameras" });
   const dialog = /** @type {HTMLDialogElement} */ (
     h(
       "dialog",
@@ -36,6 +37,7 @@ export function photograph(choose) {
       h("h2", {}, "Take a picture"),
       h("div", { class: "sight" }, video),
       note,
+      others,
       h("div", { class: "buttons" }, close, take),
     )
   );
@@ -51,30 +53,65 @@ export function photograph(choose) {
   take.addEventListener("click", () => void taken(video).then((picture) => (dialog.close(), choose(picture))));
   document.body.append(dialog);
   dialog.showModal();
-  seen().then(
-    async (camera) => {
-      stream = camera;
-      if (!dialog.isConnected) return stop();
-      // people expect a mirror from a camera that faces them; the picture is not mirrored
-      const mirrored = camera.getVideoTracks()[0]?.getSettings().facingMode !== "environment";
-      video.classList.toggle("mirrored", mirrored);
-      video.srcObject = camera;
-      await video.play();
-      note.textContent = mirrored ? "The preview is mirrored. The picture is not." : "";
-      take.disabled = false;
-      take.focus();
-    },
-    (error) => (note.textContent = troubleWith(error)),
+  const look = (/** @type {string | undefined} */ device = undefined) =>
+    seen(1280, device).then(
+      async (camera) => {
+        stream = camera;
+        if (!dialog.isConnected) return stop();
+        note.textContent = (await play(video, camera)) ? "The preview is mirrored. The picture is not." : "";
+        await offer(others, camera, (other) => (stop(), void look(other)));
+        take.disabled = false;
+        if (!others.contains(document.activeElement)) take.focus();
+      },
+      (error) => (note.textContent = troubleWith(error)),
+    );
+  void look();
+}
+
+/**
+ * Shows a camera.
+ * @param {HTMLVideoElement} video
+ * @param {MediaStream} camera
+ * @returns {Promise<boolean>} whether it is shown as in a mirror, which people expect of a camera that faces them
+ */
+export async function play(video, camera) {
+  const mirrored = camera.getVideoTracks()[0]?.getSettings().facingMode !== "environment";
+  video.classList.toggle("mirrored", mirrored);
+  video.srcObject = camera;
+  await video.play().catch((/** @type {DOMException} */ error) => {
+    if (error.name !== "AbortError") throw error; // the view was closed meanwhile
+  });
+  return mirrored;
+}
+
+/**
+ * Fills `box` with a choice among this machine's cameras; with nothing if there is only one.
+ * @param {HTMLElement} box
+ * @param {MediaStream} camera that is seen now; only then does a browser tell the names of all
+ * @param {(device: string) => void} choose
+ */
+export async function offer(box, camera, choose) {
+  const all = (await navigator.mediaDevices.enumerateDevices()).filter(({ kind }) => kind === "videoinput");
+  const now = camera.getVideoTracks()[0]?.getSettings().deviceId;
+  if (box.querySelector("select")) return; // it has the focus of the reader who has just chosen
+  if (all.length < 2) return;
+  const options = all.map(({ deviceId, label }, at) =>
+    h("option", { value: deviceId, selected: deviceId === now }, label || `camera ${at + 1}`),
   );
+  const select = /** @type {HTMLSelectElement} */ (h("select", { "aria-label": "Which camera" }, ...options));
+  select.addEventListener("change", () => choose(select.value));
+  box.replaceChildren(select);
 }
 
 /**
  * The camera's stream; the caller stops its tracks. Throws what the browser throws: see `troubleWith`.
  * @param {number} width of the wanted picture, in pixels
+ * @param {string} [device] one of several cameras
  * @returns {Promise<MediaStream>}
  */
-export async function seen(width = 1280) {
-  return navigator.mediaDevices.getUserMedia({ video: { width: { ideal: width } }, audio: false });
+export async function seen(width, device) {
+  const which = device ? { deviceId: { exact: device } } : {};
+  return navigator.mediaDevices.getUserMedia({ video: { width: { ideal: width }, ...which }, audio: false });
 }
 
 /**

@@ -4,10 +4,11 @@
  * product there.
  */
 
-import { written } from "../arithmetic/expression.js";
+import { compares, written } from "../arithmetic/expression.js";
 import { shading } from "../colors.js";
 import { h } from "../element.js";
 import { unit } from "../format.js";
+import { COMPARISON } from "../number/formula.js";
 import { alone, bracketed, setting, writer } from "./digits.js";
 import { inNumbersOf, productsOf } from "./products.js";
 import { triple } from "./triple.js";
@@ -64,7 +65,8 @@ function formula({ terms, named, lead }) {
   const inNumbers = inNumbersOf(terms, 0);
   const lines = [written(terms.formula, name, setting).replaceAll(" * ", " × ").replaceAll(" - ", " − ")];
   if (inNumbers !== alone(terms.values[0])) lines.push(`= ${inNumbers}`);
-  return h("div", { class: "formula-of" }, ...lines.map((line) => h("p", {}, line)));
+  const note = compares(terms.formula) && h("p", { class: "note" }, COMPARISON);
+  return h("div", { class: "formula-of" }, ...lines.map((line) => h("p", {}, line)), note);
 }
 
 /**

@@ -1,11 +1,13 @@
 /** Accuracy over layers, from the pixels to the scores: a point with its interval for each. */
 
+import { h } from "../element.js";
 import { percent } from "../format.js";
 
 /** @typedef {{layer: string, accuracy: number, interval: [number, number]}} Known */
 
 const SVG = "http://www.w3.org/2000/svg";
 const [HEIGHT, LEFT, RIGHT, TOP] = [260, 44, 12, 14];
+const LEVELS = ["dashed", "dotted"];
 const LETTER = 6.4; // pixels of a letter of the layers' names
 const LONGEST = 18; // letters of a name below the chart
 
@@ -15,6 +17,7 @@ const LONGEST = 18; // letters of a name below the chart
  * @param {{value: number, label: string}[]} lines the first is always in sight
  * @param {string} label
  * @param {(layer: string) => void} open
+ * @returns {HTMLElement} with the lines' names below, where they cover no interval
  */
 export function chart(layers, width, lines, label, open) {
   const names = layers.map(({ layer }) => (layer.length > LONGEST ? `…${layer.slice(1 - LONGEST)}` : layer));
@@ -43,12 +46,11 @@ export function chart(layers, width, lines, label, open) {
     drawing.append(made("line", { class: "tick", x1: LEFT, x2: width - RIGHT, y1: y(share), y2: y(share) }));
     drawing.append(made("text", { x: LEFT - 6, y: y(share) + 4, "text-anchor": "end" }, `${Math.round(100 * share)}%`));
   }
-  /** @type {SVGElement[]} */
-  const over = []; // drawn last, over the intervals
-  for (const { value, label: name } of lines.filter((each) => each.value >= bottom)) {
-    drawing.append(made("line", { class: "level", x1: LEFT, x2: width - RIGHT, y1: y(value), y2: y(value) }));
-    over.push(made("text", { class: "on", x: LEFT + 4, y: y(value) + 13 }, name));
-  }
+  const inSight = lines.filter(({ value }) => value >= bottom);
+  inSight.forEach(({ value }, at) => {
+    const level = `level ${LEVELS[at]}`;
+    drawing.append(made("line", { class: level, x1: LEFT, x2: width - RIGHT, y1: y(value), y2: y(value) }));
+  });
   const points = layers.map(({ accuracy }, at) => `${x(at)},${y(accuracy)}`).join(" ");
   drawing.append(made("polyline", { class: "curve", points }));
   const every = Math.ceil(14 / step); // a name needs a line's height
@@ -68,8 +70,8 @@ export function chart(layers, width, lines, label, open) {
     point.addEventListener("click", () => open(layer));
     drawing.append(point);
   });
-  drawing.append(...over);
-  return drawing;
+  const legend = inSight.map(({ label: name }, at) => h("span", {}, h("i", { class: LEVELS[at] }), name));
+  return h("div", {}, /** @type {any} */ (drawing), h("p", { class: "levels" }, ...legend));
 }
 
 /**

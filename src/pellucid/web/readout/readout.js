@@ -27,6 +27,7 @@ import { say, STILL } from "../say.js";
  * @property {boolean} several
  * @property {{accuracy: number, interval: [number, number]}} network
  * @property {number} commonest
+ * @property {string | null} [remark] why an early layer gives a better readout than the last
  * @property {Layer[]} layers
  */
 
@@ -93,7 +94,8 @@ function figures({ trace, store, width }, known) {
       TITLE,
       [
         ABOUT,
-        `${ends}.` + (several ? "" : ` The most frequent class alone would be right for ${percent(commonest)}.`),
+        `${ends}. ${known.remark ?? ""}` +
+          (several ? "" : ` The most frequent class alone would be right for ${percent(commonest)}.`),
         `Fitted to ${counted(fitted)} training pictures; ${chooses} chose the penalty; the figures are of ` +
           `${counted(pictures)} ${side} pictures, which no readout has seen. The bars are 95% intervals.` +
           (several ? " Right means exactly the right labels." : ""),
@@ -104,7 +106,7 @@ function figures({ trace, store, width }, known) {
     h(
       "section",
       { class: "stage readout", "aria-label": TITLE },
-      /** @type {any} */ (chart(layers, Math.max(280, Math.min(width, 70 * layers.length + 80)), lines, label, open)),
+      chart(layers, Math.max(280, Math.min(width, 70 * layers.length + 80)), lines, label, open),
       table(known, trace, open),
       h(
         "p",

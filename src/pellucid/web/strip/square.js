@@ -33,6 +33,7 @@ export async function drawSquare({ trace, state }, node, square) {
   if (!maps) return;
   const side = sides.get(square) ?? 0;
   const { canvas, surface } = sharpCanvas(side, side);
+  square.classList.toggle("narrow", narrow(maps));
   try {
     const tiles = tilesOf(trace, node, state, square);
     const picture = isPicture(trace, node.name, state.direction);
@@ -75,9 +76,17 @@ export function tilesOf(trace, node, state, square) {
   const aspect = maps.vector ? 1 : maps.width / maps.height;
   const [width, height] = aspect >= 1 ? [side, side / aspect] : [side * aspect, side];
   return Array.from({ length: alone ? 1 : Math.min(4, maps.channels) }, (_, tile) => [
-    (tile % 2) * (side + gap) + (maps.vector && maps.width <= 12 ? side / 3 : (side - width) / 2),
+    (tile % 2) * (side + gap) + (narrow(maps) ? side / 3 : (side - width) / 2),
     Math.floor(tile / 2) * (side + gap) + (side - height) / 2,
-    maps.vector && maps.width <= 12 ? side / 3 : width,
+    narrow(maps) ? side / 3 : width,
     height,
   ]);
+}
+
+/**
+ * Whether the maps are a short vector, which is drawn as a column of a third of the square's width.
+ * @param {{vector: boolean, width: number}} maps
+ */
+function narrow({ vector, width }) {
+  return vector && width <= 12;
 }

@@ -59,7 +59,7 @@ export function strip(context, room) {
         "--band": `${band}px`,
         "--side": `${side}px`,
         "--panel": `${room.panel}px`,
-        "--lead": `${room.width - room.panel - sizes.left[parts.length]}px`,
+        "--last": `${sizes.left[parts.length]}px`,
       },
     },
     h("div", { class: "map" }, /** @type {any} */ (drawn(edges, sizes)), list),

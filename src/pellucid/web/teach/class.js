@@ -16,7 +16,7 @@ import { thumbnails } from "./thumbnails.js";
  * @property {import("./sight.js").Camera} camera
  * @property {(name: string, written: string) => Promise<string | null>} rename null if refused
  * @property {(name: string) => void} removeClass asks first
- * @property {(name: string, picture: string) => Promise<void>} remove
+ * @property {(called: () => string, picture: string) => Promise<void>} remove
  * @property {(changed: Class) => void} arrived a picture has come
  * @property {() => void} active the reader works on this class
  */
@@ -33,7 +33,7 @@ export function classCard({ server, queue, camera, rename, removeClass, remove, 
   const count = h("p", { class: "note count" });
   const status = h("p", { class: "hidden", role: "status" });
   const refusals = h("div", { class: "refusals", role: "alert" });
-  const pictures = thumbnails(server.source, (picture) => remove(name, picture));
+  const pictures = thumbnails(server.source, (picture) => remove(() => name, picture));
 
   const opener = button("Camera", () => void (view.isOpen ? view.close() : view.open()));
   const view = camera.sight("What the camera sees", (open) => {

@@ -112,21 +112,25 @@ async function rename(name, written) {
       cards.delete(name);
       cards.set(reply.name, card);
     }
-    messages.replaceChildren();
+    messages.querySelector("[role=alert]")?.remove(); // what was wrong with the name; an offer stays
     show(reply);
   });
   return now;
 }
 
-/** @param {string} name @param {string} picture */
-async function remove(name, picture) {
+/** @param {() => string} called the class's name, which may change @param {string} picture */
+async function remove(called, picture) {
+  const name = called();
   await attempt(async () => {
     const reply = await server.post("/picture/remove", { class: name, name: picture });
     arrived(reply.class);
     tell(`A picture of “${name}” was taken out of the set. It is in ${state?.removed}.`, "status", [
       [
         "Put it back",
-        () => void attempt(async () => show(await server.post("/back", { class: name, name: reply.removed_name }))),
+        () =>
+          void attempt(async () =>
+            show(await server.post("/back", { class: name, name: reply.removed_name, to: called() })),
+          ),
       ],
     ]);
   });

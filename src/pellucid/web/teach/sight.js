@@ -1,7 +1,7 @@
 /** The camera's view inside the page. One view at a time has the camera; closing it turns the camera off. */
 
 import { h } from "../element.js";
-import { seen, troubleWith } from "../picture/camera.js";
+import { offer, play, seen, troubleWith } from "../picture/camera.js";
 
 const WIDEST = 640; // pixels of a picture: more than any of the networks sees
 const QUALITY = 0.95;
@@ -9,6 +9,8 @@ const QUALITY = 0.95;
 export function createCamera() {
   /** @type {(() => void) | null} */
   let leave = null;
+  /** @type {string | undefined} */
+  let chosen; // one of several cameras, for all views
 
   /**
    * A view of the camera, closed at first.
@@ -19,7 +21,8 @@ export function createCamera() {
     const video = /** @type {HTMLVideoElement} */ (h("video", { playsinline: true, "aria-label": label }));
     video.muted = true;
     const note = h("p", { class: "note", role: "status" });
-    const node = h("div", { class: "sight-of", hidden: true }, h("div", { class: "sight" }, video), note);
+    const others = h("div", { class: "cameras" });
+    const node = h("div", { class: "sight-of", hidden: true }, h("div", { class: "sight" }, video), note, others);
     /** @type {MediaStream | null} */ let stream = null;
     let wanted = false;
 
@@ -27,6 +30,7 @@ export function createCamera() {
       wanted = false;
       stream?.getTracks().forEach((track) => track.stop());
       stream = video.srcObject = null;
+      others.replaceChildren();
       node.hidden = true;
       if (leave === close) leave = null;
       changed(false);
@@ -40,21 +44,42 @@ export function createCamera() {
       node.hidden = false;
       note.textContent = "Waiting for the camera…";
       try {
-        const camera = await seen(WIDEST);
+        const camera = await seen(WIDEST, chosen);
         if (!wanted) camera.getTracks().forEach((track) => track.stop());
         if (!wanted || stream) return false;
         stream = camera;
       } catch (error) {
         note.textContent = troubleWith(error);
+        chosen = undefined; // it may have been unplugged
         return false;
       }
-      const mirrored = stream.getVideoTracks()[0]?.getSettings().facingMode !== "environment";
-      video.classList.toggle("mirrored", mirrored);
-      video.srcObject = stream;
-      await video.play();
-      note.textContent = mirrored ? "The preview is mirrored. The pictures are not." : "";
+      await showing(stream);
       changed(true);
       return true;
+    }
+
+    /** @param {MediaStream} camera */
+    async function showing(camera) {
+      note.textContent = (await play(video, camera)) ? "The preview is mirrored. The pictures are not." : "";
+      if (stream !== camera) return;
+      await offer(others, camera, (other) => {
+        chosen = other;
+        void change();
+      });
+    }
+
+    /** Another camera, while the view is open. */
+    async function change() {
+      stream?.getTracks().forEach((track) => track.stop());
+      try {
+        stream = await seen(WIDEST, chosen);
+      } catch (error) {
+        note.textContent = troubleWith(error);
+        chosen = undefined;
+        return;
+      }
+      if (wanted) await showing(stream);
+      else close();
     }
 
     /**

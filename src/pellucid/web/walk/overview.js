@@ -5,6 +5,7 @@ import { probability } from "../format.js";
 import { drawPicture, isPicture, mapsOf } from "../layer/maps.js";
 import { marks, ranked } from "../truth.js";
 import { routeOf, strongest } from "../lessons/route.js";
+import { VIEWS } from "../views.js";
 import { paintable, paintButton, painter } from "../whatif/paint.js";
 
 const SIDE = 320;
@@ -66,7 +67,7 @@ function sumButton({ trace, store }) {
 function changeButton({ trace, store }) {
   if (!trace.about.offers?.includes("live")) return null;
   const open = () => void store.set({ view: "live", place: "" });
-  return h("button", { type: "button", class: "single", key: "change", on: { click: open } }, "Change it and train it");
+  return h("button", { type: "button", class: "single", key: "change", on: { click: open } }, VIEWS.live.title);
 }
 
 /** @param {import("../context.js").Context} context */
