@@ -136,7 +136,7 @@ def test_edit_step_run_undo(live: Page, server: Server, trained: Path, axe: str)
     page.keyboard.press("z")
     expect(undo).to_have_text("Undo: 1 step")
     page.keyboard.press("Shift+Z")
-    expect(undo).to_have_text(f"Undo: {ran - 1} steps" if ran > 2 else "Undo: 1 step")
+    expect(undo).to_have_text(f"Undo: {ran - 1:,} steps" if ran > 2 else "Undo: 1 step")
     # another network, and back
     page.get_by_label("Network", exact=True).fill("conv(3, 5) relu flatten dense")
     page.get_by_role("button", name="Use this network").click()
