@@ -5,6 +5,7 @@ import http.client
 import io
 import json
 import shutil
+import socket
 import threading
 import time
 import zipfile
@@ -23,6 +24,7 @@ from pellucid.app.teach.beginning import ALWAYS, beginning
 from pellucid.app.teach.server import Server
 from pellucid.app.teach.studio import Studio
 from pellucid.app.teach.training import Training
+from pellucid.collecting import packing
 from pellucid.collecting.collection import PAUSE
 from pellucid.errors import ArtefactError
 from pellucid.glassbox.page.replies import Outdated
@@ -283,6 +285,25 @@ def test_pictures_and_model_are_kept(ask: Callable[..., Answer]) -> None:
         assert "pictures/red/camera-001-0001.png" in archive.namelist()
     with zipfile.ZipFile(io.BytesIO(ask("/model.zip").body)) as archive:
         assert {"model-1/config.json", "model-1/model.safetensors", "model-1/README.md"} <= set(archive.namelist())
+
+
+def test_a_download_that_breaks_off_is_no_whole_file(
+    ask: Callable[..., Answer], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> Iterator[bytes]:
+        yield b"PK"
+        raise FileNotFoundError("a picture was deleted meanwhile")
+
+    monkeypatch.setattr(packing, "packed", broken)
+    with pytest.raises(http.client.IncompleteRead):
+        ask("/pictures.zip")
+    monkeypatch.undo()
+    assert ask("/pictures.zip").status == 200, "the server goes on"
+    with socket.create_connection((HOST, server.server_port), PATIENCE) as old:  # HTTP/1.0 knows no chunks
+        old.sendall(f"GET {routes.AT}/pictures.zip HTTP/1.0\r\nHost: {HOST}:{server.server_port}\r\n\r\n".encode())
+        content = b"".join(iter(lambda: old.recv(1 << 16), b""))
+    with zipfile.ZipFile(io.BytesIO(content.partition(b"\r\n\r\n")[2])) as archive:
+        assert archive.testzip() is None
 
 
 def test_a_stopped_training_leaves_a_model_or_nothing(studio: Studio, tmp_path: Path) -> None:

@@ -310,12 +310,18 @@ def test_the_advice_says_what_is_missing_and_what_makes_the_figure_weak() -> Non
 def test_a_folder_is_packed_without_hidden_files(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
     stored = collection.add("cat", picture(), "file").name
     (collection.pictures / "cat" / ".part").touch()
-    with zipfile.ZipFile(io.BytesIO(packing.packed(collection.pictures, "set"))) as archive:
+    with zipfile.ZipFile(io.BytesIO(b"".join(packing.packed(collection.pictures, "set")))) as archive:
         assert archive.namelist() == [f"set/cat/{stored}"]
         assert archive.read(f"set/cat/{stored}") == picture()
-    monkeypatch.setattr(packing, "LARGEST", 10)
-    with pytest.raises(StorageError, match="too much for a download"):
-        packing.packed(collection.pictures, "set")
+        assert archive.testzip() is None
+    # never more of it in memory than a piece
+    monkeypatch.setattr(packing, "PIECE", 10)
+    pieces = list(packing.packed(collection.pictures, "set"))
+    assert len(pieces) > len(picture()) // 10
+    assert max(map(len, pieces)) < 400, "a piece and an entry's header, or the list of entries"
+    with zipfile.ZipFile(io.BytesIO(b"".join(pieces))) as archive:
+        assert archive.read(f"set/cat/{stored}") == picture()
+    assert zipfile.ZipFile(io.BytesIO(b"".join(packing.packed(collection.pictures / "dog", "x")))).namelist() == []
 
 
 def test_a_thumbnail_is_the_middle_of_the_picture(collection: Collection) -> None:

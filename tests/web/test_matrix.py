@@ -25,6 +25,7 @@ from pellucid import api
 from pellucid.app import digits, teaching
 from pellucid.app.page.server import listening
 from pellucid.app.page.shown import Glass
+from pellucid.debugging import measured
 
 SIDES = {"article": 300, "compact": 96, "efficientnet_lite0": 224}
 MODELS = ("teaching", *SIDES)
@@ -50,8 +51,11 @@ class Look:
     """Whether another scheme changes the view's colours, not its elements."""
 
 
-def looks(content: dict[str, Any], cell: str) -> list[Look]:
-    """The views of a network, on its own layers. `content`: the page's document; `cell`: two classes, "1,0"."""
+def looks(content: dict[str, Any], cell: str, teaching: bool) -> list[Look]:
+    """The views of a network, on its own layers. `content`: the page's document; `cell`: two classes, "1,0".
+
+    `teaching`: also those that train, measure or compare, which take a larger network too long.
+    """
     nodes = content["nodes"]
     conv = next(node for node in nodes if node["kind"] == "convolution")
     dense = [node for node in nodes if node["kind"] == "dense"][-1]["name"]
@@ -61,6 +65,12 @@ def looks(content: dict[str, Any], cell: str) -> list[Look]:
     pooled = ",".join(str(size // 2) for size in pool["shape"])
     before = ",".join(str(size // 2) for size in reads["shape"])
     weight = f"{name}.weight/0,0,1,1"
+    costly = [
+        Look("change and train", "~live", ".live-controls", ".live-controls", stays=True),
+        Look("compare", "~compare", ".compare-large .large", ".compare-large"),
+        Look("without a filter", f"{name}?at=0,2,2", ".worth", ".without"),
+        Look("readouts", "~readout", ".readouts", ".readouts"),
+    ]
     return [
         Look("overview", "", subject=".overview canvas"),
         Look("layer", name, ".layer-view", ".large"),
@@ -90,6 +100,7 @@ def looks(content: dict[str, Any], cell: str) -> list[Look]:
         Look("presenting a number", f"{name}/{unit}?present=1", ".presentation", ".presentation", tall=False),
         Look("presenting a layer", f"{name}?present=1", ".presentation", ".presentation", tall=False),
         Look("presenting the classes", "?present=1", ".presentation", ".presentation", tall=False),
+        *(costly if teaching else ()),
     ]
 
 
@@ -124,6 +135,8 @@ def glass(
     if name == "teaching":
         digits.write(folder / "digits")
         teaching.train(folder / "digits", model, folder / "cache")
+        measured.store_without(model, pellucid.without(model))
+        measured.store_readout(model, pellucid.readout(model))
         shown = teaching.chosen(teaching.answered(model))[1]
         picture, label = shown.path, shown.label
     else:
@@ -131,6 +144,7 @@ def glass(
         pellucid.train(pieces, model, cache=folder / "cache", model=name, **settings)
         picture, label = pieces / "temple" / "0.png", "temple"
     glass = Glass(pellucid.load(model), model, picture, label=label)
+    glass.live.cache = folder / "cache"
     confusion = api.evaluate(model).metrics.confusion
     cell = max(
         ((label, predicted) for label, row in enumerate(confusion) for predicted, count in enumerate(row) if count),
@@ -240,7 +254,7 @@ def test_every_view_is_whole(
     wrong: list[str] = []
     rows: list[tuple[str, list[Path]]] = []
     with window(browser, shown, width, height, zoom) as (page, watch):
-        for look in looks(shown.shown.document.content, cell):
+        for look in looks(shown.shown.document.content, cell, model == "teaching"):
             named = f"{model} {width}x{height} {look.name}"
             try:
                 shots = seen(

@@ -230,11 +230,15 @@ def test_a_sweep_stops_where_the_window_is(window: Page) -> None:
 
 def test_on_a_phone_the_maps_are_in_one_row(window: Page, axe: str) -> None:
     window.set_viewport_size(PHONE)
-    for place, title in (("#/wide/1,4,4?direction=backward", "wide[1, 4, 4]"), ("#/long/1,2,3", "long[1, 2, 3]")):
+    for place, title in (
+        ("#/wide/1,4,4?direction=backward", "wide[1, 4, 4]"),
+        ("#/long/1,2,3", "long[1, 2, 3]"),
+        ("#/conv.weight/1,2,3,2?direction=backward", "conv.weight[1, 2, 3, 2]"),
+    ):
         at(window, place, title)
         left, right = boxes(window)["maps"]
-        assert left[0] + left[2] < right[0]
-        assert right[0] + right[2] <= 360
+        assert right[0] - left[0] - left[2] >= 20, "a gap for the lines between them"
+        assert right[0] + right[2] <= 360 - 12, "within the page's margin"
         assert abs(left[1] + left[3] / 2 - right[1] - right[3] / 2) < max(left[3], right[3])
         assert window.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
     violations = window.evaluate(axe + "; axe.run('main', {resultTypes: ['violations']})")

@@ -4,33 +4,58 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 from pellucid import files
-from pellucid.errors import StorageError
 from pellucid.pictures.decode import decode, read
 
-LARGEST = 1_000_000_000  # bytes of a download, which is made in memory
+PIECE = 1 << 20  # bytes of a file that are read at a time
 SIDE = 128  # pixels of a thumbnail, on a screen that shows half of it
 
 
-def packed(folder: Path, name: str) -> bytes:
-    """All visible files below `folder` as a ZIP file, in a folder `name`. They are stored as they are.
+def packed(folder: Path, name: str) -> Iterator[bytes]:
+    """All visible files below `folder` as a ZIP file, in a folder `name`, piece by piece. They are stored as they are.
 
-    Raises StorageError if they are too many for a download, or cannot be read.
+    Raises StorageError if the folder cannot be read, at once, or later OSError if a file is gone by then.
     """
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and not _hidden(path, folder)]
     with files.storage_errors(folder):
-        size = sum(path.stat().st_size for path in paths)
-        if size > LARGEST:
-            raise StorageError(f"{folder} holds {size / 1e9:,.1f} GB, too much for a download. Copy the folder itself.")
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
-            for path in paths:
-                archive.write(path, f"{name}/{path.relative_to(folder).as_posix()}")
-    return buffer.getvalue()
+        paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and not _hidden(path, folder)]
+    return _pieces({path: f"{name}/{path.relative_to(folder).as_posix()}" for path in paths})
+
+
+def _pieces(places: Mapping[Path, str]) -> Iterator[bytes]:
+    """`places`: files -> their names in the archive."""
+    sink = _Sink()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
+        for path, name in places.items():
+            entry = zipfile.ZipInfo.from_file(path, name, strict_timestamps=False)
+            with path.open("rb") as source, archive.open(entry, "w") as into:
+                while piece := source.read(PIECE):
+                    into.write(piece)
+                    yield sink.taken()
+    yield sink.taken()
+
+
+class _Sink(io.RawIOBase):
+    """What an archive writes until it is taken; it cannot go back."""
+
+    def __init__(self) -> None:
+        self._written: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._written.append(bytes(data))
+        return len(data)
+
+    def taken(self) -> bytes:
+        taken, self._written = b"".join(self._written), []
+        return taken
 
 
 def thumbnail(path: Path) -> bytes:

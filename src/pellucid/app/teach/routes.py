@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from pathlib import PurePosixPath
 from urllib.parse import quote
@@ -141,8 +141,9 @@ def _of(query: Query, key: str) -> str:
     return query[key]
 
 
-def _download(content: bytes, name: str) -> Reply:
-    return Reply("application/zip", content, {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"})
+def _download(pieces: Iterator[bytes], name: str) -> Reply:
+    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
+    return Reply("application/zip", headers=headers, pieces=pieces)
 
 
 AT = "/api/teach"

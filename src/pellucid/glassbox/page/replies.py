@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -28,11 +28,12 @@ Query = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Reply:
-    """`kind` is the media type."""
+    """`kind` is the media type. `pieces`: a body whose length is not known, which is sent as it is made."""
 
     kind: str
-    body: bytes
+    body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+    pieces: Iterator[bytes] | None = None
 
 
 class Refused(PellucidError):

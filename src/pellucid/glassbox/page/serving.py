@@ -289,7 +289,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         fixed = {
             "Content-Type": reply.kind,
-            "Content-Length": str(len(reply.body)),
+            **self._length(reply),
             "Content-Security-Policy": POLICY,
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "no-referrer",
@@ -301,5 +301,31 @@ class Handler(BaseHTTPRequestHandler):
         for name, value in {**fixed, **reply.headers, **closing}.items():
             self.send_header(name, value)
         self.end_headers()
-        if self.command != "HEAD":
+        if self.command == "HEAD":
+            return
+        if reply.pieces is None:
             self.wfile.write(reply.body)
+        else:
+            self._stream(reply.pieces)
+
+    def _length(self, reply: Reply) -> dict[str, str]:
+        """How a client knows where the body ends (RFC 9112, section 6.3)."""
+        if reply.pieces is None:
+            return {"Content-Length": str(len(reply.body))}
+        if self.request_version == self.protocol_version:
+            return {"Transfer-Encoding": "chunked"}
+        self.close_connection = True
+        return {}
+
+    def _stream(self, pieces: Iterator[bytes]) -> None:
+        """Send pieces, each with its length. If one cannot be made, the client sees that the body is cut off."""
+        chunked = self.request_version == self.protocol_version
+        try:
+            for piece in pieces:
+                if piece:
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
+            if chunked:
+                self.wfile.write(b"0\r\n\r\n")
+        except BaseException:
+            self.close_connection = True
+            raise
