@@ -1,6 +1,5 @@
 """A real Chromium, and in it the offline page, the served page, and the page's modules alone."""
 
-import threading
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -9,11 +8,12 @@ from typing import Any
 import pytest
 import torch
 from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize, expect
+from tests.answering import showing
 from tests.patience import PATIENCE
 from torch import nn
 
 import pellucid
-from pellucid.app.page.server import Server, listening
+from pellucid.app.page.server import Server
 from pellucid.app.page.shown import Glass
 from pellucid.glassbox.page.document import Document
 from pellucid.glassbox.page.offline import offline
@@ -153,19 +153,14 @@ def modules(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture
 def server(trained: Path, photos: Path) -> Iterator[Server]:
-    glass = Glass(pellucid.load(trained), trained, photos / "red" / "1.png")
-    with listening(glass) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with showing(Glass(pellucid.load(trained), trained, photos / "red" / "1.png")) as server:
         yield server
-        server.shutdown()
-        thread.join()
-    glass.finish()
 
 
 @pytest.fixture
 def served(browser: Browser, server: Server) -> Iterator[Page]:
     context = browser.new_context(reduced_motion="reduce")
+    context.set_default_timeout(1000 * PATIENCE)
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))

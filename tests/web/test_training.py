@@ -2,7 +2,6 @@
 
 import json
 import re
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
+from tests.answering import answering, showing
+from tests.patience import PATIENCE
+from tests.web.placed import fits
 
 import pellucid
 from pellucid.app.page.live import Live
@@ -34,25 +36,17 @@ def recorded(replayed: Path) -> replay.Replay:
     return replay.read(replayed / "replay")
 
 
-def serving(shown: Any) -> Iterator[Server]:
-    with listening(shown) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
 @pytest.fixture(scope="module")
 def glass(replayed: Path, photos: Path) -> Iterator[Server]:
-    yield from serving(Glass(pellucid.load(replayed), replayed, photos / "red" / "1.png"))
+    with showing(Glass(pellucid.load(replayed), replayed, photos / "red" / "1.png")) as server:
+        yield server
 
 
 @pytest.fixture
 def window(browser: Browser) -> Iterator[Page]:
     """A page that must not complain."""
     context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(1000 * PATIENCE)
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -228,7 +222,7 @@ def test_a_moment_without_finite_scores_is_told(window: Page, at: Callable[..., 
 
 def test_a_phone(at: Callable[..., Page]) -> None:
     page = at("#/~training/4", PHONE)
-    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    fits(page)
     expect(page.get_by_role("button", name="Play")).to_be_visible()
 
 
@@ -243,7 +237,7 @@ def test_nothing_serious_is_found_by_axe(at: Callable[..., Page], axe: str) -> N
 
 
 def test_without_a_replay_the_epochs_are_shown(window: Page, trained: Path, photos: Path) -> None:
-    for server in serving(Glass(pellucid.load(trained), trained, photos / "red" / "1.png")):
+    with showing(Glass(pellucid.load(trained), trained, photos / "red" / "1.png")) as server:
         window.goto(server.address + "#/~training")
         expect(window.get_by_text("This model was trained without --replay")).to_be_visible()
         expect(window.get_by_role("img", name="Accuracy.")).to_be_visible()
@@ -269,7 +263,7 @@ def test_a_training_is_watched_until_the_network_is_there(window: Page, replayed
     few["frames"] = few["frames"][:3]
     try:
         index.rename(index.with_suffix(".aside"))
-        for server in serving(live):
+        with answering(listening(live)) as server:
             window.goto(server.address)
             expect(window.locator(".live-status")).to_have_text("Reading the folder.")
             expect(window.locator(".strip")).to_have_count(0)
@@ -299,13 +293,13 @@ def test_a_training_is_watched_until_the_network_is_there(window: Page, replayed
 def test_a_training_that_was_stopped_or_died(browser: Browser, replayed: Path) -> None:
     page = browser.new_page()
     live = Live(Going(replayed))  # type: ignore[arg-type]
-    for server in serving(live):
+    with answering(listening(live)) as server:
         page.goto(server.address)
         expect(page.locator(".live-status")).to_have_text("Reading the folder.")
         page.route("**/api/**", lambda route: route.abort())  # it goes away without a word
         expect(page.locator(".live-status")).to_contain_text("the training was ended")
         page.unroute_all()
-    for server in serving(live):
+    with answering(listening(live)) as server:
         page.goto(server.address)
         live.end("stopped", "The training was stopped by Ctrl-C.")
         expect(page.locator(".live-status")).to_have_text("The training was stopped by Ctrl-C.")
