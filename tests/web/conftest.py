@@ -1,6 +1,7 @@
 """A real Chromium, and in it the offline page, the served page, and the page's modules alone."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,22 @@ def server(trained: Path, photos: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def served(browser: Browser, server: Server) -> Iterator[Page]:
+    """The page of `server`, open at the network."""
+    with loaded(browser, server) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def viewed(browser: Browser, trained: Path, photos: Path) -> Iterator[Page]:
+    """The same page, loaded once for a module: for tests that only look, and go to each place by its address."""
+    glass = Glass(pellucid.load(trained), trained, photos / "red" / "1.png")
+    with showing(glass) as server, loaded(browser, server) as page:
+        yield page
+
+
+@contextmanager
+def loaded(browser: Browser, server: Server) -> Iterator[Page]:
+    """The page of a server, open at the network. An error on it fails the last test that has it."""
     context = browser.new_context(reduced_motion="reduce")
     context.set_default_timeout(1000 * PATIENCE)
     page = context.new_page()

@@ -1,12 +1,15 @@
 """What the page shows a moment after a change: it draws anew, and may replace an element between two looks."""
 
+import itertools
 import time
 from collections.abc import Callable
 
 from playwright.sync_api import FloatRect, Locator, Page
 from tests.patience import PATIENCE
 
-TURN = 20  # milliseconds between two looks
+PAUSE = 20  # milliseconds between two looks
+TURNS = itertools.count()
+"""Of the places that were opened: a view that keeps its elements shows them again with their mark."""
 
 TOO_WIDE = """() => {
     const { scrollWidth, clientWidth } = document.documentElement;
@@ -25,20 +28,21 @@ def settled(page: Page, wrong: Callable[[], object]) -> None:
     end = time.monotonic() + PATIENCE
     while seen := wrong():
         assert time.monotonic() < end, seen
-        page.wait_for_timeout(TURN)
+        page.wait_for_timeout(PAUSE)
 
 
 def go(page: Page, place: str) -> None:
     """Change the address to "#/conv?exact=1", as a reader does who types it, and wait until the view is drawn."""
+    turn = str(next(TURNS))
     page.evaluate(
-        """(place) => {
+        """([place, turn]) => {
             if (place === (location.hash || "#/")) return;
-            for (const part of document.querySelectorAll("main > *")) part.setAttribute("data-before", "");
+            for (const part of document.querySelectorAll("main > *")) part.setAttribute("data-before", turn);
             location.hash = place;
         }""",
-        place,
+        [place, turn],
     )
-    page.locator("main > :not([data-before])").first.wait_for(state="attached")
+    page.locator(f"main > :not([data-before='{turn}'])").first.wait_for(state="attached")
 
 
 def box(locator: Locator) -> FloatRect:

@@ -15,22 +15,22 @@ from pellucid.steps import result_of
 PHONE: Any = {"width": 360, "height": 740}
 
 
-def test_the_patches_of_the_chosen_filter(served: Page, trained: Path) -> None:
-    go(served, "#/conv1?at=2,5,5")
-    served.locator(".patches").wait_for()
-    expect(served.locator(".exemplars h2")).to_have_text("What activates filter 2 most")
-    expect(served.locator(".exemplars .note")).to_contain_text("3 × 3 pixels each, from all 16 training pictures")
+def test_the_patches_of_the_chosen_filter(viewed: Page, trained: Path) -> None:
+    go(viewed, "#/conv1?at=2,5,5")
+    viewed.locator(".patches").wait_for()
+    expect(viewed.locator(".exemplars h2")).to_have_text("What activates filter 2 most")
+    expect(viewed.locator(".exemplars .note")).to_contain_text("3 × 3 pixels each, from all 16 training pictures")
     layers, _ = result_of(api.load(trained).exemplars(trained_on(trained)))
     best = layers["conv1"].filters[2]
-    shown = [float(text.replace("−", "-")) for text in served.locator(".patches b").all_inner_texts()]
+    shown = [float(text.replace("−", "-")) for text in viewed.locator(".patches b").all_inner_texts()]
     assert shown == [float(f"{each.activation:.4g}") for each in best]
-    images = served.locator(".patches img").evaluate_all(
+    images = viewed.locator(".patches img").evaluate_all(
         "async images => Promise.all(images.map(async each => (await each.decode(), each.naturalWidth)))"
     )
     assert images == [each.box[3] - each.box[1] for each in best]
-    served.locator("[data-key='filters']").focus()
-    served.keyboard.press("ArrowRight")
-    expect(served.locator(".exemplars h2")).to_have_text("What activates filter 3 most")
+    viewed.locator("[data-key='filters']").focus()
+    viewed.keyboard.press("ArrowRight")
+    expect(viewed.locator(".exemplars h2")).to_have_text("What activates filter 3 most")
 
 
 def test_a_patch_opens_its_picture_at_its_unit(served: Page) -> None:
@@ -50,20 +50,20 @@ def test_a_patch_opens_its_picture_at_its_unit(served: Page) -> None:
     assert float(f"{float(total):.4g}") == float(shown)
 
 
-def test_the_cursor_moves_and_the_patches_stay(served: Page) -> None:
-    go(served, "#/conv1?at=1,5,5")
-    served.locator(".patches").wait_for()
-    served.locator(".exemplars").evaluate("each => (each.dataset.mine = 'yes')")
-    served.locator(".large").focus()
-    served.keyboard.press("ArrowDown")
-    expect(served.locator(".hover")).to_contain_text("conv1[1, 6, 5]")
-    expect(served.locator(".exemplars")).to_have_attribute("data-mine", "yes")
+def test_the_cursor_moves_and_the_patches_stay(viewed: Page) -> None:
+    go(viewed, "#/conv1?at=1,5,5")
+    viewed.locator(".patches").wait_for()
+    viewed.locator(".exemplars").evaluate("each => (each.dataset.mine = 'yes')")
+    viewed.locator(".large").focus()
+    viewed.keyboard.press("ArrowDown")
+    expect(viewed.locator(".hover")).to_contain_text("conv1[1, 6, 5]")
+    expect(viewed.locator(".exemplars")).to_have_attribute("data-mine", "yes")
 
 
-def test_only_convolutions_have_patches(served: Page) -> None:
-    go(served, "#/relu1")
-    expect(served.locator("h1").first).to_have_text("relu1")
-    expect(served.locator(".exemplars")).to_have_count(0)
+def test_only_convolutions_have_patches(viewed: Page) -> None:
+    go(viewed, "#/relu1")
+    expect(viewed.locator("h1").first).to_have_text("relu1")
+    expect(viewed.locator(".exemplars")).to_have_count(0)
 
 
 def test_what_went_wrong_is_a_sentence(served: Page) -> None:

@@ -91,46 +91,46 @@ def test_by_key_alone(served: Page) -> None:
     expect(served.locator("h1")).to_have_text("Mistakes")
 
 
-def test_what_is_shown_adds_up(served: Page) -> None:
-    at(served, "~difference", ".layers")
-    line = [number(each) for each in served.locator(".headline b, .headline strong").all_inner_texts()]
-    extra = served.locator(".headline .times", has_text="digits").all_inner_texts()
+def test_what_is_shown_adds_up(viewed: Page) -> None:
+    at(viewed, "~difference", ".layers")
+    line = [number(each) for each in viewed.locator(".headline b, .headline strong").all_inner_texts()]
+    extra = viewed.locator(".headline .times", has_text="digits").all_inner_texts()
     rest = sum(number(text.split()[1]) for text in extra)
     assert line[0] - line[1] + rest == pytest.approx(line[2], abs=1e-12)
-    shown = {dt.inner_text(): dt.locator("xpath=../dd").inner_text() for dt in served.locator(".result dt").all()}
+    shown = {dt.inner_text(): dt.locator("xpath=../dd").inner_text() for dt in viewed.locator(".result dt").all()}
     values = [number(shown.get(name, "0")) for name in ("all pixels", "all layers by themselves", "digits not shown")]
     assert sum(values) == pytest.approx(number(shown["together"]), abs=1e-12)
     assert abs(number(shown["left over by rounding"])) < 1e-5
 
 
-def test_two_other_classes_and_a_unit(served: Page) -> None:
-    at(served, "~difference", ".layers")
-    before = served.locator("#difference").inner_text()
-    chosen = served.get_by_label("first").input_value()
-    served.get_by_label("first").select_option("0" if chosen == "1" else "1")
-    expect(served.locator("#difference")).not_to_have_text(before)
-    assert number(served.locator("#difference").inner_text()) == -number(before)
-    name = served.locator(".layers .strong a").nth(6).get_attribute("aria-label")
+def test_two_other_classes_and_a_unit(viewed: Page) -> None:
+    at(viewed, "~difference", ".layers")
+    before = viewed.locator("#difference").inner_text()
+    chosen = viewed.get_by_label("first").input_value()
+    viewed.get_by_label("first").select_option("0" if chosen == "1" else "1")
+    expect(viewed.locator("#difference")).not_to_have_text(before)
+    assert number(viewed.locator("#difference").inner_text()) == -number(before)
+    name = viewed.locator(".layers .strong a").nth(6).get_attribute("aria-label")
     assert name is not None
-    served.locator(".layers .strong a").nth(6).click()
-    expect(served.locator("h1")).to_have_text(name)
+    viewed.locator(".layers .strong a").nth(6).click()
+    expect(viewed.locator("h1")).to_have_text(name)
 
 
-def test_a_pixel_is_read_and_opened(served: Page, server: Server, trained: Path, photos: Path) -> None:
-    at(served, "~difference", ".layers")
-    predicted = content(server)["predicted"]
-    names = ("red", "blue") if predicted else ("blue", "red")
-    pixels = pellucid.load(trained).difference(photos / "red" / "1.png", *names).pixels
-    served.locator("[data-key='over']").hover(position={"x": 1, "y": 1})
-    expect(served.locator(".hover")).to_have_text(re.compile("^pixel 0, 0: "))
-    served.locator("[data-key='over']").focus()
-    served.keyboard.press("ArrowRight")
-    served.keyboard.press("ArrowDown")
-    expect(served.locator(".hover")).to_contain_text("pixel 1, 1: ")
-    shown = served.locator(".hover").inner_text().removeprefix("pixel 1, 1: ")
+def test_a_pixel_is_read_and_opened(viewed: Page, trained: Path, photos: Path) -> None:
+    at(viewed, "~difference", ".layers")
+    classifier, picture = pellucid.load(trained), photos / "red" / "1.png"
+    names = ("red", "blue") if classifier.explain(picture).predicted else ("blue", "red")
+    pixels = classifier.difference(picture, *names).pixels
+    viewed.locator("[data-key='over']").hover(position={"x": 1, "y": 1})
+    expect(viewed.locator(".hover")).to_have_text(re.compile("^pixel 0, 0: "))
+    viewed.locator("[data-key='over']").focus()
+    viewed.keyboard.press("ArrowRight")
+    viewed.keyboard.press("ArrowDown")
+    expect(viewed.locator(".hover")).to_contain_text("pixel 1, 1: ")
+    shown = viewed.locator(".hover").inner_text().removeprefix("pixel 1, 1: ")
     assert number(shown) == pytest.approx(pixels[1, 1], rel=1e-5)
-    served.keyboard.press("Enter")
-    expect(served.locator("h1")).to_have_text("picture[0, 1, 1]")
+    viewed.keyboard.press("Enter")
+    expect(viewed.locator("h1")).to_have_text("picture[0, 1, 1]")
 
 
 def test_where_it_looked_the_thumbnails_and_what_made_no_difference(served: Page, server: Server) -> None:
@@ -200,10 +200,10 @@ def test_what_went_wrong_is_a_sentence(served: Page) -> None:
     expect(served.get_by_role("alert")).to_have_text("The pictures are gone.")
 
 
-def test_a_cell_that_is_not_there_is_the_matrix(served: Page) -> None:
+def test_a_cell_that_is_not_there_is_the_matrix(viewed: Page) -> None:
     for place in ("~mistakes/7,9", "~mistakes/red,blue"):
-        at(served, place, ".matrix")
-        expect(served.locator("h1")).to_have_text("Mistakes")
+        at(viewed, place, ".matrix")
+        expect(viewed.locator("h1")).to_have_text("Mistakes")
 
 
 def test_many_classes_scroll_in_their_own_box(served: Page, server: Server) -> None:

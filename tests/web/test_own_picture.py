@@ -190,22 +190,20 @@ def test_the_camera_is_off_when_its_window_closes(watched: Page) -> None:
     settled(watched, lambda: watched.evaluate("window.streams[0].getTracks()[0].readyState") != "ended")
 
 
-@pytest.mark.parametrize(
-    ("trouble", "sentence"),
-    [
-        ("NotAllowedError", "The browser does not allow the camera here."),
-        ("NotFoundError", "No camera was found."),
-        ("NotReadableError", "Another program is using the camera."),
-        ("AbortError", "This browser cannot use the camera."),
-    ],
-)
-def test_why_there_is_no_camera_is_told(watched: Page, trouble: str, sentence: str) -> None:
-    watched.evaluate(
-        "(name) => navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', name); }", trouble
-    )
-    watched.get_by_role("button", name="Camera…").click()
-    window = watched.get_by_role("dialog", name="Take a picture")
-    expect(window).to_contain_text(sentence)
-    expect(window.get_by_role("button", name="Take the picture")).to_be_disabled()
-    window.get_by_role("button", name="Close").click()
-    expect(window).to_have_count(0)
+def test_why_there_is_no_camera_is_told(watched: Page) -> None:
+    for trouble, sentence in {
+        "NotAllowedError": "The browser does not allow the camera here.",
+        "NotFoundError": "No camera was found.",
+        "NotReadableError": "Another program is using the camera.",
+        "AbortError": "This browser cannot use the camera.",
+    }.items():
+        watched.evaluate(
+            "(name) => navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', name); }",
+            trouble,
+        )
+        watched.get_by_role("button", name="Camera…").click()
+        window = watched.get_by_role("dialog", name="Take a picture")
+        expect(window).to_contain_text(sentence)
+        expect(window.get_by_role("button", name="Take the picture")).to_be_disabled()
+        window.get_by_role("button", name="Close").click()
+        expect(window).to_have_count(0)

@@ -290,16 +290,14 @@ def test_the_window_slides_unless_motion_is_not_wanted(opened: Callable[..., Pag
     assert page.evaluate("window.moved") > 0
 
 
-@pytest.mark.parametrize(
-    "place",
-    ["#/", "#/conv", "#/conv/2,5,5", "#/fc/1", "#/fc.weight/1,3?direction=update", "#/loss/-", "#/flat?exact=1"],
-)
-def test_a_phone_does_not_scroll_sideways(opened: Callable[..., Page], place: str) -> None:
-    page = opened(place, PHONE)
-    page.locator(".stage").wait_for()
-    fits(page)
-    page.evaluate("document.documentElement.style.setProperty('font-size', '150%')")
-    fits(page)
+def test_a_phone_does_not_scroll_sideways(opened: Callable[..., Page]) -> None:
+    page = opened("#/", PHONE)
+    places = ("#/conv", "#/conv/2,5,5", "#/fc/1", "#/fc.weight/1,3?direction=update", "#/loss/-", "#/flat?exact=1")
+    for text in ("100%", "150%"):
+        page.evaluate("(size) => document.documentElement.style.setProperty('font-size', size)", text)
+        for place in ("#/", *places):
+            go(page, place)
+            fits(page)
 
 
 def test_a_window_that_became_narrow_is_drawn_anew(opened: Callable[..., Page]) -> None:
