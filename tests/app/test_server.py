@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from tests import forked
+from tests.answering import answering
 from tests.patience import PATIENCE
 
 import pellucid as package
@@ -40,14 +41,8 @@ class Answer(NamedTuple):
 @contextmanager
 def serving(trained: Path, photos: Path) -> Iterator[servers.Server]:
     glass = servers.Glass(package.load(trained), trained, photos / "red" / "1.png")
-    with servers.listening(glass) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(servers.listening(glass)) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -361,11 +356,11 @@ def test_no_thread_of_a_connection_outlives_the_server(trained: Path, photos: Pa
         for connection in idle:
             connection.request("GET", "/api/document")
             assert connection.getresponse().read()
-        answering = set(threading.enumerate()) - before
-        assert len(answering) == len(idle), "they wait for the next question"
+        connected = set(threading.enumerate()) - before
+        assert len(connected) == len(idle), "they wait for the next question"
         server.finish()
         try:
-            assert not answering & set(threading.enumerate())
+            assert not connected & set(threading.enumerate())
         finally:
             for connection in idle:
                 connection.close()
@@ -379,12 +374,12 @@ def test_a_machine_that_stands_still_does_not_end_the_wait(
         before = set(threading.enumerate())
         connection.request("GET", "/api/document")
         assert connection.getresponse().read()
-        (answering,) = set(threading.enumerate()) - before
+        (connected,) = set(threading.enumerate()) - before
         hours = itertools.count(step=3600)
         monkeypatch.setattr(time, "monotonic", lambda: float(next(hours)))
         server.finish()
         monkeypatch.undo()
-        alive = answering.is_alive()
+        alive = connected.is_alive()
         connection.close()
         assert not alive
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from PIL import Image
+from tests.answering import answering
 from tests.patience import PATIENCE
 
 from pellucid.app.page import routes as glass_routes
@@ -87,12 +88,8 @@ def ended(studio: Studio) -> None:
 
 @pytest.fixture(scope="module")
 def server(studio: Studio) -> Iterator[Server]:
-    with Server(studio) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with answering(Server(studio)) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import http.client
 import json
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.answering import answering
 from tests.patience import PATIENCE
 
 import pellucid
@@ -34,9 +34,7 @@ def glass(trained: Path, photos: Path) -> Glass:
 @pytest.fixture
 def ask(glass: Glass) -> Iterator[Ask]:
     """ask(path, body) -> (status, JSON or bytes); a body is posted, a list is sent as changes."""
-    with servers.listening(glass) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with answering(servers.listening(glass)) as server:
 
         def ask(path: str, body: bytes | list[Any] | None = None) -> tuple[int, Any]:
             sent = json.dumps({"changes": body}).encode() if isinstance(body, list) else body
@@ -51,8 +49,6 @@ def ask(glass: Glass) -> Iterator[Ask]:
                 connection.close()
 
         yield ask
-        server.shutdown()
-        thread.join()
 
 
 def document(ask: Ask) -> dict[str, Any]:

@@ -4,11 +4,11 @@ import hashlib
 import http.server
 import io
 import tarfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.answering import answering
 
 from pellucid import api, files
 from pellucid.app.cli import main
@@ -45,15 +45,10 @@ class Registry(http.server.BaseHTTPRequestHandler):
 def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Registry]]:
     """A registry on this machine, with a small package under the real one's name."""
     Registry.content, Registry.requests = package(), 0
-    server = http.server.HTTPServer(("127.0.0.1", 0), Registry)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    monkeypatch.setattr(browser_runtime, "ADDRESS", f"http://127.0.0.1:{server.server_port}/x.tgz")
-    monkeypatch.setattr(browser_runtime, "SHA256", hashlib.sha256(Registry.content).hexdigest())
-    yield Registry
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with answering(http.server.HTTPServer(("127.0.0.1", 0), Registry)) as server:
+        monkeypatch.setattr(browser_runtime, "ADDRESS", f"http://127.0.0.1:{server.server_port}/x.tgz")
+        monkeypatch.setattr(browser_runtime, "SHA256", hashlib.sha256(Registry.content).hexdigest())
+        yield Registry
 
 
 def test_it_is_fetched_once_and_again_only_if_it_was_changed(registry: type[Registry], tmp_path: Path) -> None:

@@ -6,16 +6,15 @@ beside the checkout. tests/web examines each view, on a small network and on its
 
 import re
 import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from tests.answering import showing
 
 import pellucid
-from pellucid.app.page.server import listening
 from pellucid.app.page.shown import Glass
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "cats_dogs"
@@ -46,9 +45,7 @@ def served(
     model = folder / request.param
     pellucid.train(photographs, model, cache=folder / "cache", model=request.param, **settings)
     glass = Glass(pellucid.load(model), model, photographs / "dog" / sorted((photographs / "dog").iterdir())[0].name)
-    with listening(glass) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with showing(glass) as server:
         context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
         context.set_default_timeout(60_000)
         page = context.new_page()
@@ -59,9 +56,6 @@ def served(
         page.locator(".overview canvas").first.wait_for()
         yield page, glass
         context.close()
-        server.shutdown()
-        thread.join()
-    glass.finish()
     # numbers of what was shown before are refused where they are asked for too late, and Chromium notes that itself
     assert [text for text in errors if "409 (Conflict)" not in text] == []
 

@@ -1,7 +1,7 @@
 """A real Chromium, and in it the offline page, the served page, and the page's modules alone."""
 
-import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import torch
 from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize, expect
+from tests.answering import showing
 from tests.patience import PATIENCE
 from torch import nn
 
 import pellucid
-from pellucid.app.page.server import Server, listening
+from pellucid.app.page.server import Server
 from pellucid.app.page.shown import Glass
 from pellucid.glassbox.page.document import Document
 from pellucid.glassbox.page.offline import offline
@@ -153,19 +154,30 @@ def modules(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture
 def server(trained: Path, photos: Path) -> Iterator[Server]:
-    glass = Glass(pellucid.load(trained), trained, photos / "red" / "1.png")
-    with listening(glass) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with showing(Glass(pellucid.load(trained), trained, photos / "red" / "1.png")) as server:
         yield server
-        server.shutdown()
-        thread.join()
-    glass.finish()
 
 
 @pytest.fixture
 def served(browser: Browser, server: Server) -> Iterator[Page]:
+    """The page of `server`, open at the network."""
+    with loaded(browser, server) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def viewed(browser: Browser, trained: Path, photos: Path) -> Iterator[Page]:
+    """The same page, loaded once for a module: for tests that only look, and go to each place by its address."""
+    glass = Glass(pellucid.load(trained), trained, photos / "red" / "1.png")
+    with showing(glass) as server, loaded(browser, server) as page:
+        yield page
+
+
+@contextmanager
+def loaded(browser: Browser, server: Server) -> Iterator[Page]:
+    """The page of a server, open at the network. An error on it fails the last test that has it."""
     context = browser.new_context(reduced_motion="reduce")
+    context.set_default_timeout(1000 * PATIENCE)
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))

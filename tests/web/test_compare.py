@@ -1,16 +1,17 @@
 """Two models on one picture, in a browser: on the served page, and in a file without a server."""
 
 import re
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from tests.answering import showing
+from tests.web.placed import fits, settled
 
 import pellucid
-from pellucid.app.page.server import Server, listening
+from pellucid.app.page.server import Server
 from pellucid.app.page.shown import Glass
 from pellucid.classifier.classifier import Classifier
 from pellucid.debugging.beside import Other, beside, fewer_bits
@@ -50,23 +51,32 @@ def check(page: Page, first: Trace, second: Trace) -> int:
     """Every row's numbers, with all digits, are those of PyTorch in both runs. Returns how many rows have some."""
     rows = page.locator(".compare-rows > ol > li")
     expect(rows).to_have_count(len(first.nodes))
-    counted = 0
-    for at, node in enumerate(first.nodes):
-        text = rows.nth(at).locator(".most")
+    settled(page, lambda: untrue(page, first, second))
+    return rows.locator(".most").count()
+
+
+READ = """() => [...document.querySelectorAll(".compare-rows > ol > li")].map((row) => [
+    row.querySelector(".verdict").innerText,
+    [...row.querySelectorAll(".most span")].map((each) => each.innerText),
+])"""
+
+
+def untrue(page: Page, first: Trace, second: Trace) -> list[object]:
+    """The layers and words of the comparison that are not so in these two runs."""
+    wrong: list[object] = []
+    for node, (verdict, most) in zip(first.nodes, page.evaluate(READ), strict=True):
         a, b = (trace.values[node.name].astype(np.float64) for trace in (first, second))
-        if not text.count():
-            assert np.array_equal(a, b), node.name
-            expect(rows.nth(at).locator(".verdict")).to_have_text("equal")
+        if not most:
+            wrong += [] if np.array_equal(a, b) and verdict == "equal" else [(node.name, verdict)]
             continue
-        place, *shown = (each.inner_text() for each in text.locator("span").all())
+        place, *shown = most
         index = tuple(int(each) for each in place.partition("[")[2].rstrip("]").split(",") if each)
         one, other = (each.reshape(first.shape(node.name))[index] for each in (a, b))
-        assert abs(other - one) == np.abs(b - a).max(), node.name
+        wrong += [] if abs(other - one) == np.abs(b - a).max() else [(node.name, place)]
         for words, value in zip(shown, (one, other, other - one), strict=True):
-            read = number(words.split(" ")[-1].removeprefix("+"))
-            assert value in (read, np.float32(read)), (node.name, words)  # as many digits as a float32 needs
-        counted += 1
-    return counted
+            read = number(words.split(" ")[-1].removeprefix("+"))  # as many digits as a float32 needs
+            wrong += [] if value in (read, np.float32(read)) else [(node.name, words, value)]
+    return wrong
 
 
 def test_a_file_with_two_models_compares_them(page: Page, file: tuple[Path, list[Pair]], axe: str) -> None:
@@ -98,13 +108,17 @@ def test_a_file_with_two_models_compares_them(page: Page, file: tuple[Path, list
         return table.tHead.getBoundingClientRect().top - words.getBoundingClientRect().bottom;
     }""")
     assert gap >= 4, "the caption does not touch the header"
+    before = maps.nth(2).get_attribute("aria-label")
     maps.nth(2).focus()
     page.keyboard.press("ArrowUp")
+    settled(page, lambda: maps.nth(2).get_attribute("aria-label") == before)
     row, column = _index(maps.nth(2).get_attribute("aria-label") or "")[1:]
     a, b = (each.values["conv1"][0, 1, row, column] for each in (pairs[0].trace, pairs[0].other))
-    shown = page.locator(".compare-large output").all_inner_texts()
-    assert [number(text.split(" ")[-1].removeprefix("+")) for text in shown[:2]] == [pytest.approx(a), pytest.approx(b)]
-    assert number(shown[2].split(" ")[-1].removeprefix("+")) == float(b) - float(a)
+    shown = page.locator(".compare-large output")
+    expect(shown).to_have_count(3)
+    texts = [number(text.split(" ")[-1].removeprefix("+")) for text in shown.all_inner_texts()]
+    assert texts[:2] == [pytest.approx(a), pytest.approx(b)]
+    assert texts[2] == float(b) - float(a)
     expect(maps.nth(2)).to_be_focused()
     # another map and another layer, by key; the address holds the place
     page.get_by_role("button", name="Next map").press("Enter")
@@ -129,8 +143,7 @@ def test_a_file_with_two_models_compares_them(page: Page, file: tuple[Path, list
     assert [each["id"] for each in found["violations"] if each["impact"] in ("serious", "critical")] == []
     for size in (PHONE, {"width": 1440, "height": 900}):
         page.set_viewport_size(size)  # type: ignore[arg-type]
-        page.wait_for_timeout(50)
-        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+        fits(page)
     page.keyboard.press("Escape")
     page.keyboard.press("Escape")
     page.keyboard.press("c")
@@ -154,14 +167,8 @@ def test_a_file_with_one_model_says_how_to_compare(page: Page, page_file: Path) 
 def server(trained: Path, photos: Path) -> Iterator[Server]:
     classifier = pellucid.load(trained)
     other = Other("the changed one", classifier.changed([CHANGE]))
-    glass = Glass(classifier, trained, photos / "red" / "1.png", view="compare", beside=other)
-    with listening(glass) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with showing(Glass(classifier, trained, photos / "red" / "1.png", view="compare", beside=other)) as server:
         yield server
-        server.shutdown()
-        thread.join()
-    glass.finish()
 
 
 def test_the_served_page_compares_with_models_and_with_the_readers_changes(served: Page, server: Server) -> None:

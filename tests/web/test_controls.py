@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
+from tests.web.placed import go, settled
 
 from pellucid.app.page.server import Server
 
@@ -35,27 +36,27 @@ PLACES = {
 
 def unnamed(page: Page) -> list[str]:
     controls = page.evaluate(CONTROLS)
-    assert len(controls) > 5
-    return [html for name, html in controls if not WORD.search(name)]
+    few = [] if len(controls) > 5 else [f"only {len(controls)} controls"]
+    return few + [html for name, html in controls if not WORD.search(name)]
 
 
 def test_the_controls_of_the_file_have_names_of_words(opened: Callable[..., Page]) -> None:
     page = opened("#/")
     for place, title in PLACES.items():
-        page.evaluate("(place) => { location.hash = place; }", place)
+        go(page, place)
         expect(page.locator("main h1").first).to_have_text(title)
-        assert unnamed(page) == [], place
+        settled(page, lambda: unnamed(page))
     page.evaluate("location.hash = '#/fc/1'")
     expect(page.get_by_role("button", name="Next", exact=True)).to_be_visible()
     expect(page.get_by_role("button", name="Previous", exact=True)).to_be_disabled()
     page.locator("[data-key='help']").click()
-    assert unnamed(page) == []
+    settled(page, lambda: unnamed(page))
     page.get_by_role("button", name="Close", exact=True).click()
     expect(page.locator(".switches")).to_contain_text("Colours by")
     page.locator("nav").get_by_text("Lessons").click()
     page.locator(".lessons a, .lessons button").first.click()
     page.locator(".guide h2").wait_for()
-    assert unnamed(page) == []
+    settled(page, lambda: unnamed(page))
     for word in ("Previous", "Next", "Leave"):
         expect(page.locator(".guide button", has_text=word)).to_be_visible()
 
@@ -65,4 +66,4 @@ def test_the_controls_of_the_served_views_have_names_of_words(served: Page, serv
                          ("#/~mistakes/0,1", ".thumbs"), ("#/~difference", ".layers")):  # fmt: skip
         served.goto(server.address + place)
         served.locator(there).wait_for()
-        assert unnamed(served) == [], place
+        settled(served, lambda: unnamed(served))

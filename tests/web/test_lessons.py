@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from playwright.sync_api import Page, expect
+from tests.web.placed import box, fits, go, settled
 from torch import nn
 
 from pellucid.glassbox.page.offline import offline
@@ -128,8 +129,7 @@ def test_what_they_say_is_so(listed: Page, walk: Trace) -> None:
 
 def hidden_subject(page: Page) -> str | None:
     """What is wrong with the marked subject of a step: it must lie in the window, and no panel may cover it."""
-    return page.evaluate("""async () => {
-        for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame); // maps get their sizes
+    return page.evaluate("""() => {
         const subject = document.querySelector("main .subject");
         if (document.querySelector(".trouble")) return "trouble";
         if (!subject) return "no subject";
@@ -155,8 +155,7 @@ def test_space_leads_through_all_of_them_and_shows_their_subjects(
     listed.get_by_role("button", name="Begin with the first").click()
     for number, paragraph in enumerate(paragraphs):
         expect(listed.locator(".guide .narration")).to_have_text(paragraph)
-        assert hidden_subject(listed) is None, paragraph
-        assert listed.locator(".guide").evaluate("panel => panel.scrollWidth <= panel.clientWidth"), paragraph
+        settled(listed, lambda: hidden_subject(listed))
         if number:
             assert listed.evaluate("document.activeElement.closest('main') === null"), "the focus is left alone"
         listed.locator("body").press("Space")
@@ -344,14 +343,14 @@ PLACES = (
 
 
 def test_on_a_phone_and_for_a_screen_reader(opened: Callable[..., Page], axe: str) -> None:
+    page = opened()
     for place, size, scheme in PLACES:
-        page = opened(place, size or {"width": 1280, "height": 800})
+        page.set_viewport_size(size or {"width": 1280, "height": 800})  # type: ignore[arg-type]
         page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-        page.locator(".stage").wait_for()
-        assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth"), place
-        panel = page.locator(".guide").bounding_box()
-        if panel is not None and size is PHONE:
-            assert panel["height"] <= PHONE["height"] / 2
+        go(page, place)
+        fits(page)
+        if size is PHONE and "lesson=" in place:
+            settled(page, lambda: box(page.locator(".guide"))["height"] > PHONE["height"] / 2)
         violations = page.evaluate(axe + "; axe.run(document, {resultTypes: ['violations']})")
         assert [(place, each["id"], each["nodes"][0]["html"]) for each in violations["violations"]] == []
 

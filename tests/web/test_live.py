@@ -13,6 +13,7 @@ import torch
 from playwright.sync_api import Page, ViewportSize, expect
 from tests.patience import PATIENCE
 from tests.web.conftest import DESKTOP
+from tests.web.placed import fits
 from torch import nn
 
 import pellucid
@@ -160,7 +161,7 @@ def test_edit_step_run_undo(live: Page, server: Server, trained: Path, axe: str)
     assert {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()} == before
     page.set_viewport_size(PHONE)
     expect(page.get_by_role("button", name="One step")).to_be_visible()
-    until(page, "document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    fits(page)
     page.evaluate(axe)
     found = page.evaluate("async () => (await axe.run()).violations.map(({ id, nodes }) => [id, nodes[0].html])")
     assert found == []

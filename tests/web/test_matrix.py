@@ -4,7 +4,6 @@ It takes half an hour, so it runs only with --screenshots FOLDER, as in `make so
 each view and contact sheets of them, FOLDER/sheets, which a person should look at.
 """
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,8 +16,10 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from playwright.sync_api import Error as PlaywrightError
 from sklearn.datasets import load_sample_images
+from tests.answering import answering
 from tests.web.conftest import Watch
 from tests.web.looks import faults, inaccessible, sheets
+from tests.web.placed import go
 
 import pellucid
 from pellucid import api
@@ -157,9 +158,7 @@ def glass(
 @contextmanager
 def window(browser: Browser, glass: Glass, width: int, height: int, zoom: int) -> Iterator[tuple[Page, Watch]]:
     """The served page in a new window."""
-    with listening(glass) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with answering(listening(glass)) as server:
         size: Any = {"width": width, "height": height}
         context = browser.new_context(viewport=size, device_scale_factor=zoom, reduced_motion="reduce")
         context.set_default_timeout(LONGEST)
@@ -171,21 +170,11 @@ def window(browser: Browser, glass: Glass, width: int, height: int, zoom: int) -
             yield page, watch
         finally:
             context.close()
-            server.shutdown()
-            thread.join()
 
 
-def go(page: Page, look: Look) -> None:
+def view(page: Page, look: Look) -> None:
     """Open a view."""
-    page.evaluate(
-        """(address) => {
-            if (address === (location.hash || "#/")) return;
-            document.querySelector(".stage")?.setAttribute("data-before", "");
-            location.hash = address;
-        }""",
-        f"#/{look.address}",
-    )
-    page.locator(".stage:not([data-before])").first.wait_for()
+    go(page, f"#/{look.address}")
     page.locator(look.ready).first.wait_for()
     if "lesson=" in look.address:
         page.keyboard.press("l")  # to the step's place
@@ -198,7 +187,7 @@ def go(page: Page, look: Look) -> None:
 
 
 def leave(page: Page, look: Look) -> None:
-    """Undo what `go` changed."""
+    """Undo what `view` changed."""
     if "lesson=" in look.address:
         page.keyboard.press("Escape")
         page.locator(".left-lesson").get_by_role("button").last.click()
@@ -224,7 +213,7 @@ def color(page: Page, look: Look, scheme: str) -> None:
 
 def seen(page: Page, look: Look, place: Path, axe: str) -> list[tuple[Path, list[str]]]:
     """Its screenshot in each scheme, PLACE-SCHEME.png, and what is wrong there."""
-    go(page, look)
+    view(page, look)
     shots = []
     for scheme in SCHEMES:
         color(page, look, scheme)

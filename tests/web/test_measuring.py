@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
+from tests.web.placed import fits
 
 import pellucid
 from pellucid.app.page.server import Server
@@ -15,13 +16,6 @@ from pellucid.glassbox.trace.trace import Trace
 from pellucid.steps import result_of
 
 PHONE: Any = {"width": 360, "height": 740}
-
-
-def fits(page: Page) -> bool:
-    """Whether the page fits its window's width, once it is drawn for it."""
-    root = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-    waiting = f"for (let left = 300; left && {root}; left--) await new Promise(requestAnimationFrame);"
-    return page.evaluate(f"async () => {{ {waiting} return !({root}); }}")
 
 
 def complaints(page: Page, axe: str) -> list[Any]:
@@ -74,7 +68,7 @@ def test_the_served_page_measures_on_request(
     expect(rows.nth(1)).to_be_focused()
     served.set_viewport_size(PHONE)
     expect(box).to_be_visible()
-    assert fits(served)
+    fits(served)
     assert complaints(served, axe) == []
 
     served.goto(f"{server.address}#/~readout")
@@ -94,7 +88,7 @@ def test_the_served_page_measures_on_request(
         "document.querySelector('.levels').getBoundingClientRect().top >= "
         "document.querySelector('.readouts').getBoundingClientRect().bottom"
     )
-    assert fits(served)
+    fits(served)
     assert complaints(served, axe) == []
     table.get_by_role("button", name="relu1").press("Enter")
     expect(served.locator("h1").first).to_have_text("relu1")

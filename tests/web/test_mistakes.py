@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
+from tests.web.placed import fits, go
 
 import pellucid
 from pellucid import api
@@ -24,11 +25,9 @@ def content(server: Server) -> Any:
     return json.loads(server.glass.shown.text)
 
 
-def at(page: Page, server: Server, place: str, until: str) -> Page:
-    page.goto("about:blank")
-    page.goto(f"{server.address}#/{place}")
+def at(page: Page, place: str, until: str) -> None:
+    go(page, f"#/{place}")
     page.locator(until).wait_for()
-    return page
 
 
 def number(text: str) -> float:
@@ -43,15 +42,14 @@ def test_from_the_matrix_to_the_difference_by_mouse(served: Page, trained: Path)
     evaluation = api.evaluate(trained)
     confusion = evaluation.metrics.confusion
     served.get_by_role("link", name="Mistakes").click()
-    served.locator(".matrix").wait_for()
-    cells = [each.inner_text() for each in served.locator(".matrix tbody td").all()]
-    assert cells == [str(count or "·") for row in confusion for count in row]
+    cells = served.locator(".matrix tbody td")
+    expect(cells).to_have_text([str(count or "·") for row in confusion for count in row])
     expect(served.locator(".say")).to_contain_text(f"{evaluation.metrics.correct} are right")
     served.get_by_role("link", name=re.compile("^red mistaken for blue")).click()
     expect(served.locator("h1")).to_have_text("red mistaken for blue")
     assert served.url.endswith("#/~mistakes/1,0")
     thumbs = served.locator(".thumbs button")
-    assert thumbs.count() == confusion[1][0]
+    expect(thumbs).to_have_count(confusion[1][0])
     worst = min((a for a in evaluation.answers if (a.label, a.predicted) == (1, 0)), key=lambda a: a.label_probability)
     expect(thumbs.first).to_contain_text(f"{100 * worst.label_probability:.1f}%")
     assert (
@@ -67,8 +65,8 @@ def test_from_the_matrix_to_the_difference_by_mouse(served: Page, trained: Path)
     assert parts(served) == pytest.approx({"pixels": mechanism.pixels.sum(), "own": mechanism.own}, abs=1e-5)
 
 
-def test_by_key_alone(served: Page, server: Server) -> None:
-    at(served, server, "~mistakes", ".matrix")
+def test_by_key_alone(served: Page) -> None:
+    at(served, "~mistakes", ".matrix")
     served.locator(".matrix td[tabindex='0']").focus()
     for key in ("ArrowUp", "ArrowUp", "ArrowLeft", "ArrowLeft", "ArrowRight"):
         served.keyboard.press(key)
@@ -93,49 +91,50 @@ def test_by_key_alone(served: Page, server: Server) -> None:
     expect(served.locator("h1")).to_have_text("Mistakes")
 
 
-def test_what_is_shown_adds_up(served: Page, server: Server) -> None:
-    at(served, server, "~difference", ".layers")
-    line = [number(each) for each in served.locator(".headline b, .headline strong").all_inner_texts()]
-    extra = served.locator(".headline .times", has_text="digits").all_inner_texts()
+def test_what_is_shown_adds_up(viewed: Page) -> None:
+    at(viewed, "~difference", ".layers")
+    line = [number(each) for each in viewed.locator(".headline b, .headline strong").all_inner_texts()]
+    extra = viewed.locator(".headline .times", has_text="digits").all_inner_texts()
     rest = sum(number(text.split()[1]) for text in extra)
     assert line[0] - line[1] + rest == pytest.approx(line[2], abs=1e-12)
-    shown = {dt.inner_text(): dt.locator("xpath=../dd").inner_text() for dt in served.locator(".result dt").all()}
+    shown = {dt.inner_text(): dt.locator("xpath=../dd").inner_text() for dt in viewed.locator(".result dt").all()}
     values = [number(shown.get(name, "0")) for name in ("all pixels", "all layers by themselves", "digits not shown")]
     assert sum(values) == pytest.approx(number(shown["together"]), abs=1e-12)
     assert abs(number(shown["left over by rounding"])) < 1e-5
 
 
-def test_two_other_classes_and_a_unit(served: Page, server: Server) -> None:
-    at(served, server, "~difference", ".layers")
-    before = served.locator("#difference").inner_text()
-    chosen = served.get_by_label("first").input_value()
-    served.get_by_label("first").select_option("0" if chosen == "1" else "1")
-    expect(served.locator("#difference")).not_to_have_text(before)
-    assert number(served.locator("#difference").inner_text()) == -number(before)
-    name = served.locator(".layers .strong a").nth(6).get_attribute("aria-label")
+def test_two_other_classes_and_a_unit(viewed: Page) -> None:
+    at(viewed, "~difference", ".layers")
+    before = viewed.locator("#difference").inner_text()
+    chosen = viewed.get_by_label("first").input_value()
+    viewed.get_by_label("first").select_option("0" if chosen == "1" else "1")
+    expect(viewed.locator("#difference")).not_to_have_text(before)
+    assert number(viewed.locator("#difference").inner_text()) == -number(before)
+    name = viewed.locator(".layers .strong a").nth(6).get_attribute("aria-label")
     assert name is not None
-    served.locator(".layers .strong a").nth(6).click()
-    expect(served.locator("h1")).to_have_text(name)
+    viewed.locator(".layers .strong a").nth(6).click()
+    expect(viewed.locator("h1")).to_have_text(name)
 
 
-def test_a_pixel_is_read_and_opened(served: Page, server: Server, trained: Path, photos: Path) -> None:
-    at(served, server, "~difference", ".layers")
-    predicted = content(server)["predicted"]
-    names = ("red", "blue") if predicted else ("blue", "red")
-    pixels = pellucid.load(trained).difference(photos / "red" / "1.png", *names).pixels
-    served.locator("[data-key='over']").hover(position={"x": 1, "y": 1})
-    expect(served.locator(".hover")).to_have_text(re.compile("^pixel 0, 0: "))
-    served.locator("[data-key='over']").focus()
-    served.keyboard.press("ArrowRight")
-    served.keyboard.press("ArrowDown")
-    shown = served.locator(".hover").inner_text().removeprefix("pixel 1, 1: ")
+def test_a_pixel_is_read_and_opened(viewed: Page, trained: Path, photos: Path) -> None:
+    at(viewed, "~difference", ".layers")
+    classifier, picture = pellucid.load(trained), photos / "red" / "1.png"
+    names = ("red", "blue") if classifier.explain(picture).predicted else ("blue", "red")
+    pixels = classifier.difference(picture, *names).pixels
+    viewed.locator("[data-key='over']").hover(position={"x": 1, "y": 1})
+    expect(viewed.locator(".hover")).to_have_text(re.compile("^pixel 0, 0: "))
+    viewed.locator("[data-key='over']").focus()
+    viewed.keyboard.press("ArrowRight")
+    viewed.keyboard.press("ArrowDown")
+    expect(viewed.locator(".hover")).to_contain_text("pixel 1, 1: ")
+    shown = viewed.locator(".hover").inner_text().removeprefix("pixel 1, 1: ")
     assert number(shown) == pytest.approx(pixels[1, 1], rel=1e-5)
-    served.keyboard.press("Enter")
-    expect(served.locator("h1")).to_have_text("picture[0, 1, 1]")
+    viewed.keyboard.press("Enter")
+    expect(viewed.locator("h1")).to_have_text("picture[0, 1, 1]")
 
 
 def test_where_it_looked_the_thumbnails_and_what_made_no_difference(served: Page, server: Server) -> None:
-    at(served, server, "~difference/1,0", ".where figure:nth-child(2) canvas >> nth=1")
+    at(served, "~difference/1,0", ".where figure:nth-child(2) canvas >> nth=1")
     titles = served.locator(".where figcaption b").all_inner_texts()
     assert titles == [f"{method} for {name}" for method in ("Grad-CAM", "Occlusion") for name in ("red", "blue")]
     scores = served.locator(".where [data-trust]")
@@ -171,7 +170,7 @@ def test_where_it_looked_the_thumbnails_and_what_made_no_difference(served: Page
     assert served.evaluate("document.querySelector('.where').mine"), "the maps stay"
 
 
-def test_while_it_goes_on_a_bar_tells_how_far_it_is(served: Page, server: Server) -> None:
+def test_while_it_goes_on_a_bar_tells_how_far_it_is(served: Page) -> None:
     answers = [
         {"state": "running", "done": 0, "total": 0, "seconds": 0.1},
         {"state": "running", "done": 50, "total": 200, "seconds": 5.0},
@@ -187,24 +186,24 @@ def test_while_it_goes_on_a_bar_tells_how_far_it_is(served: Page, server: Server
             route.continue_()
 
     served.route("**/api/mistakes", answer)
-    at(served, server, "~mistakes", ".job")
+    at(served, "~mistakes", ".job")
     expect(served.locator(".job")).to_contain_text("50 of 200 pictures, about 15 s left")
     served.locator(".matrix").wait_for()
     expect(served.locator(".job")).to_have_count(0)
 
 
-def test_what_went_wrong_is_a_sentence(served: Page, server: Server) -> None:
+def test_what_went_wrong_is_a_sentence(served: Page) -> None:
     served.route(
         "**/api/mistakes", lambda route: route.fulfill(json={"state": "failed", "error": "The pictures are gone."})
     )
-    at(served, server, "~mistakes", ".job")
+    at(served, "~mistakes", ".job")
     expect(served.get_by_role("alert")).to_have_text("The pictures are gone.")
 
 
-def test_a_cell_that_is_not_there_is_the_matrix(served: Page, server: Server) -> None:
+def test_a_cell_that_is_not_there_is_the_matrix(viewed: Page) -> None:
     for place in ("~mistakes/7,9", "~mistakes/red,blue"):
-        at(served, server, place, ".matrix")
-        expect(served.locator("h1")).to_have_text("Mistakes")
+        at(viewed, place, ".matrix")
+        expect(viewed.locator("h1")).to_have_text("Mistakes")
 
 
 def test_many_classes_scroll_in_their_own_box(served: Page, server: Server) -> None:
@@ -225,23 +224,23 @@ def test_many_classes_scroll_in_their_own_box(served: Page, server: Server) -> N
     document["model"]["classes"] = names
     served.route("**/api/mistakes", lambda route: route.fulfill(json=results))
     served.route("**/api/document", lambda route: route.fulfill(json=document))
-    at(served, server, "~mistakes", ".matrix")
-    assert served.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    served.reload()
+    at(served, "~mistakes", ".matrix")
+    fits(served)
     expect(served.locator(".confused li")).to_have_count(8)
     expect(served.locator(".confused")).to_contain_text("and 91 more pairs in the table")
     served.get_by_text("1 picture was not used").click()
     expect(served.locator(".unusable")).to_contain_text("x.jpg: no longer there")
 
 
-def test_a_phone_and_axe(served: Page, server: Server, axe: str) -> None:
+def test_a_phone_and_axe(served: Page, axe: str) -> None:
     scheme: Any
     for (place, until), scheme in zip(VIEWS.items(), ("light", "dark", "light"), strict=True):
         served.emulate_media(color_scheme=scheme)
         served.set_viewport_size(PHONE)
-        at(served, server, place, until)
-        narrow = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
-        assert served.evaluate(narrow)
+        at(served, place, until)
+        fits(served)
         served.keyboard.press("e")  # every digit
-        assert served.evaluate(narrow)
+        fits(served)
         violations = served.evaluate(axe + "; axe.run('main', {resultTypes: ['violations']})")
         assert [(place, each["id"], each["nodes"][0]["html"]) for each in violations["violations"]] == []

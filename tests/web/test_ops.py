@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
+from tests.web.placed import go
 from torch import nn
 
 from pellucid.glassbox.page.offline import offline
@@ -67,9 +68,9 @@ def test_every_number_stands_there_with_its_sum(page: Page, file: Path, moved: T
         inside = ",".join(map(str, index))
         unit = f"{name}[{', '.join(map(str, index))}]" if index else name
         for direction in ("forward", "backward") if name in moved.gradients else ("forward",):
-            page.evaluate(f"location.hash = '#/{name}/{inside or '-'}?direction={direction}'")
+            go(page, f"#/{name}/{inside or '-'}?direction={direction}")
             shown = unit if direction == "forward" else f"gradient of {unit}"
-            page.locator("#value ~ dl dd", has_text=shown).first.wait_for()
+            expect(page.locator("#value ~ dl dd").first).to_have_text(shown)
             result = moved.unit(unit) if direction == "forward" else moved.gradient(unit)
             assert shown_there("recorded") == result.recorded, (unit, direction)
             if result.parts:

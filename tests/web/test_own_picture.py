@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from tests.patience import PATIENCE
+from tests.web.placed import fits, settled
 
 from pellucid.app.page.server import Server
 from pellucid.app.page.shown import Glass
@@ -115,7 +116,7 @@ def test_what_was_drawn_is_still_there(served: Page) -> None:
 
 def test_the_pad_on_a_phone(served: Page, axe: str) -> None:
     served.set_viewport_size(PHONE)  # type: ignore[arg-type]
-    assert served.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+    fits(served)
     served.get_by_role("button", name="Draw…").click()
     served.get_by_role("button", name="Colours").click()
     box = served.get_by_role("dialog", name="Draw a picture").bounding_box()
@@ -132,6 +133,7 @@ def test_the_pad_on_a_phone(served: Page, axe: str) -> None:
 def watched(browser: Browser, server: Server) -> Iterator[Page]:
     """The served page in a browser whose camera shows a synthetic picture, larger on the left than on the right."""
     context = browser.new_context(reduced_motion="reduce")
+    context.set_default_timeout(1000 * PATIENCE)
     context.add_init_script("""
         window.streams = [];
         navigator.mediaDevices.getUserMedia = async () => {
@@ -177,9 +179,8 @@ def test_a_picture_is_taken(watched: Page, server: Server) -> None:
     assert isinstance(blue, tuple)
     assert red[0] > 200 > 60 > red[2], "what is left stays left: the picture is not mirrored"
     assert blue[2] > 200 > 60 > blue[0]
-    assert watched.evaluate("window.streams.map((each) => each.getTracks().map(({readyState}) => readyState))") == [
-        ["ended"]
-    ]
+    ended = "window.streams.map((each) => each.getTracks().map(({ readyState }) => readyState))"
+    settled(watched, lambda: watched.evaluate(ended) != [["ended"]])
 
 
 def test_the_camera_is_off_when_its_window_closes(watched: Page) -> None:
@@ -187,7 +188,7 @@ def test_the_camera_is_off_when_its_window_closes(watched: Page) -> None:
     expect(watched.get_by_role("button", name="Take the picture")).to_be_enabled()
     watched.keyboard.press("Escape")
     expect(watched.get_by_role("dialog", name="Take a picture")).to_have_count(0)
-    assert watched.evaluate("window.streams[0].getTracks()[0].readyState") == "ended"
+    settled(watched, lambda: watched.evaluate("window.streams[0].getTracks()[0].readyState") != "ended")
 
 
 def test_one_of_several_cameras_is_chosen(watched: Page) -> None:
@@ -221,22 +222,20 @@ def states(page: Page, expected: str) -> None:
         page.wait_for_timeout(20)
 
 
-@pytest.mark.parametrize(
-    ("trouble", "sentence"),
-    [
-        ("NotAllowedError", "The browser does not allow the camera here."),
-        ("NotFoundError", "No camera was found."),
-        ("NotReadableError", "Another program is using the camera."),
-        ("AbortError", "This browser cannot use the camera."),
-    ],
-)
-def test_why_there_is_no_camera_is_told(watched: Page, trouble: str, sentence: str) -> None:
-    watched.evaluate(
-        "(name) => navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', name); }", trouble
-    )
-    watched.get_by_role("button", name="Camera…").click()
-    window = watched.get_by_role("dialog", name="Take a picture")
-    expect(window).to_contain_text(sentence)
-    expect(window.get_by_role("button", name="Take the picture")).to_be_disabled()
-    window.get_by_role("button", name="Close").click()
-    expect(window).to_have_count(0)
+def test_why_there_is_no_camera_is_told(watched: Page) -> None:
+    for trouble, sentence in {
+        "NotAllowedError": "The browser does not allow the camera here.",
+        "NotFoundError": "No camera was found.",
+        "NotReadableError": "Another program is using the camera.",
+        "AbortError": "This browser cannot use the camera.",
+    }.items():
+        watched.evaluate(
+            "(name) => navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', name); }",
+            trouble,
+        )
+        watched.get_by_role("button", name="Camera…").click()
+        window = watched.get_by_role("dialog", name="Take a picture")
+        expect(window).to_contain_text(sentence)
+        expect(window.get_by_role("button", name="Take the picture")).to_be_disabled()
+        window.get_by_role("button", name="Close").click()
+        expect(window).to_have_count(0)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
-from tests.web.placed import box
+from tests.web.placed import box, fits
 
 import pellucid
 from pellucid.glassbox.page.document import Document
@@ -71,7 +71,8 @@ def test_the_row_tells_each_picture(several: Callable[..., Page], traces: list[T
         if trace.classes[trace.label] != truth:
             label += f", loss against {trace.classes[trace.label]}"
         expect(buttons.nth(number)).to_have_attribute("aria-label", label)
-        assert buttons.nth(number).locator("img").evaluate("image => image.naturalWidth") > 0
+        image = buttons.nth(number).locator("img")
+        assert image.evaluate("async image => (await image.decode(), image.naturalWidth)") > 0
     expect(buttons.nth(2)).to_contain_text("it is red")
 
 
@@ -168,7 +169,7 @@ def test_on_a_phone_and_for_everybody(several: Callable[..., Page], axe: str, sc
     page = several("#/conv1/3,5,6?picture=2", PHONE)
     page.emulate_media(color_scheme=scheme)
     page.locator(".stage").wait_for()
-    assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+    fits(page)
     chosen = page.locator("[data-key='picture/2']")
     expect(chosen).to_be_in_viewport(ratio=0.99)  # it is scrolled there
     place = box(chosen)

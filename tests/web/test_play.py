@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
+from tests.web.placed import fits
 
 from pellucid.glassbox.trace.trace import Trace
 
@@ -120,6 +121,6 @@ def test_on_a_phone_and_for_a_screen_reader(opened: Callable[..., Page], axe: st
     page.locator(".play").click()
     expect(page.locator("h1").first).to_have_text(re.compile(r"conv\[2, (5, [6-9]|[6-9], \d+)"))
     page.locator(".play").click()
-    assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+    fits(page)
     violations = page.evaluate(axe + "; axe.run(document, {resultTypes: ['violations']})")
     assert [each["id"] for each in violations["violations"]] == []

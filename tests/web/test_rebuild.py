@@ -1,12 +1,13 @@
 """The offline page's arrays in a real browser: the trace's bits, whether stored or computed again."""
 
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from pellucid.glassbox.page import offline as pages
 from pellucid.glassbox.page.document import Document
@@ -62,8 +63,15 @@ def bits(array: np.ndarray) -> int:
     return int((each * (np.arange(each.size, dtype=np.uint64) % 65521 + 1) % 2**32).sum() % 2**32)
 
 
+@pytest.fixture(scope="module")
+def window(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(offline=True, bypass_csp=True)  # the page's own import would do without
+    yield context.new_page()
+    context.close()
+
+
 @pytest.mark.parametrize(("network", "optimizer"), CASES)
-def test_every_array_has_the_traces_bits(network: str, optimizer: str, browser: Browser, tmp_path: Path) -> None:
+def test_every_array_has_the_traces_bits(network: str, optimizer: str, window: Page, tmp_path: Path) -> None:
     torch.manual_seed(0)
     module = text.parse((NETWORKS | MOBILE)[network]).module((3, 33, 29), 3).eval()
     steps = (OPTIMIZERS | OTHERS)[optimizer](module.parameters())
@@ -76,11 +84,6 @@ def test_every_array_has_the_traces_bits(network: str, optimizer: str, browser: 
     assert {"value", "gradient", "update"} == {e["rebuilt"] for e in content["arrays"].values() if "rebuilt" in e}
     file = tmp_path / "page.html"
     file.write_text(pages.offline(trace), encoding="ascii")
-    context = browser.new_context(offline=True, bypass_csp=True)  # the page's own import would do without
-    try:
-        page = context.new_page()
-        page.goto(file.as_uri())
-        result = page.evaluate(SUMS)
-    finally:
-        context.close()
+    window.goto(file.as_uri())
+    result = window.evaluate(SUMS)
     assert result == {name: [bits(array), list(array.shape)] for name, array in whole.arrays.items()}

@@ -2,15 +2,15 @@
 
 import io
 import re
-import threading
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
+from tests.answering import showing
 
 import pellucid
-from pellucid.app.page.server import Server, listening
+from pellucid.app.page.server import Server
 from pellucid.app.page.shown import Glass
 
 
@@ -105,14 +105,9 @@ def test_another_start_at_the_same_address_is_told_and_shown(
     server.shutdown()
     server.server_close()
     glass = Glass(pellucid.load(trained), trained, photos / "blue" / "2.png")
-    with listening(glass, server.server_port) as again:
-        thread = threading.Thread(target=again.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with showing(glass, server.server_port):
         served.keyboard.press("b")  # needs numbers that the page does not have yet
         expect(served.locator(".trouble")).to_contain_text("Pellucid was started again since this page was opened.")
         expect(served.locator(".what")).to_contain_text("2.png")
         total = served.locator("#value").get_attribute("data-recorded")
         assert float(total or "nan") == glass.shown.document.trace.gradients["conv1"][0, 0, 5, 5]
-        again.shutdown()
-        thread.join()
-    glass.finish()

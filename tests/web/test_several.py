@@ -1,27 +1,21 @@
 """The page of a model for several labels a picture, in a browser: mistakes by label, and its training."""
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
+from tests.answering import showing
 
 from pellucid import api, replay
-from pellucid.app.page.server import Server, listening
+from pellucid.app.page.server import Server
 from pellucid.app.page.shown import Glass
 
 
 @pytest.fixture(scope="module")
 def server(tagged: Path) -> Iterator[Server]:
-    glass = Glass(api.load(tagged), tagged, tagged.parent / "photos" / "3.png")
-    with listening(glass) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with showing(Glass(api.load(tagged), tagged, tagged.parent / "photos" / "3.png")) as server:
         yield server
-        server.shutdown()
-        thread.join()
-    glass.finish()
 
 
 def test_from_a_label_to_a_picture_that_misses_it(served: Page, tagged: Path) -> None:
@@ -29,9 +23,8 @@ def test_from_a_label_to_a_picture_that_misses_it(served: Page, tagged: Path) ->
     counts = [(item.pictures - (item.missed or 0), item.missed, item.wrong) for item in evaluation.metrics.classes]
     label, kind = next((n, k) for n in range(2) for k in (1, 2) if counts[n][k])
     served.get_by_role("link", name="Mistakes").click()
-    served.locator(".matrix").wait_for()
-    cells = [each.inner_text() for each in served.locator(".matrix tbody td").all()]
-    assert cells == [str(count or "·") for row in counts for count in row]
+    cells = served.locator(".matrix tbody td")
+    expect(cells).to_have_text([str(count or "·") for row in counts for count in row])
     expect(served.locator(".say")).to_contain_text(f"{evaluation.metrics.correct} got exactly their labels")
 
     served.locator(".matrix td[tabindex='0']").focus()
@@ -70,9 +63,8 @@ def test_the_training_shows_a_probability_of_its_own_for_each_label(served: Page
     served.get_by_role("link", name="Training").click()
     served.locator(".wall-of canvas").first.wait_for()
     (odds,) = kept.frames[-1].probabilities[:1].tolist()
-    shown = [each.inner_text() for each in served.locator(".odds li b").all()]
-    assert shown == [f"{100 * p:.1f}%" for p in odds]
-    assert served.locator(".odds li.true").count() == len(kept.pictures[0].labels)
+    expect(served.locator(".odds li b")).to_have_text([f"{100 * p:.1f}%" for p in odds])
+    expect(served.locator(".odds li.true")).to_have_count(len(kept.pictures[0].labels))
     called = [name for name, p in zip(kept.classes, odds, strict=True) if p >= 0.5]
     sentence = served.locator(".say.training > p").filter(has_text="it gave")
     right = "and so was right" if set(called) == set(kept.pictures[0].labels) else "with every threshold at 50%"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
+from tests.web.placed import fits, settled
 
 from pellucid.app.page.server import Server
 
@@ -30,9 +31,9 @@ def test_a_file_s_link_is_its_name_and_the_place(opened: Callable[..., Page], pa
     assert link(page) == f"{page_file.name}#/conv/1,4,4?present=1"
     page.get_by_label("With this step of the lesson").check()
     assert link(page) == f"{page_file.name}{STEP}&present=1"
+    settled(page, lambda: page.evaluate("navigator.clipboard.readText()") != link(page))  # "Copied" stood there before
     expect(page.get_by_role("dialog").get_by_role("status")).to_have_text("Copied")
-    assert page.evaluate("navigator.clipboard.readText()") == link(page)
-    assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+    fits(page)
     box = page.get_by_role("dialog").bounding_box()
     assert box is not None
     assert (box["x"] >= 0, box["x"] + box["width"] <= PHONE["width"]) == (True, True)
@@ -50,7 +51,7 @@ def test_a_file_s_link_is_its_name_and_the_place(opened: Callable[..., Page], pa
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
     assert page.evaluate("document.documentElement.classList.contains('presenting')")
-    assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+    fits(page)
 
     folder = page_file.parent / "links.html"
     folder.write_text(f'<a href="{whole}">the step</a>')

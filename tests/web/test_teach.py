@@ -1,8 +1,6 @@
 """Teach it yourself, in a real browser with Chromium's test camera: collect, train a tiny network, try, keep."""
 
 import re
-import threading
-import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
+from tests.answering import answering
 from tests.patience import PATIENCE
+from tests.web.placed import fits
 
 from pellucid.app.teach.server import Server
 from pellucid.app.teach.studio import Studio
@@ -29,23 +29,15 @@ PASTE = """(content) => {
     document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true }));
 }"""
 
-WIDE = """document.scrollingElement.scrollWidth <= innerWidth ? [] : ["the page", ...[...document.querySelectorAll("*")]
-    .filter((each) => each.getBoundingClientRect().right > innerWidth).map((each) => each.outerHTML.slice(0, 120))]"""
-"""What is wider than the window, if the page scrolls sideways."""
-
 
 @contextmanager
 def serving(folder: Path, port: int = 0) -> Iterator[Server]:
     studio = Studio(folder / "set", folder / "cache", SETTINGS)
-    with Server(studio, port) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
+    try:
+        with answering(Server(studio, port)) as server:
             yield server
-        finally:
-            server.shutdown()
-            thread.join()
-            studio.finish()
+    finally:
+        studio.finish()
 
 
 @pytest.fixture
@@ -120,6 +112,7 @@ def test_collect_train_try_and_keep(window: Page, photos: Path, tmp_path: Path, 
         expect(record).to_have_attribute("aria-pressed", "false")
         page.keyboard.down("Space")
         expect(record).to_have_attribute("aria-pressed", "true")
+        expect(count(page, "reds")).to_have_text(re.compile(r"^([4-9]|\d\d) pictures, 1 recording"))
         page.keyboard.up("Space")
         expect(card(page, "reds").get_by_role("status").last).to_contain_text("recorded for reds.")
         card(page, "reds").get_by_role("button", name="Camera for reds").click()
@@ -201,10 +194,7 @@ def test_collect_train_try_and_keep(window: Page, photos: Path, tmp_path: Path, 
         # at any size, for any reader
         for width, height in ((360, 740), (1024, 768), (1440, 900)):
             page.set_viewport_size({"width": width, "height": height})
-            end = time.monotonic() + PATIENCE  # the chart follows the window a little later
-            while wide := page.evaluate(WIDE):
-                assert time.monotonic() < end, (width, wide)
-                page.wait_for_timeout(20)
+            fits(page)
         violations = page.evaluate(axe + "; axe.run(document, {resultTypes: ['violations']})")
         assert [(each["id"], each["nodes"][0]["html"]) for each in violations["violations"]] == []
 

@@ -2,14 +2,16 @@
 
 import json
 import re
-import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, Route, ViewportSize, expect
+from tests.answering import answering, showing
+from tests.patience import PATIENCE
+from tests.web.placed import fits, go
 
 import pellucid
 from pellucid.app.page.live import Live
@@ -18,7 +20,8 @@ from pellucid.app.page.shown import Glass
 from pellucid.training import replay
 
 NETWORK = "conv(4, 3) relu maxpool(2) flatten dense"
-PHONE = {"width": 360, "height": 740}
+DESKTOP = ViewportSize(width=1280, height=800)
+PHONE = ViewportSize(width=360, height=740)
 
 
 @pytest.fixture(scope="module")
@@ -34,25 +37,17 @@ def recorded(replayed: Path) -> replay.Replay:
     return replay.read(replayed / "replay")
 
 
-def serving(shown: Any) -> Iterator[Server]:
-    with listening(shown) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
 @pytest.fixture(scope="module")
 def glass(replayed: Path, photos: Path) -> Iterator[Server]:
-    yield from serving(Glass(pellucid.load(replayed), replayed, photos / "red" / "1.png"))
+    with showing(Glass(pellucid.load(replayed), replayed, photos / "red" / "1.png")) as server:
+        yield server
 
 
-@pytest.fixture
-def window(browser: Browser) -> Iterator[Page]:
-    """A page that must not complain."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
-    context.set_default_timeout(20_000)
+@contextmanager
+def uncomplaining(browser: Browser) -> Iterator[Page]:
+    """A new page that must not complain."""
+    context = browser.new_context(viewport=DESKTOP, reduced_motion="reduce")
+    context.set_default_timeout(1000 * PATIENCE)
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -64,15 +59,43 @@ def window(browser: Browser) -> Iterator[Page]:
 
 
 @pytest.fixture
-def at(window: Page, glass: Server) -> Callable[..., Page]:
-    def go(place: str = "#/~training", size: Any = None) -> Page:
-        if size is not None:
-            window.set_viewport_size(size)
-        window.goto(glass.address + place)
+def window(browser: Browser) -> Iterator[Page]:
+    with uncomplaining(browser) as page:
+        yield page
+
+
+@pytest.fixture
+def fresh(window: Page, glass: Server) -> Callable[[], Page]:
+    """fresh() -> the view on a page of its own."""
+
+    def load() -> Page:
+        window.goto(glass.address + "#/~training")
         window.locator(".wall-of canvas").first.wait_for()
         return window
 
-    return go
+    return load
+
+
+@pytest.fixture(scope="module")
+def loaded(browser: Browser, glass: Server) -> Iterator[Page]:
+    with uncomplaining(browser) as page:
+        page.goto(glass.address)
+        page.locator("main h1").wait_for()
+        yield page
+
+
+@pytest.fixture
+def at(loaded: Page) -> Callable[..., Page]:
+    """at("#/~training/4", size) -> the view on a page that was loaded before; the address is its whole state."""
+
+    def open_at(place: str = "#/~training", size: ViewportSize = DESKTOP) -> Page:
+        loaded.set_viewport_size(size)
+        go(loaded, "#/")
+        go(loaded, place)
+        loaded.locator(".wall-of canvas").first.wait_for()
+        return loaded
+
+    return open_at
 
 
 def test_it_is_found_from_the_network(window: Page, glass: Server) -> None:
@@ -179,9 +202,9 @@ def test_space_plays_and_r_starts_again(at: Callable[..., Page]) -> None:
 
 
 def test_the_curve_leads_to_a_moment_and_has_its_numbers_as_text(
-    at: Callable[..., Page], recorded: replay.Replay
+    fresh: Callable[[], Page], recorded: replay.Replay
 ) -> None:
-    page = at()
+    page = fresh()
     plot = page.get_by_role("img", name="Loss over m.")
     expect(plot).to_have_attribute("aria-label", re.compile(r"validation: from .* to .*\. blue: from "))
     box = page.locator(".u-over").first.bounding_box()
@@ -196,12 +219,12 @@ def test_the_curve_leads_to_a_moment_and_has_its_numbers_as_text(
     expect(page.get_by_role("region", name="Each epoch").locator("tbody tr")).to_have_count(3)
 
 
-def test_a_damaged_frame_is_told_and_the_others_are_shown(at: Callable[..., Page], glass: Server) -> None:
+def test_a_damaged_frame_is_told_and_the_others_are_shown(fresh: Callable[[], Page], glass: Server) -> None:
     path = glass.glass.model / "replay" / "frame-00000002.safetensors"  # type: ignore[union-attr]
     content = path.read_bytes()
     path.write_bytes(content[:-1])
     try:
-        page = at()
+        page = fresh()
         page.evaluate("location.hash = '#/~training/2'")
         expect(page.locator(".note[role=alert]")).to_contain_text("frame-00000002.safetensors has")
         page.get_by_role("slider", name="Moment of the training").press("Home")
@@ -211,7 +234,7 @@ def test_a_damaged_frame_is_told_and_the_others_are_shown(at: Callable[..., Page
         path.write_bytes(content)
 
 
-def test_a_moment_without_finite_scores_is_told(window: Page, at: Callable[..., Page]) -> None:
+def test_a_moment_without_finite_scores_is_told(window: Page, fresh: Callable[[], Page]) -> None:
     def spoilt(route: Route) -> None:
         content = bytearray(route.fetch().body())
         start = 8 + int.from_bytes(content[:8], "little")
@@ -220,7 +243,7 @@ def test_a_moment_without_finite_scores_is_told(window: Page, at: Callable[..., 
         route.fulfill(body=bytes(content), content_type="application/octet-stream")
 
     window.route("**/api/training/frame*", spoilt)
-    page = at()
+    page = fresh()
     expect(page.locator(".say p").nth(1)).to_have_text(re.compile(r"After step .* no longer finite numbers\.$"))
     assert "undefined" not in page.locator("main").inner_text()
     window.unroute_all(behavior="ignoreErrors")  # frames that are fetched ahead may still be on their way
@@ -228,12 +251,12 @@ def test_a_moment_without_finite_scores_is_told(window: Page, at: Callable[..., 
 
 def test_a_phone(at: Callable[..., Page]) -> None:
     page = at("#/~training/4", PHONE)
-    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    fits(page)
     expect(page.get_by_role("button", name="Play")).to_be_visible()
 
 
-def test_nothing_serious_is_found_by_axe(at: Callable[..., Page], axe: str) -> None:
-    page = at()
+def test_nothing_serious_is_found_by_axe(fresh: Callable[[], Page], axe: str) -> None:
+    page = fresh()
     page.get_by_text("The curves as numbers").click()
     page.evaluate(axe)
     violations = page.evaluate("async () => (await axe.run()).violations")
@@ -243,7 +266,7 @@ def test_nothing_serious_is_found_by_axe(at: Callable[..., Page], axe: str) -> N
 
 
 def test_without_a_replay_the_epochs_are_shown(window: Page, trained: Path, photos: Path) -> None:
-    for server in serving(Glass(pellucid.load(trained), trained, photos / "red" / "1.png")):
+    with showing(Glass(pellucid.load(trained), trained, photos / "red" / "1.png")) as server:
         window.goto(server.address + "#/~training")
         expect(window.get_by_text("This model was trained without --replay")).to_be_visible()
         expect(window.get_by_role("img", name="Accuracy.")).to_be_visible()
@@ -269,7 +292,7 @@ def test_a_training_is_watched_until_the_network_is_there(window: Page, replayed
     few["frames"] = few["frames"][:3]
     try:
         index.rename(index.with_suffix(".aside"))
-        for server in serving(live):
+        with answering(listening(live)) as server:
             window.goto(server.address)
             expect(window.locator(".live-status")).to_have_text("Reading the folder.")
             expect(window.locator(".strip")).to_have_count(0)
@@ -299,13 +322,13 @@ def test_a_training_is_watched_until_the_network_is_there(window: Page, replayed
 def test_a_training_that_was_stopped_or_died(browser: Browser, replayed: Path) -> None:
     page = browser.new_page()
     live = Live(Going(replayed))  # type: ignore[arg-type]
-    for server in serving(live):
+    with answering(listening(live)) as server:
         page.goto(server.address)
         expect(page.locator(".live-status")).to_have_text("Reading the folder.")
         page.route("**/api/**", lambda route: route.abort())  # it goes away without a word
         expect(page.locator(".live-status")).to_contain_text("the training was ended")
         page.unroute_all()
-    for server in serving(live):
+    with answering(listening(live)) as server:
         page.goto(server.address)
         live.end("stopped", "The training was stopped by Ctrl-C.")
         expect(page.locator(".live-status")).to_have_text("The training was stopped by Ctrl-C.")

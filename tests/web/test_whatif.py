@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 from tests.patience import PATIENCE
+from tests.web.placed import fits, go
 
 from pellucid.app.page.server import Server
 from pellucid.app.page.shown import Glass
@@ -21,18 +22,12 @@ def glass(server: Server) -> Glass:
     return server.glass
 
 
-def go(page: Page, server: Server, place: str) -> None:
-    page.goto("about:blank")
-    page.goto(f"{server.address}#/{place}")
-    page.locator("main h1").wait_for()
-
-
 def probabilities(page: Page) -> list[str]:
     return page.locator(".layer .bar span:last-child").all_inner_texts()
 
 
 def test_a_weight_is_changed_by_keys_and_put_back(served: Page, server: Server) -> None:
-    go(served, server, "conv1.weight/1,0,1,1")
+    go(served, "#/conv1.weight/1,0,1,1")
     before, was = probabilities(served), served.locator("#value").inner_text()
     field = served.get_by_label("another value for conv1.weight[1, 0, 1, 1]")
     field.fill("2.5")
@@ -60,8 +55,8 @@ def test_a_weight_is_changed_by_keys_and_put_back(served: Page, server: Server) 
     assert probabilities(served) == before
 
 
-def test_the_controls_stay_in_place_and_an_edited_number_is_not_called_learned(served: Page, server: Server) -> None:
-    go(served, server, "conv1.weight/1,0,1,1")
+def test_the_controls_stay_in_place_and_an_edited_number_is_not_called_learned(served: Page) -> None:
+    go(served, "#/conv1.weight/1,0,1,1")
     expect(served.locator(".say p").first).to_contain_text("Training adjusts it.")
     slider = served.get_by_label("slide conv1.weight[1, 0, 1, 1] to another value")
     slider.focus()
@@ -81,8 +76,8 @@ def test_the_controls_stay_in_place_and_an_edited_number_is_not_called_learned(s
     expect(served.get_by_role("button", name="as it was")).to_be_visible()
 
 
-def test_a_drag_goes_on_while_the_page_is_drawn_anew(served: Page, server: Server) -> None:
-    go(served, server, "conv1.weight/1,0,1,1")
+def test_a_drag_goes_on_while_the_page_is_drawn_anew(served: Page) -> None:
+    go(served, "#/conv1.weight/1,0,1,1")
     slider = served.get_by_label("slide conv1.weight[1, 0, 1, 1] to another value")
     slider.scroll_into_view_if_needed()
     slider.evaluate("slider => { window.held = slider; }")
@@ -110,7 +105,7 @@ def test_a_drag_goes_on_while_the_page_is_drawn_anew(served: Page, server: Serve
 
 
 def test_a_slider_does_not_queue_up(served: Page, server: Server) -> None:
-    go(served, server, "dense1.weight/1,7")
+    go(served, "#/dense1.weight/1,7")
     requests: list[Route] = []
 
     def hold_first(route: Route) -> None:  # its answer takes as long as all twelve steps
@@ -143,8 +138,8 @@ def test_a_slider_does_not_queue_up(served: Page, server: Server) -> None:
     expect(slider).to_be_focused()
 
 
-def test_a_number_that_is_too_large_is_refused_once_and_beside_its_field(served: Page, server: Server) -> None:
-    go(served, server, "conv1.weight/1,0,1,1")
+def test_a_number_that_is_too_large_is_refused_once_and_beside_its_field(served: Page) -> None:
+    go(served, "#/conv1.weight/1,0,1,1")
     field = served.get_by_label("another value for conv1.weight[1, 0, 1, 1]")
     field.fill("1e39")
     field.press("Enter")
@@ -168,7 +163,7 @@ def test_who_waits_for_the_latest_waits_for_all(modules: Page) -> None:
 
 
 def test_what_does_not_fit_says_so_and_what_would_is_one_click(served: Page, server: Server) -> None:
-    go(served, server, "conv1")
+    go(served, "#/conv1")
     stride = served.get_by_label("stride", exact=True)
     stride.fill("2")
     stride.press("Enter")
@@ -188,7 +183,7 @@ def test_what_does_not_fit_says_so_and_what_would_is_one_click(served: Page, ser
     )
 
 
-def test_what_is_typed_stays_when_patches_arrive(served: Page, server: Server) -> None:
+def test_what_is_typed_stays_when_patches_arrive(served: Page) -> None:
     requests: list[Route] = []
 
     def find_later(route: Route) -> None:
@@ -199,7 +194,7 @@ def test_what_is_typed_stays_when_patches_arrive(served: Page, server: Server) -
             route.continue_()
 
     served.route("**/api/exemplars?*", find_later)
-    go(served, server, "conv1")
+    go(served, "#/conv1")
     stride = served.get_by_label("stride", exact=True)
     stride.fill("2")
     expect(served.locator(".exemplars progress")).to_have_count(1)
@@ -242,7 +237,7 @@ def test_the_picture_is_painted_by_mouse(served: Page, server: Server) -> None:
 
 
 def test_the_picture_is_painted_by_keys_and_cleaned(served: Page, server: Server) -> None:
-    go(served, server, "picture?brush=1")
+    go(served, "#/picture?brush=1")
     served.get_by_label("width of the brush in pixels").fill("1")
     easel = served.locator(".easel")
     easel.focus()
@@ -268,13 +263,13 @@ def test_a_phone_and_axe(browser: Browser, server: Server, axe: str, scheme: Any
     errors: list[str] = []
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
-    go(page, server, "?brush=1")
+    page.goto(f"{server.address}#/?brush=1")
     page.locator(".easel").press("Space")
     expect(page.locator(".what-if .chips li")).to_have_count(1)
-    for place in ("?brush=1", "conv1", "maxpool1", "conv1.weight/0,0,0,0", "picture"):
-        go(page, server, place)
+    for place in ("#/?brush=1", "#/conv1", "#/maxpool1", "#/conv1.weight/0,0,0,0", "#/picture"):
+        go(page, place)
         page.locator(".what-if").wait_for()
-        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], place
+        fits(page)
         page.evaluate(f"(() => {{ {axe} }})()")
         # in the dark only colours differ
         rules = ", runOnly: ['color-contrast']" if scheme == "dark" else ""

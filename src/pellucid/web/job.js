@@ -14,9 +14,10 @@ import { Trouble } from "./host.js";
  */
 
 const PAUSE = 500; // milliseconds between two questions
+const MOST = 240; // pauses that the rest of the view may take until it is drawn
 
 /**
- * The progress of a job, polled as long as this element is on the page.
+ * The progress of a job, polled from the drawing of this element until it leaves the page.
  * @param {object} about
  * @param {import("./context.js").Served["ask"]} about.ask
  * @param {string} about.path its answer is a Progress
@@ -41,7 +42,10 @@ export function progress({ ask, path, answer, doing, finished, method = "POST", 
     const reading = !now.total || (!now.done && counts !== "pictures");
     status.textContent = reading ? "starting" : `${counted(now.done)} of ${counted(now.total)} ${counts}${left(now)}`;
   };
+  let [drawn, pauses] = [false, MOST];
   const again = async () => {
+    drawn ||= box.isConnected;
+    if (!drawn && pauses-- > 0) return void setTimeout(again, PAUSE);
     if (!box.isConnected) return;
     try {
       const now = await (await ask(path, { method })).json();

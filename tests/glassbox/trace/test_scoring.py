@@ -2,7 +2,6 @@
 
 import copy
 import json
-import threading
 import urllib.request
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.answering import answering
 from tests.patience import PATIENCE
 from torch import Tensor, nn
 
@@ -212,29 +212,21 @@ def test_a_trace_shows_where_the_network_looked_and_what_made_the_difference(ima
 
 def test_a_trace_is_served_until_it_is_stopped(image: Tensor) -> None:
     trace = pellucid.explain(chain(), image)
-    with Opened(trace, "mine") as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            with urllib.request.urlopen(f"{server.address}api/document", timeout=PATIENCE) as answer:
-                document = json.loads(answer.read())
-            assert document["model"]["name"] == "mine"
-            assert document["fixed"] is True
-            with urllib.request.urlopen(
-                f"{server.address}api/array?name=value/0&channel=2", timeout=PATIENCE
-            ) as answer:
-                numbers = np.frombuffer(answer.read(), "<f4")
-            assert np.array_equal(numbers, trace.values["0"][0, 2].ravel())
-            request = urllib.request.Request(f"{server.address}api/picture", data=b"", method="POST")
-            with pytest.raises(urllib.error.HTTPError) as refused:
-                urllib.request.urlopen(request, timeout=PATIENCE)
-            assert refused.value.code == 409
-            assert "accepts nothing" in json.loads(refused.value.read())["error"]
-            with pytest.raises(StorageError, match=f"Port {server.server_port} cannot be used"):
-                Opened(trace, "mine", server.server_port)
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(Opened(trace, "mine")) as server:
+        with urllib.request.urlopen(f"{server.address}api/document", timeout=PATIENCE) as answer:
+            document = json.loads(answer.read())
+        assert document["model"]["name"] == "mine"
+        assert document["fixed"] is True
+        with urllib.request.urlopen(f"{server.address}api/array?name=value/0&channel=2", timeout=PATIENCE) as answer:
+            numbers = np.frombuffer(answer.read(), "<f4")
+        assert np.array_equal(numbers, trace.values["0"][0, 2].ravel())
+        request = urllib.request.Request(f"{server.address}api/picture", data=b"", method="POST")
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request, timeout=PATIENCE)
+        assert refused.value.code == 409
+        assert "accepts nothing" in json.loads(refused.value.read())["error"]
+        with pytest.raises(StorageError, match=f"Port {server.server_port} cannot be used"):
+            Opened(trace, "mine", server.server_port)
 
 
 def test_open_says_where_and_ends_with_ctrl_c(

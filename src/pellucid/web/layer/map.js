@@ -66,8 +66,9 @@ export function largeMap(about) {
           if (!step && event.key !== "Enter") return;
           event.preventDefault();
           event.stopPropagation();
-          if (step) move(clamp(row + step[0], height), clamp(column + step[1], width));
-          else enter(row, column);
+          if (!step) return enter(row, column);
+          point(clamp(row + step[0], height), clamp(column + step[1], width)); // the next key may come before a drawing
+          move(row, column);
         },
       },
     },
