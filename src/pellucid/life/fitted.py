@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pellucid.life.again import Again
     from pellucid.life.recorded import Place
 
-ROUNDED = 1e-6  # of the absolute pushes: the products with the features are in float32
+SLOPE = 10 * FLAT  # of the scaled problem, at most: 0.3 to 5 times FLAT measured; its products are in float32
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Heads:
         each = self.c * self.errors[:, row] * self.features[:, column]
         first, weight = float(self.start.weight[row, column]), float(self.weight[row, column])
         scale = float(np.sqrt((self.features**2).sum(1).mean()))
-        bound = self.c * self.count * scale * FLAT + ROUNDED * (np.abs(each).sum() + abs(weight))
+        bound = self.c * self.count * scale * SLOPE
         away = first + each.sum() - weight
         if abs(away) > bound:
             raise TraceError(
