@@ -128,6 +128,7 @@ def worked(step: LargeStep, result: Life) -> Iterator[str]:
         yield f"with weight decay = {gradient:.6g} + {decay:g} * {before} = {pulled:.6g}"
         gradient = pulled
     shown, after = f"{gradient:.6g}", step.before + step.formula
+    squared = f"({shown})²" if gradient < 0 else f"{shown}²"
     momentum = settings.get("momentum", 0.0)
     match result.optimizer:
         case "sgd":
@@ -139,7 +140,7 @@ def worked(step: LargeStep, result: Life) -> Iterator[str]:
         case "rmsprop":
             alpha = settings["alpha"]
             square = alpha * state["square_avg"] + (1 - alpha) * gradient**2
-            yield f"mean square = {alpha:g} * {state['square_avg']:.6g} + {1 - alpha:.3g} * {shown}² = {square:.6g}"
+            yield f"mean square = {alpha:g} * {state['square_avg']:.6g} + {1 - alpha:.3g} * {squared} = {square:.6g}"
             divided = f"{shown} / (√{square:.6g} + {settings['eps']:g})"
             velocity = momentum * state["momentum_buffer"] + gradient / (math.sqrt(square) + settings["eps"])
             yield f"momentum = {momentum:g} * {state['momentum_buffer']:.6g} + {divided} = {velocity:.6g}"
@@ -150,7 +151,7 @@ def worked(step: LargeStep, result: Life) -> Iterator[str]:
             square = second * state["exp_avg_sq"] + (1 - second) * gradient**2
             even, even_square = mean / (1 - first**count), square / (1 - second**count)
             yield f"mean = {first:g} * {state['exp_avg']:.6g} + {1 - first:.3g} * {shown} = {mean:.6g}"
-            yield f"mean square = {second:g} * {state['exp_avg_sq']:.6g} + {1 - second:.3g} * {shown}² = {square:.6g}"
+            yield f"mean square = {second:g} * {state['exp_avg_sq']:.6g} + {1 - second:.3g} * {squared} = {square:.6g}"
             for name, value, beta, corrected in (
                 ("mean", mean, first, even),
                 ("mean square", square, second, even_square),
