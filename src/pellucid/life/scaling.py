@@ -1,0 +1,79 @@
+"""How far an optimizer moves a weight for each unit of gradient: what turns a gradient's parts into movements.
+
+A gradient of step s acts in this step, and through momentum or moments in all later ones. In all it moves the weights
+by -reach(s) * scale * gradient, where the reach is a sum over the learning rates of step s and of all that follow:
+
+* SGD (Sutskever et al. 2013, "On the importance of initialization and momentum in deep learning", equations 1 to 4):
+  the scale is 1, and the reach is the sum over t >= s of rate(t) * momentum^(t - s); in Nesterov's form rate(s) plus
+  momentum times that. With a constant rate this is about rate / (1 - momentum).
+* RMSprop: the scale is 1 / (sqrt(v) + ε) of step s, with which the gradient enters the velocity. The same reach.
+* Adam, AdamW (Kingma & Ba 2015, "Adam", algorithm 1): the reach is the sum over t >= s of
+  rate(t) * (1 - β1) * β1^(t - s) / (1 - β1^t), about one rate. The scale is 1 / (sqrt(v̂) + ε), and here is an estimate:
+  each later step divides by a v̂ of its own, and v̂ of step s stands for it.
+
+So the movements of all gradients add up to that of the weights, exactly for SGD and RMSprop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Movement:
+    """Of one weight tensor, in its shape: by each unit of a step's gradient, and by weight decay; None without any."""
+
+    gradient: Tensor
+    decay: Tensor | None
+
+
+class Scaling:
+    """For one weight tensor, through a training with the learning rates `rates`, one for each step."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer, weight: Tensor, rates: Sequence[float]) -> None:
+        self._group = next(each for each in optimizer.param_groups if any(one is weight for one in each["params"]))
+        self._optimizer, self._weight = optimizer, weight
+        self._rates = np.array(rates) * self._group.get("factor", 1.0)
+        self._reach = _reach(self._group, self._rates)
+
+    def of(self, step: int, before: Tensor) -> Movement:
+        """The movement by the last step that was made, `step`, counted from 1. `before`: the weights it began with."""
+        group, state = self._group, self._optimizer.state.get(self._weight, {})
+        scale = torch.ones_like(before)
+        if "exp_avg_sq" in state:
+            corrected = state["exp_avg_sq"] / (1 - group["betas"][1] ** float(state["step"]))
+            scale = 1 / (corrected.sqrt() + group["eps"])
+        elif "square_avg" in state:
+            scale = 1 / (state["square_avg"].sqrt() + group["eps"])
+        gradient = -float(self._reach[step - 1]) * scale
+        if not group["weight_decay"]:
+            return Movement(gradient, None)
+        if group.get("decoupled_weight_decay"):  # AdamW's is no part of the gradient, and acts at once
+            return Movement(gradient, -float(self._rates[step - 1]) * group["weight_decay"] * before)
+        return Movement(gradient, group["weight_decay"] * before * gradient)
+
+
+def is_exact(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether the movements of all gradients and of the decay add up to that of the weights."""
+    return all(each.get("betas", (0.0,))[0] == 0 for each in optimizer.param_groups)
+
+
+def _reach(group: dict[str, Any], rates: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(steps,) -> (steps,), summed from the last step back."""
+    steps = np.arange(1, len(rates) + 1)
+    if "betas" in group:
+        keeps = group["betas"][0]
+        each = rates * (1 - keeps) / (1 - keeps**steps)
+    else:
+        keeps, each = group.get("momentum", 0.0), rates
+    reach, later = np.zeros(len(rates)), 0.0
+    for at in range(len(rates) - 1, -1, -1):
+        reach[at] = later = each[at] + keeps * later
+    return rates + keeps * reach if group.get("nesterov") else reach
