@@ -112,11 +112,11 @@ class _Track:
 
     def end(self, step: int, rows: NDArray[np.int64], count: int) -> None:
         """End a tenth with this step."""
-        moved = _along(self._direction, self._before - self._begin)
-        for spans, *numbers, makers in zip(
-            self._tenths, moved, *self._sums, self._tenth.strongest(rows, count), strict=True
-        ):
-            spans.append(Span(self._began, step, *map(float, numbers), *makers))
+        moved = _along(self._direction, self._before - self._begin).tolist()
+        push, decay, distance = self._sums.tolist()
+        for at, (toward, away) in enumerate(self._tenth.strongest(rows, count)):
+            span = Span(self._began, step, moved[at], push[at], decay[at], distance[at], toward, away)
+            self._tenths[at].append(span)
         self._begin.copy_(self._before)
         self._sums[:] = 0
         self._began = step + 1
@@ -126,8 +126,9 @@ class _Track:
         makers = self._whole.strongest(rows, count)
         filters = []
         for filter_, (tenths, straight) in enumerate(zip(self._tenths, self._straight.tolist(), strict=True)):
-            sums = [sum(getattr(each, key) for each in tenths) for key in ("moved", "push", "decay", "distance")]
-            whole = Span(1, last, *sums, *makers[filter_])
+            push, decay = sum(each.push for each in tenths), sum(each.decay for each in tenths)
+            moved, distance = sum(each.moved for each in tenths), sum(each.distance for each in tenths)
+            whole = Span(1, last, moved, push, decay, distance, *makers[filter_])
             filters.append(FilterMakers(filter_, straight, whole, tuple(tenths)))
         before, after = (each.float().cpu().numpy() for each in (self._first, self._last))
         return LayerMakers(self.name, before, after, tuple(filters))

@@ -220,8 +220,8 @@ def _along(seen: Seen, direction: Tensor) -> NDArray[np.float64]:
 
 
 def _inputs(seen: Seen) -> Tensor:
-    """As the layer read them, as float32: a block that computes in bfloat16 rounds its input first."""
-    rounded = seen.block is not None and _gradient(seen).dtype == torch.bfloat16
+    """As the layer read them, as float32: one that computes in bfloat16 rounds its input first."""
+    rounded = _gradient(seen).dtype == torch.bfloat16
     return (seen.inputs.bfloat16() if rounded else seen.inputs).float()
 
 
