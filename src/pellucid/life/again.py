@@ -193,6 +193,11 @@ def _take_over(
     material: Material, task: Task, state: State, once: Engine
 ) -> Generator[Extracting | Fitting, None, None]:
     """Load the known weights, with the head that fits the pictures: the weights before the first step."""
+    yield from transfer.begin(basis_of(material), material.data, task, state, material.cache, once)
+
+
+def basis_of(material: Material) -> Basis:
+    """The known weights that a training started from. Raises ArtefactError if they are not the same any more."""
     model, recipe, stated = material.model, material.recipe, material.config["pretrained"]
     assert recipe.pretrained is not None
     assert material.classifier.network is not None
@@ -204,8 +209,7 @@ def _take_over(
         )
     classifier = material.classifier
     named = zoo.Named(known.name, known.network, classifier.input_shape)
-    basis = Basis(named, classifier.form, classifier.standardise, known, dict(stated))
-    yield from transfer.begin(basis, material.data, task, state, material.cache, once)
+    return Basis(named, classifier.form, classifier.standardise, known, dict(stated))
 
 
 @contextmanager

@@ -150,18 +150,10 @@ def begin(
     assert known is not None
     began = time.perf_counter()
     module = state.module
-    start = _loaded(module, known, data.catalog.classes)
+    start = initial_head(module, known, data.catalog.classes)
+    _load(module, known)
+    train, validation, views = yield from sides(basis, data, task, module, cache, engine)
     rows, held = task.train, task.validation
-    views: list[View] = ["plain", "mirror"] if len(rows) < MIRRORED and task.augment == "strong" else ["plain"]
-    backbone = _backbone(basis, known, engine, module)
-    seen = yield from features.extract(data.store, np.concatenate([rows, held]), backbone, "plain", cache)
-    sides = [seen[: len(rows)]]
-    for view in views[1:]:
-        sides.append((yield from features.extract(data.store, rows, backbone, view, cache)))
-    labels = np.concatenate([data.labels[rows]] * len(views))
-    train = Side(np.concatenate(sides), labels, _counts(labels, task.weights) / len(views))
-    counts = None if task.weights is None else _counts(data.labels[held], task.weights)
-    validation = Side(seen[len(rows) :], data.labels[held], counts) if len(held) else None
     fitted = yield from head.fitting(train, validation, start)
     _put(module, known.head, fitted.rows)
     seconds = time.perf_counter() - began
@@ -178,7 +170,7 @@ def begin(
     }
     about = {**basis.about, "layer": known.head, "head": head_about}
     sentences = [_sentence(fitted, len(rows), views)]
-    if fitted.validation_accuracy is not None and labels.ndim == 1:
+    if fitted.validation_accuracy is not None and train.labels.ndim == 1:
         steps = 1 if task.recipe.minutes is not None else state.steps
         sentences += road.untried(basis.grey, len(rows), fitted.validation_accuracy, steps)
     if known.folder is not None:
@@ -188,10 +180,32 @@ def begin(
     return dataclasses.replace(basis, known=None, about=about), tuple(sentences)
 
 
-def _loaded(module: nn.Module, known: Known, classes: Sequence[str]) -> LinearHead:
-    """Load the known weights into `module`. Returns the initial head: known rows for classes of equal names."""
-    import torch
+def sides(
+    basis: Basis, data: Data, task: Task, module: nn.Module, cache: Path, engine: Engine
+) -> Generator[Extracting, None, tuple[Side, Side | None, list[View]]]:
+    """The pictures to fit the head to, by their features, and those to choose it by, if there are any; and the views.
 
+    The first has every training picture once in each view, in the order of `task.train`, one view after the other; the
+    views of a picture count as one. `module` has the known weights. Yields progress.
+    """
+    known = basis.known
+    assert known is not None
+    rows, held = task.train, task.validation
+    views: list[View] = ["plain", "mirror"] if len(rows) < MIRRORED and task.augment == "strong" else ["plain"]
+    backbone = _backbone(basis, known, engine, module)
+    seen = yield from features.extract(data.store, np.concatenate([rows, held]), backbone, "plain", cache)
+    every = [seen[: len(rows)]]
+    for view in views[1:]:
+        every.append((yield from features.extract(data.store, rows, backbone, view, cache)))
+    labels = np.concatenate([data.labels[rows]] * len(views))
+    train = Side(np.concatenate(every), labels, _counts(labels, task.weights) / len(views))
+    counts = None if task.weights is None else _counts(data.labels[held], task.weights)
+    validation = Side(seen[len(rows) :], data.labels[held], counts) if len(held) else None
+    return train, validation, views
+
+
+def initial_head(module: nn.Module, known: Known, classes: Sequence[str]) -> LinearHead:
+    """The head from which the search begins: the known rows of classes of equal names, and 0."""
     weight = np.zeros(_layer(module, known.head).weight.shape, np.float32)
     bias = np.zeros(len(weight), np.float32)
     before = {name: row for row, name in enumerate(known.classes)}
@@ -200,11 +214,17 @@ def _loaded(module: nn.Module, known: Known, classes: Sequence[str]) -> LinearHe
             weight[row] = known.tensors[f"{known.head}.weight"][before[name]]
             if f"{known.head}.bias" in known.tensors:
                 bias[row] = known.tensors[f"{known.head}.bias"][before[name]]
+    return LinearHead(weight, bias)
+
+
+def _load(module: nn.Module, known: Known) -> None:
+    """Load the known weights into `module`, except those of the head."""
+    import torch
+
     own = module.state_dict()
     for name, tensor in known.tensors.items():
         if not name.startswith(f"{known.head}."):
             own[name].copy_(torch.from_numpy(np.array(tensor)))
-    return LinearHead(weight, bias)
 
 
 def _knew(model: Path, data: Data, folds: bool) -> tuple[dict[str, int], dict[str, list[str]], list[str]]:

@@ -54,6 +54,16 @@ def check(
         _index(unit, name, shapes[name], batched=not weights)
 
 
+def weight(text: str, shapes: Mapping[str, Shape]) -> tuple[str, Index]:
+    """(parameter, index in it) of "conv1.weight[3, 0, 2, 2]". `shapes`: of all parameters.
+
+    Raises TraceError with the nearest names, or the valid ranges.
+    """
+    check(text, shapes, list(shapes), list(shapes), weights=True)
+    name = named(text)
+    return name, _index(text, name, shapes[name], batched=False)
+
+
 def _taken_apart(unit: str) -> tuple[str, str | None]:
     match = re.fullmatch(r"\s*([^\[\]]+?)\s*(?:\[([^\[\]]*)\])?\s*", unit)
     if match is None:
@@ -71,7 +81,8 @@ def _index(unit: str, name: str, shape: Shape, batched: bool) -> Index:
     if batched and len(index) == len(shape) + 1 and index[0] == 0:
         del index[0]
     if len(index) != len(shape) or not all(0 <= i < size for i, size in zip(index, shape, strict=True)):
-        raise TraceError(f"{unit!r} is not a unit: {name} has {_ranges(shape)}, such as {_example(name, shape)}.")
+        what = "is not a unit" if inside is not None or batched else "has no index"
+        raise TraceError(f"{unit!r} {what}: {name} has {_ranges(shape)}, such as {_example(name, shape)}.")
     return tuple(index)
 
 

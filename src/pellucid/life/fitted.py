@@ -1,0 +1,116 @@
+"""A head that was fitted to all pictures at once, on a frozen backbone: how far each picture pushed its weights.
+
+The head minimises C times the summed cross-entropies plus half the squared distance of its weights from their start
+(training/head.py). Where that function is least its gradient is 0, so for class j and feature d
+
+    w[j, d]  =  start[j, d]  +  C * sum over pictures i of  n_i (y_ij - p_ij) (f_id - mean_d)
+
+with the truth y, the probability p, the feature f and its mean, and n_i: how much the picture counts. This is the
+representer theorem for a last layer: Yeh et al. 2018, "Representer point selection for explaining deep neural
+networks", theorem 3.1. A picture that the head gets right with certainty pushes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.engine import device
+from pellucid.errors import TraceError
+from pellucid.life.again import basis_of, threads
+from pellucid.network import scores
+from pellucid.runs import transfer
+from pellucid.training.features import Extracting
+from pellucid.training.head import FLAT, LinearHead, Side
+
+if TYPE_CHECKING:
+    from pellucid.life.again import Again
+    from pellucid.life.recorded import Place
+
+ROUNDED = 1e-6  # of the absolute pushes: the products with the features are in float32
+
+
+@dataclass(frozen=True)
+class Heads:
+    """The head that was fitted, and its pictures.
+
+    * layer: its name in the module
+    * start: the head from which the search began
+    * c: for the unscaled features
+    * errors: n_i (y_ij - p_ij), float64 (N, classes), of the pictures in each view
+    * features: f - mean, float64 (N, D)
+    * views: how many times each picture is in N
+    * count: the sum of the n_i
+    * weight: the head that the search reached, float64 (classes, D)
+    """
+
+    layer: str
+    start: LinearHead
+    c: float
+    errors: NDArray[np.float64]
+    features: NDArray[np.float64]
+    views: int
+    count: float
+    weight: NDArray[np.float64]
+
+    def fits(self, place: Place) -> bool:
+        """Whether it is a weight or a bias of this head."""
+        return place.name.rpartition(".")[0] == self.layer
+
+    def of(self, place: Place) -> tuple[float, NDArray[np.float64]]:
+        """(the weight's start, each training picture's push (n,), in the order of the training).
+
+        Raises TraceError for a bias, and if start and pushes do not add up to the weight as closely as the search ends.
+        """
+        if len(place.index) == 1:
+            raise TraceError(
+                f"{place.text} was fitted without a pull towards its start, so no formula says how far each picture "
+                f"pushed it: it makes the errors of its class add up to 0. Choose one of {self.layer}.weight."
+            )
+        row, column = place.index
+        each = self.c * self.errors[:, row] * self.features[:, column]
+        first, weight = float(self.start.weight[row, column]), float(self.weight[row, column])
+        scale = float(np.sqrt((self.features**2).sum(1).mean()))
+        bound = self.c * self.count * scale * FLAT + ROUNDED * (np.abs(each).sum() + abs(weight))
+        away = first + each.sum() - weight
+        if abs(away) > bound:
+            raise TraceError(
+                f"The pushes of the pictures take {place.text} from {first:.6g} to {first + each.sum():.6g}, not to "
+                f"{weight:.6g}: the search for the head ended before its minimum, so it cannot be split by pictures."
+            )
+        return first, each.reshape(self.views, -1).sum(0)
+
+
+def heads(again: Again) -> Generator[Extracting, None, Heads]:
+    """The head of a training that kept its backbone frozen; its features come from the cache. Yields progress."""
+    import torch
+
+    material, module = again.material, again.state.module
+    training = material.config["training"]
+    basis = basis_of(material)
+    assert basis.known is not None
+    layer = basis.known.head
+    with threads(torch.get_num_threads()):
+        engine = device.choose(training["device"], training["precision"], training["threads"])
+        train, _, views = yield from transfer.sides(basis, material.data, again.task, module, material.cache, engine)
+    start = transfer.initial_head(module, basis.known, material.classifier.classes)
+    head = module.get_submodule(layer)
+    weight, bias = (each.detach().double().cpu().numpy() for each in (head.weight, head.bias))  # type: ignore[union-attr]
+    features = train.features.astype(np.float64)
+    errors = _errors(train, features @ weight.T + bias)
+    c = float(material.config["pretrained"]["head"]["c"])
+    count = float(len(features) if train.weights is None else train.weights.sum())
+    return Heads(layer, start, c, errors, features - features.mean(axis=0), len(views), count, weight)
+
+
+def _errors(side: Side, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """n_i (y_ij - p_ij), float64 (N, classes). With several labels the loss is the mean over the classes."""
+    counts = np.ones(len(logits)) if side.weights is None else side.weights
+    several = side.labels.ndim == 2
+    truth = side.labels.astype(np.float64) if several else np.eye(logits.shape[1])[side.labels]
+    wrong = truth - scores.probabilities(logits, 1.0, several)
+    return counts[:, None] * (wrong / logits.shape[1] if several else wrong)
