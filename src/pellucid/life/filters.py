@@ -146,8 +146,7 @@ def _fitted(again: Again, layers: Sequence[str] | None, count: int) -> Generator
             f"No step changed {frozen[0]}: {model} has the known weights of {known['name']} there. Only its head, "
             f"{known['layer']}, was fitted to the pictures: --layer {known['layer']}."
         )
-    yield 0, len(again.material.train)
-    layer = yield from head.makers(again, known["layer"], count)
+    layer = yield from head.makers(again, count)
     return _makers(again, (layer,), exact=True)
 
 

@@ -11,8 +11,8 @@ As JSON (`Makers.as_json`; a number has six significant digits):
     root        the folder of the pictures
     layers      [{"layer", "shape" of its weights, "filters"}]
 
-    a filter    {"filter", "straight", "distance", "whole", "tenths"}: the length of its movement from the first to the
-                last weights; the length of the way, step by step; a span for the whole training, and one for each tenth
+    a filter    {"filter", "straight", "distance", "whole", "tenths"}: the length of its movement from the first weights
+                to the last; the lengths of all its steps, added; a span for the whole training, and one for each tenth
     a span      {"first", "last": its steps, "moved", "push", "decay", "distance", "toward", "away"}: how far the filter
                 moved along its whole movement, exactly; the sums of all pictures' pushes and of the decay; makers
     a maker     [row, push, step, most]: the sum of the picture's pushes in the span; the step of its strongest push in
@@ -57,7 +57,7 @@ class Span:
     * moved: how far the filter moved along its whole movement: exact, and negative if it went back
     * push: the sum of all pictures' pushes; over the whole training it is `moved` - `decay` where the formula is exact
     * decay: how far weight decay moved it, by the same formula
-    * distance: the length of its way
+    * distance: the lengths of its steps, added
     * toward, away: the pictures with the largest and the smallest sums, the strongest first
     """
 

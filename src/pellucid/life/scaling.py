@@ -11,7 +11,8 @@ by -reach(s) * scale * gradient, where the reach is a sum over the learning rate
   rate(t) * (1 - β1) * β1^(t - s) / (1 - β1^t), about one rate. The scale is 1 / (sqrt(v̂) + ε), and here is an estimate:
   each later step divides by a v̂ of its own, and v̂ of step s stands for it.
 
-So the movements of all gradients add up to that of the weights, exactly for SGD and RMSprop.
+So the movements of all gradients add up to that of the weights, exactly for SGD and RMSprop. For one weight, updates.py
+has every step's denominator, and is exact for Adam too. Here all weights are followed at once, step by step.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from pellucid.life import updates
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Scaling:
     """For one weight tensor, through a training with the learning rates `rates`, one for each step."""
 
     def __init__(self, optimizer: torch.optim.Optimizer, weight: Tensor, rates: Sequence[float]) -> None:
-        self._group = next(each for each in optimizer.param_groups if any(one is weight for one in each["params"]))
+        self._group = updates.group_of(optimizer, weight)
         self._optimizer, self._weight = optimizer, weight
         self._rates = np.array(rates) * self._group.get("factor", 1.0)
         self._reach = _reach(self._group, self._rates)
@@ -66,14 +69,10 @@ def is_exact(optimizer: torch.optim.Optimizer) -> bool:
 
 
 def _reach(group: dict[str, Any], rates: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(steps,) -> (steps,), summed from the last step back."""
-    steps = np.arange(1, len(rates) + 1)
+    """Of each step's gradient, (steps,)."""
     if "betas" in group:
-        keeps = group["betas"][0]
-        each = rates * (1 - keeps) / (1 - keeps**steps)
-    else:
-        keeps, each = group.get("momentum", 0.0), rates
-    reach, later = np.zeros(len(rates)), 0.0
-    for at in range(len(rates) - 1, -1, -1):
-        reach[at] = later = each[at] + keeps * later
-    return rates + keeps * reach if group.get("nesterov") else reach
+        beta = group["betas"][0]
+        return updates.sums_behind(rates * (1 - beta) / (1 - beta ** np.arange(1, len(rates) + 1)), beta)
+    momentum = group["momentum"]
+    reach = updates.sums_behind(rates, momentum)
+    return rates + momentum * reach if group.get("nesterov") else reach

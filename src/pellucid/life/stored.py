@@ -28,8 +28,9 @@ def store(model: Path, makers: Makers) -> None:
     """Store these layers' makers, beside those of other layers that were stored before."""
     content = makers.as_json(WHOLE, TENTH)
     with _WRITING:
+        stored = tied.read(model, FILE)
         before = read(model).get(MAKERS, {})
         new = {layer["layer"] for layer in content["layers"]}
         content["layers"] = [each for each in before.get("layers", []) if each["layer"] not in new] + content["layers"]
         content["pictures"] = {**before.get("pictures", {}), **content["pictures"]}
-        tied.write(model, FILE, {MAKERS: content})
+        tied.write(model, FILE, {**stored, MAKERS: content})
