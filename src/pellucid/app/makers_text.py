@@ -32,7 +32,7 @@ def makers(result: Makers, model: str, number: int | None, every: bool) -> None:
     decay = "decay: what weight decay made; " if _decays(result) else ""
     console.print(
         f"moved: in a straight line from its first weights to its last; travelled: all its steps; {made}; {decay}"
-        "in brackets: a picture's share",
+        "behind a picture: its share",
         style="dim",
         markup=False,
     )
@@ -89,8 +89,8 @@ def _listed(result: Makers, some: Sequence[Maker], straight: float) -> Text:
     for maker in some:
         path, label = (printable(each) for each in result.pictures[maker.row])
         named = path if path.split("/")[0] == label else f"{path}, {label}"
-        words.append(f"{named} ({_share(maker.push, straight)})")
-    return Text("; ".join(words) or "–")
+        words.append(f"{named} {_share(maker.push, straight)}")
+    return Text("\n".join(words) or "–")
 
 
 def _share(push: float, straight: float) -> str:
