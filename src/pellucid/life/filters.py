@@ -56,7 +56,7 @@ def collect(
     module, material = again.state.module, again.material
     if not again.last:
         return (yield from _fitted(again, layers, count))
-    names = _chosen(module, layers)
+    names = chosen(module, layers)
     rows = np.sort(material.train)
     tracks = [_Track(name, again, len(rows)) for name in _within(names, module, len(rows))]
     ends = {again.last * tenth // TENTHS for tenth in range(1, TENTHS + 1)}
@@ -139,7 +139,7 @@ def _fitted(again: Again, layers: Sequence[str] | None, count: int) -> Generator
     model, known = again.material.model, again.material.config.get("pretrained")
     if not known:
         raise TraceError(f"{model} was saved before its first step, so no picture has moved a filter.")
-    names = _chosen(again.state.module, layers)
+    names = chosen(again.state.module, layers)
     frozen = [name for name in names if name != known["layer"]]
     if frozen and layers is not None:
         raise TraceError(
@@ -177,7 +177,8 @@ def _shown(material: Material, row: int) -> Shown:
     return Shown(picture.path, LABELS_BETWEEN.join(classes[label] for label in labels))
 
 
-def _chosen(module: nn.Module, layers: Sequence[str] | None) -> list[str]:
+def chosen(module: nn.Module, layers: Sequence[str] | None) -> list[str]:
+    """The convolutions and dense layers by these names, or all. Raises TraceError if there is no such layer."""
     names = [name for name, part in module.named_modules() if isinstance(part, nn.Conv2d | nn.Linear)]
     for layer in layers or ():
         if layer not in names:

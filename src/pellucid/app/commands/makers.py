@@ -8,7 +8,7 @@ from typing import Annotated
 
 from tyro.conf import UseAppendAction, arg
 
-from pellucid import api, files
+from pellucid import files
 from pellucid.app import makers_text, models, outputs, progress, streams
 from pellucid.app.exits import Exit
 from pellucid.app.flags import Model, Place, Switch, parse
@@ -18,8 +18,8 @@ from pellucid.debugging.labelled import spread
 from pellucid.errors import RecipeError, TraceError
 from pellucid.glassbox.why.sheet import Picture
 from pellucid.life import sheet, stored
-from pellucid.life.again import Again, begin, differs
-from pellucid.life.filters import collect
+from pellucid.life.again import Again, differs, opened
+from pellucid.life.filters import chosen, collect
 from pellucid.life.makers import LayerMakers
 from pellucid.pictures.png import encode as png
 from pellucid.pictures.store import default_cache
@@ -57,18 +57,16 @@ def makers(
     """
     _check(layer, filter, out, plot)
     folder = models.local(model)
-    with progress.waiting("opening the model"):
-        classifier = api.load(folder)
-    again = progress.prepared(begin(folder, classifier, cache or default_cache()))
+    again = progress.prepared(opened(folder, cache or default_cache()))
+    if filter is not None:
+        _check_filter(again, layer[0], filter)
     result = progress.timed(collect(again, layer or None), "training again")
     stored.store(folder, result)
     content = {"model": str(model), **result.as_json()}
-    if filter is not None:
-        _check_filter(result.layers[0], filter)
     if out is not None:
         outputs.create_json(out, content)
     if plot is not None:
-        files.create(plot, png(_drawn(again, classifier, folder, result.layers[0], filter)))
+        files.create(plot, png(_drawn(again, result.layers[0], filter)))
     if json:
         streams.write_json(content)
     else:
@@ -97,16 +95,18 @@ def _check(layer: tuple[str, ...], number: int | None, out: Path | None, plot: P
             raise RecipeError(f"{flag} is about one layer. Name it: --layer conv1 {flag} {value}.")
 
 
-def _check_filter(layer: LayerMakers, number: int) -> None:
-    last = len(layer.filters) - 1
+def _check_filter(again: Again, layer: str, number: int) -> None:
+    module = again.state.module
+    (name,) = chosen(module, [layer])
+    last = len(module.get_parameter(f"{name}.weight")) - 1
     if not 0 <= number <= last:
-        raise TraceError(f"--filter is {number}; the filters of {layer.layer} are 0 to {last}.")
+        raise TraceError(f"--filter is {number}; the filters of {name} are 0 to {last}.")
 
 
-def _drawn(again: Again, classifier: Classifier, model: Path, layer: LayerMakers, number: int | None) -> Picture:
+def _drawn(again: Again, layer: LayerMakers, number: int | None) -> Picture:
     """The sheet of a layer, or of one filter."""
     shown = progress.timed(sheet.seen_by(again, layer, number), "collecting pictures")
-    patches = _patches(classifier, model, layer.layer) if layer.after.ndim == 4 else ()
+    patches = _patches(again.material.classifier, again.material.model, layer.layer) if layer.after.ndim == 4 else ()
     if number is None:
         return sheet.of_layer(layer, shown, patches)
     return sheet.of_filter(layer, number, shown, patches)
