@@ -190,7 +190,7 @@ def test_only_some_layers_and_pictures(again: Callable[..., Again], made: Callab
     for layer in makers.layers:
         for few, each in zip(layer.filters, every[layer.layer].filters, strict=True):
             for short, span in zip(spans_of(few), spans_of(each), strict=True):
-                assert (short.toward, short.away) == (span.toward[:2], span.away[:2])
+                assert [*short.toward, *short.away] == [*span.toward[:2], *span.away[:2]]
 
 
 def test_the_json_names_every_picture(made: Callable[[str], Makers], train: Train) -> None:

@@ -153,7 +153,7 @@ def _fitted(again: Again, layers: Sequence[str] | None, count: int) -> Generator
 def _makers(again: Again, layers: tuple[LayerMakers, ...], exact: bool) -> Makers:
     material = again.material
     spans = (span for layer in layers for each in layer.filters for span in (each.whole, *each.tenths))
-    rows = sorted({maker.row for span in spans for maker in (*span.toward, *span.away)})
+    rows = np.unique(np.concatenate([side.rows for span in spans for side in (span.toward, span.away)])).tolist()
     return Makers(
         again.last,
         _begins(material),
@@ -201,9 +201,11 @@ def _within(names: list[str], module: nn.Module, pictures: int) -> list[str]:
 
 def _lengths(weights: Tensor) -> NDArray[np.float64]:
     """(filters, ...) -> (filters,)."""
-    return weights.flatten(1).double().norm(dim=1).cpu().numpy()
+    lengths: NDArray[np.float64] = np.sqrt(_along(weights, weights))
+    return lengths
 
 
 def _along(direction: Tensor, weights: Tensor) -> NDArray[np.float64]:
     """(filters, ...) and the same -> (filters,)."""
-    return (direction.double() * weights.double()).flatten(1).sum(1).cpu().numpy()
+    sums: NDArray[np.float64] = (direction * weights).sum(tuple(range(1, weights.ndim))).double().cpu().numpy()
+    return sums

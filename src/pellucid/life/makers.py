@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,34 @@ class Maker(NamedTuple):
     most: float
 
 
+class Ranked(Sequence[Maker]):
+    """Makers, the strongest first. Arrays of (n,), because a network has millions; each becomes a Maker on access."""
+
+    def __init__(
+        self,
+        rows: NDArray[np.int64],
+        pushes: NDArray[np.float32],
+        steps: NDArray[np.int32],
+        most: NDArray[np.float32],
+    ) -> None:
+        self.rows, self.pushes, self.steps, self.most = rows, pushes, steps, most
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, at: int) -> Maker: ...
+    @overload
+    def __getitem__(self, at: slice) -> Ranked: ...
+    def __getitem__(self, at: int | slice) -> Maker | Ranked:
+        if isinstance(at, slice):
+            return Ranked(self.rows[at], self.pushes[at], self.steps[at], self.most[at])
+        return Maker(int(self.rows[at]), float(self.pushes[at]), int(self.steps[at]), float(self.most[at]))
+
+    def __repr__(self) -> str:
+        return f"Ranked({list(self)})"
+
+
 @dataclass(frozen=True)
 class Span:
     """The steps `first` to `last` of a filter, counted from 1. Lengths are Euclidean, in units of the weights.
@@ -67,8 +95,8 @@ class Span:
     push: float
     decay: float
     distance: float
-    toward: tuple[Maker, ...]
-    away: tuple[Maker, ...]
+    toward: Ranked
+    away: Ranked
 
     def as_json(self, most: int) -> dict[str, Any]:
         numbers = {key: _short(getattr(self, key)) for key in ("moved", "push", "decay", "distance")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.life.makers import Maker
+from pellucid.life.makers import Ranked
 
 BYTES = 20
 """For each picture and filter: five numbers of four bytes."""
@@ -41,34 +41,31 @@ class Pushes:
         for each in (span.total, span.high, span.low, span.high_step, span.low_step):
             each.fill(0)
 
-    def strongest(self, rows: NDArray[np.int64], count: int) -> list[tuple[tuple[Maker, ...], tuple[Maker, ...]]]:
+    def strongest(self, rows: NDArray[np.int64], count: int) -> list[tuple[Ranked, Ranked]]:
         """For each filter, at most `count` pictures with the largest sums, and as many with the smallest.
 
         Only positive sums count as large, and negative ones as small. `rows`: the rows of the pictures, (pictures,).
         """
-        toward = _largest(self.total, count)
-        away = _largest(-self.total, count)
-        made = []
-        for filter_ in range(self.total.shape[1]):
-            sides = []
-            for sign, order, best, steps in (
-                (1, toward, self.high, self.high_step),
-                (-1, away, self.low, self.low_step),
-            ):
-                chosen = [at for at in order[:, filter_].tolist() if sign * self.total[at, filter_] > 0]
-                sides.append(
-                    tuple(
-                        Maker(
-                            int(rows[at]),
-                            float(self.total[at, filter_]),
-                            int(steps[at, filter_]),
-                            float(best[at, filter_]),
-                        )
-                        for at in chosen
-                    )
-                )
-            made.append((sides[0], sides[1]))
-        return made
+        toward = _ranked(rows, self.total, self.high, self.high_step, _largest(self.total, count))
+        away = _ranked(rows, self.total, self.low, self.low_step, _largest(-self.total, count))
+        return list(zip(toward, away, strict=True))
+
+
+def _ranked(
+    rows: NDArray[np.int64],
+    total: NDArray[np.float32],
+    most: NDArray[np.float32],
+    steps: NDArray[np.int32],
+    order: NDArray[np.int64],
+) -> list[Ranked]:
+    """Of each filter, in the order of `order`, (count, filters), those whose strongest push is one of that sign."""
+    sums, best = (np.take_along_axis(each, order, 0) for each in (total, most))
+    at = np.take_along_axis(steps, order, 0)
+    pushed = (sums * best > 0).sum(0)
+    return [
+        Ranked(rows[order[:n, filter_]], sums[:n, filter_], at[:n, filter_], best[:n, filter_])
+        for filter_, n in enumerate(pushed.tolist())
+    ]
 
 
 def _keep(

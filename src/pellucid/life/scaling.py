@@ -49,13 +49,15 @@ class Scaling:
     def of(self, step: int, before: Tensor) -> Movement:
         """The movement by the last step that was made, `step`, counted from 1. `before`: the weights it began with."""
         group, state = self._group, self._optimizer.state.get(self._weight, {})
-        scale = torch.ones_like(before)
+        reach = float(self._reach[step - 1])
         if "exp_avg_sq" in state:
-            corrected = state["exp_avg_sq"] / (1 - group["betas"][1] ** float(state["step"]))
-            scale = 1 / (corrected.sqrt() + group["eps"])
+            correction = 1 - group["betas"][1] ** float(state["step"])
+            divisor = (state["exp_avg_sq"] / correction).sqrt_().add_(group["eps"])
+            gradient = divisor.reciprocal_().mul_(-reach)
         elif "square_avg" in state:
-            scale = 1 / (state["square_avg"].sqrt() + group["eps"])
-        gradient = -float(self._reach[step - 1]) * scale
+            gradient = state["square_avg"].sqrt().add_(group["eps"]).reciprocal_().mul_(-reach)
+        else:
+            gradient = torch.full_like(before, -reach)
         if not group["weight_decay"]:
             return Movement(gradient, None)
         if group.get("decoupled_weight_decay"):  # AdamW's is no part of the gradient, and acts at once
