@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,7 @@ from pellucid.pictures.store import Decoding
 from pellucid.pretrained.cache import FOLDER as WEIGHTS
 from pellucid.pretrained.find import find
 from pellucid.runs import transfer
-from pellucid.runs.transfer import Basis
+from pellucid.runs.transfer import Basis, Seen
 from pellucid.training import loop
 from pellucid.training.features import Extracting
 from pellucid.training.head import Fitting
@@ -145,8 +145,10 @@ def begin(model: Path, classifier: Classifier, cache: Path) -> Generator[Decodin
     return (yield from start(material))
 
 
-def start(material: Material) -> Generator[Extracting | Fitting, None, Again]:
-    """As `begin`, from what was gathered: a new start each time.
+def start(
+    material: Material, left_out: frozenset[int] = frozenset()
+) -> Generator[Extracting | Fitting, None, Again]:
+    """As `begin`, from what was gathered: a new start each time, and without the rows that are left out.
 
     Raises ArtefactError if the known weights that it started from are not the same any more, and RecipeError if this
     machine lacks the training's device.
@@ -179,6 +181,7 @@ def start(material: Material) -> Generator[Extracting | Fitting, None, Again]:
             material.validation,
             weights=None if weights is None else tuple(weights),
             frozen_norms=bool(known),
+            left_out=left_out,
         )
         loop.load(task)
         state = State(module, optimizer(recipe, module), steps=material.plan.at(0))
@@ -189,10 +192,8 @@ def start(material: Material) -> Generator[Extracting | Fitting, None, Again]:
         torch.set_num_threads(before)
 
 
-def _take_over(
-    material: Material, task: Task, state: State, once: Engine
-) -> Generator[Extracting | Fitting, None, None]:
-    """Load the known weights, with the head that fits the pictures: the weights before the first step."""
+def _basis(material: Material) -> Basis:
+    """The known weights that the training started from. Raises ArtefactError if they are others now."""
     model, recipe, stated = material.model, material.recipe, material.config["pretrained"]
     assert recipe.pretrained is not None
     assert material.classifier.network is not None
@@ -204,8 +205,27 @@ def _take_over(
         )
     classifier = material.classifier
     named = zoo.Named(known.name, known.network, classifier.input_shape)
-    basis = Basis(named, classifier.form, classifier.standardise, known, dict(stated))
-    yield from transfer.begin(basis, material.data, task, state, material.cache, once)
+    return Basis(named, classifier.form, classifier.standardise, known, dict(stated))
+
+
+def _take_over(
+    material: Material, task: Task, state: State, once: Engine
+) -> Generator[Extracting | Fitting, None, None]:
+    """Load the known weights, with the head that fits the pictures: the weights before the first step."""
+    basis = _basis(material)
+    fitted = replace(task, train=task.train[~np.isin(task.train, list(task.left_out))])
+    yield from transfer.begin(basis, material.data, fitted, state, material.cache, once)
+
+
+def features(again: Again) -> Generator[Extracting, None, Seen]:
+    """What the head of a training from known weights is fitted to. The module of `again` has those weights after."""
+    training, task = again.material.config["training"], again.task
+    with threads(training["threads"]):
+        once = device.choose(training["device"], training["precision"], training["threads"])
+        basis = _basis(again.material)
+        return (
+            yield from transfer.see(basis, again.material.data, task, again.state.module, again.material.cache, once)
+        )
 
 
 @contextmanager

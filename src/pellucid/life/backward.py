@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pellucid.errors import TraceError
+from pellucid.life.again import threads
 from pellucid.life.answer import Answer, losses
 from pellucid.life.update import VALUES, updated
 from pellucid.network.loss import each_loss
@@ -63,8 +64,16 @@ def through_training(
 
     Raises TraceError if the copies of the weights would take more than MEMORY, or the derivative is not finite.
     """
-    last, span = again.last, max(1, math.isqrt(again.last - 1) + 1)
+    span = max(1, math.isqrt(again.last - 1) + 1)
     _check_memory(again, span)
+    with threads(again.task.engine.threads):
+        return (yield from _followed(again, answers, span))
+
+
+def _followed(
+    again: Again, answers: Sequence[Answer], span: int
+) -> Generator[tuple[int, int], None, NDArray[np.float64]]:
+    last = again.last
     total, done = last * (2 + BACKWARD), 0
     starts: list[State] = []
     for step in range(last):

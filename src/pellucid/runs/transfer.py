@@ -88,6 +88,19 @@ class Basis:
         )
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What a head is fitted to: the features of the training pictures, once for each view, and of the validation ones.
+
+    start: the head before, 0 or the rows of known classes, from which the penalty counts
+    """
+
+    train: Side
+    validation: Side | None
+    start: LinearHead
+    views: tuple[View, ...]
+
+
 def choose(
     recipe: Recipe, sample: Sample, named: Collection[str], cache: Path
 ) -> tuple[Basis, Recipe, tuple[str, ...]]:
@@ -150,18 +163,10 @@ def begin(
     assert known is not None
     began = time.perf_counter()
     module = state.module
-    start = _loaded(module, known, data.catalog.classes)
     rows, held = task.train, task.validation
-    views: list[View] = ["plain", "mirror"] if len(rows) < MIRRORED and task.augment == "strong" else ["plain"]
-    backbone = _backbone(basis, known, engine, module)
-    seen = yield from features.extract(data.store, np.concatenate([rows, held]), backbone, "plain", cache)
-    sides = [seen[: len(rows)]]
-    for view in views[1:]:
-        sides.append((yield from features.extract(data.store, rows, backbone, view, cache)))
-    labels = np.concatenate([data.labels[rows]] * len(views))
-    train = Side(np.concatenate(sides), labels, _counts(labels, task.weights) / len(views))
-    counts = None if task.weights is None else _counts(data.labels[held], task.weights)
-    validation = Side(seen[len(rows) :], data.labels[held], counts) if len(held) else None
+    seen = yield from see(basis, data, task, module, cache, engine)
+    train, validation, start, views = seen.train, seen.validation, seen.start, seen.views
+    labels = train.labels
     fitted = yield from head.fitting(train, validation, start)
     _put(module, known.head, fitted.rows)
     seconds = time.perf_counter() - began
@@ -173,7 +178,7 @@ def begin(
         "weight_decay": 0.0 if start.weight.any() else fitted.decay,  # gradient descent's decay pulls towards 0
         "learning_rate": fitted.step,
         "seconds": round(fitted.seconds, 3),
-        "views": views,
+        "views": list(views),
         "tried": [list(pair) for pair in fitted.losses],
     }
     about = {**basis.about, "layer": known.head, "head": head_about}
@@ -186,6 +191,27 @@ def begin(
         about["knew"], about["knew_by"], more = _knew(known.folder, data, folds=task.recipe.folds is not None)
         sentences += more
     return dataclasses.replace(basis, known=None, about=about), tuple(sentences)
+
+
+def see(
+    basis: Basis, data: Data, task: Task, module: nn.Module, cache: Path, engine: Engine
+) -> Generator[Extracting, None, Seen]:
+    """Load the known weights into `module`, and compute the features that its head is fitted to. Yields progress."""
+    known = basis.known
+    assert known is not None
+    start = _loaded(module, known, data.catalog.classes)
+    rows, held = task.train, task.validation
+    views: list[View] = ["plain", "mirror"] if len(rows) < MIRRORED and task.augment == "strong" else ["plain"]
+    backbone = _backbone(basis, known, engine, module)
+    plain = yield from features.extract(data.store, np.concatenate([rows, held]), backbone, "plain", cache)
+    sides = [plain[: len(rows)]]
+    for view in views[1:]:
+        sides.append((yield from features.extract(data.store, rows, backbone, view, cache)))
+    labels = np.concatenate([data.labels[rows]] * len(views))
+    train = Side(np.concatenate(sides), labels, _counts(labels, task.weights) / len(views))
+    counts = None if task.weights is None else _counts(data.labels[held], task.weights)
+    validation = Side(plain[len(rows) :], data.labels[held], counts) if len(held) else None
+    return Seen(train, validation, start, tuple(views))
 
 
 def _loaded(module: nn.Module, known: Known, classes: Sequence[str]) -> LinearHead:
