@@ -27,6 +27,7 @@ COMMANDS = {  # -> its file in commands/
     "filters": "filters",
     "without": "without",
     "readout": "readout",
+    "taught": "taught",
     "article": "article",
     "lessons": "lessons",
     "plan": "plan",
@@ -37,7 +38,7 @@ COMMANDS = {  # -> its file in commands/
     "demo": "demo",
 }
 
-ANSWERS = {"predict", "evaluate", "compare", "explain", "without", "readout", "article", "plan", "cache"}
+ANSWERS = {"predict", "evaluate", "compare", "explain", "without", "readout", "taught", "article", "plan", "cache"}
 """What these print is their result: where it cannot be written, they have failed. The others make files or a page."""
 
 USAGE = """usage: pellucid COMMAND ...
@@ -55,6 +56,7 @@ An image classifier you can see through.
   pellucid serve MODEL ...                answer other programs over HTTP: predictions and explanations
   pellucid filters MODEL                  show what each filter responds to in your pictures
   pellucid without MODEL                  how much accuracy each filter is worth: the network without it
+  pellucid taught MODEL picture.jpg       which training pictures taught this answer, and which hurt it
   pellucid readout MODEL                  what each layer knows: the accuracy of a linear readout after it
   pellucid article                        how a convolutional network works, in numbers small enough to follow
   pellucid lessons                        the same in the browser, step by step; --html FILE for a class

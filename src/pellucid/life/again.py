@@ -145,9 +145,7 @@ def begin(model: Path, classifier: Classifier, cache: Path) -> Generator[Decodin
     return (yield from start(material))
 
 
-def start(
-    material: Material, left_out: frozenset[int] = frozenset()
-) -> Generator[Extracting | Fitting, None, Again]:
+def start(material: Material, left_out: frozenset[int] = frozenset()) -> Generator[Extracting | Fitting, None, Again]:
     """As `begin`, from what was gathered: a new start each time, and without the rows that are left out.
 
     Raises ArtefactError if the known weights that it started from are not the same any more, and RecipeError if this

@@ -7,7 +7,8 @@ batch norm's sums. Its derivative is worked out backward, from the last step to 
 For one answer it gives the effect of every picture at once. To first order, minus a picture's derivative is what the
 loss would gain without the picture.
 
-A step needs the weights before it. The training is made again from a few copies of its state, a span of steps at a time.
+A step needs the weights before it: the training is made again from a few copies of its state, a span of steps at a
+time.
 """
 
 from __future__ import annotations
@@ -54,9 +55,7 @@ class _Before:
     rate: float
 
 
-def through_training(
-    again: Again, answers: Sequence[Answer]
-) -> Generator[tuple[int, int], None, NDArray[np.float64]]:
+def through_training(again: Again, answers: Sequence[Answer]) -> Generator[tuple[int, int], None, NDArray[np.float64]]:
     """How much higher the loss of each answer would be without each picture, in nats, to first order.
 
     (answers, N), for the N rows of again.task.train in their order. `again` must be at its first step, and is at its
@@ -222,7 +221,8 @@ class _Backward:
             weight = before.module[name]
             values = {key: before.optimizer.get(f"{name}/{key}") for key in VALUES[recipe.optimizer]}
             leaves = {"": _leaf(weight), "gradient": _leaf(gradient)}
-            leaves |= {f"/{key}": _leaf(torch.zeros_like(weight) if value is None else value) for key, value in values.items()}
+            for key, value in values.items():
+                leaves[f"/{key}"] = _leaf(torch.zeros_like(weight) if value is None else value)
             made = before.optimizer.get(f"{name}/step")
             taken = 1 if made is None else int(made) + 1
             own = {key: leaves[f"/{key}"] for key in values}
@@ -238,7 +238,7 @@ class _Backward:
         return along
 
     def _parts(self, step: int, rows: NDArray[np.int64], before: _Before) -> Any:
-        """For each part of a step: its places in the step, leaves, weights, the gradient and the new sums with graph."""
+        """For each part of a step: its places in the step, leaves, weights; the gradient and new sums, with graph."""
         task, module = self._task, self._module
         train_mode(module, task.frozen_norms)
         torch.manual_seed(seed := loop.seed_of(task, step))
@@ -257,7 +257,8 @@ class _Backward:
             labels = task.engine.send(task.labels[part])
             each = each_loss(recipe.loss, logits, labels, recipe.label_smoothing, task.weights)
             parameters = {name: leaves[name] for name in before.gradient}
-            slopes = torch.autograd.grad((weights * each).sum() / len(rows), list(parameters.values()), create_graph=True)
+            loss = (weights * each).sum() / len(rows)
+            slopes = torch.autograd.grad(loss, list(parameters.values()), create_graph=True)
             at = np.isin(rows, part).nonzero()[0]
             yield at, leaves, weights, dict(zip(parameters, slopes, strict=True)), self._norms.sums
 

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from pellucid.errors import RecipeError
 from pellucid.files import finite
-from pellucid.life import again as repeat
 from pellucid.life import answer as answers
 from pellucid.life import backward, heads, tracin
 from pellucid.life.again import Again, Drift, differs

@@ -39,8 +39,8 @@ def _row(material: Material, name: str) -> int:
     if side < 0 or SIDES[side] != TRAIN:
         where = f"is one of its {SPOKEN[SIDES[side]]} pictures" if side >= 0 else "was left out of it"
         raise CatalogError(
-            f"{catalog.pictures[row].path} {where}: {material.model} was not trained on it, so there is nothing to leave "
-            "out. Name a picture whose side in split.csv is train."
+            f"{catalog.pictures[row].path} {where}: {material.model} was not trained on it, so there is nothing to "
+            "leave out. Name a picture whose side in split.csv is train."
         )
     return row
 

@@ -18,7 +18,6 @@ from pellucid.classifier.classifier import Classifier
 from pellucid.debugging.comparing import comparing
 from pellucid.debugging.comparison import Comparison
 from pellucid.debugging.variant import Variant
-from pellucid.files import finite
 from pellucid.life import again as repeat
 from pellucid.life.again import Again, Drift, differs
 from pellucid.life.material import Material
@@ -90,7 +89,7 @@ class Removal:
             "first_step": self.first,
             "steps": self.steps,
             "layers": [asdict(each) for each in self.layers],
-            "loss": None if self.losses is None else {"before": finite(self.losses[0]), "after": finite(self.losses[1])},
+            "loss": None if self.losses is None else dict(zip(("before", "after"), self.losses, strict=True)),
             "comparison": None if self.comparison is None else self.comparison.as_json(),
             "drift": None if self.drift is None else asdict(self.drift),
             "notes": list(self.notes),
@@ -120,9 +119,7 @@ def made_without(
     return Made(again, first_use(again, left_out))
 
 
-def removing(
-    material: Material, rows: Sequence[int]
-) -> Generator[Progress | Extracting | Fitting, None, Removal]:
+def removing(material: Material, rows: Sequence[int]) -> Generator[Progress | Extracting | Fitting, None, Removal]:
     """Train again with and without some training pictures, by row, and compare the two networks. Yields progress."""
     left_out, last = frozenset(rows), material.last
     again = yield from repeat.start(material)
@@ -218,4 +215,3 @@ def _losses(comparison: Comparison) -> tuple[float, float] | None:
 
 def _spoken(count: int) -> str:
     return "1 picture" if count == 1 else f"{count:,} pictures"
-

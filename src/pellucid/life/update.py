@@ -59,7 +59,7 @@ def updated(
 def scaling(optimizer: str, group: Mapping[str, Any], values: Mapping[str, Tensor]) -> float | Tensor:
     """How far an update goes for each unit of a lasting gradient and of the rate, from the optimizer's numbers.
 
-    Of SGD with momentum: 1 / (1 - momentum). Of Adam and RMSprop: one over the root of the mean square, for each weight.
+    Of SGD with momentum: 1 / (1 - momentum). Of Adam and RMSprop: 1 / root of each mean square.
     """
     if optimizer == "sgd":
         return 1 / (1 - group["momentum"])
