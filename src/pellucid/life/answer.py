@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pellucid.classifier.classifier import Classifier
 from pellucid.classifier.predict.pictures import Source
-from pellucid.errors import TraceError, did_you_mean
+from pellucid.errors import CatalogError, TraceError, did_you_mean
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,8 +34,10 @@ class Answer:
 
 
 def of(classifier: Classifier, picture: Source, label: str | None = None) -> Answer:
-    """The answer `label`, by default the most probable class. Raises PictureError, and TraceError for no class."""
-    name, image = classifier.predictor.named(picture)
+    """The answer `label`, by default the most probable class. Raises CatalogError for no picture, TraceError for no class."""
+    name, image, reason = classifier.predictor.item(picture)
+    if image is None:
+        raise CatalogError(f"{name} cannot be used: {reason}.")
     (probabilities,) = classifier.probabilities(classifier.logits(image[None]))
     if label is None:
         number = int(probabilities.argmax())

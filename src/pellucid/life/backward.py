@@ -135,33 +135,38 @@ def _made(again: Again) -> _Before:
 
 
 class _Norms:
-    """Batch norm by weighted pictures, with its new sums: to take the derivative by the weights of the pictures."""
+    """Batch norm by weighted pictures, with its new sums: with a derivative by the weights of the pictures and by them.
+
+    PyTorch's own has none by its sums.
+    """
 
     def __init__(self, module: nn.Module) -> None:
         self.weights = torch.ones(0)
         self.sums: Tensors = {}
         for name, part in module.named_modules():
             if isinstance(part, nn.modules.batchnorm._BatchNorm):
-                usual = part.forward
-                part.forward = partial(self._run, name, part, usual)  # type: ignore[method-assign]
+                part.forward = partial(self._run, name, part)  # type: ignore[method-assign]
 
-    def _run(self, name: str, part: Any, usual: Any, images: Tensor) -> Tensor:
-        if not part.training:
-            return usual(images)  # type: ignore[no-any-return]
-        column = [-1, *[1] * (images.ndim - 1)]
+    def _run(self, name: str, part: Any, images: Tensor) -> Tensor:
         row = [1, -1, *[1] * (images.ndim - 2)]
-        shares = (self.weights / self.weights.sum()).view(column)
+        mean, variance = (
+            self._of_step(name, part, images, row) if part.training else (part.running_mean, part.running_var)
+        )
+        scaled = (images - mean.view(row)) / (variance + part.eps).sqrt().view(row)
+        return scaled * part.weight.view(row) + part.bias.view(row) if part.affine else scaled
+
+    def _of_step(self, name: str, part: Any, images: Tensor, row: list[int]) -> tuple[Tensor, Tensor]:
+        """Mean and variance of the step's pictures; notes the new sums."""
+        shares = (self.weights / self.weights.sum()).view([-1, *[1] * (images.ndim - 1)])
         places = images[0, 0].numel()
         across = [0, *range(2, images.ndim)]
         mean = (shares * images).sum(across) / places
-        away = images - mean.view(row)
-        variance = (shares * away * away).sum(across) / places
+        variance = (shares * (images - mean.view(row)) ** 2).sum(across) / places
         count = self.weights.sum() * places
         for key, value in (("running_mean", mean), ("running_var", variance * count / (count - 1))):
             before = getattr(part, key)
             self.sums[f"{name}.{key}"] = before + part.momentum * (value - before)
-        scaled = away / (variance + part.eps).sqrt().view(row)
-        return scaled * part.weight.view(row) + part.bias.view(row) if part.affine else scaled
+        return mean, variance
 
 
 class _Backward:

@@ -26,6 +26,7 @@ from pellucid.life.material import Material
 from pellucid.life.removed import made_without
 from pellucid.texts import LABELS_BETWEEN
 from pellucid.training.features import Extracting
+from pellucid.training.head import Fitting
 
 Method = Literal["derivative", "tracin"]
 SOURCES = {
@@ -184,7 +185,7 @@ def teaching(
 
 def verifying(
     material: Material, answer: Answer, result: Teaching, groups: Sequence[Sequence[Taught]]
-) -> Generator[Progress | Extracting, None, Teaching]:
+) -> Generator[Progress | Extracting | Fitting, None, Teaching]:
     """Train again without each group of pictures, and add to `result` how the answer's loss moved. Yields progress."""
     verified = []
     for group in groups:

@@ -146,8 +146,10 @@ def removing(material: Material, rows: Sequence[int]) -> Generator[Progress | Ex
     comparison = None
     if remembers(material.model):
         names = (f"{material.model}, with all pictures", f"without {_spoken(len(left_out))}")
-        pair = (Variant(name, material.model, each) for name, each in zip(names, (one, two), strict=True))
-        comparison = yield from comparing(*pair)
+        first_variant, second_variant = (
+            Variant(name, material.model, each) for name, each in zip(names, (one, two), strict=True)
+        )
+        comparison = yield from comparing(first_variant, second_variant)
     else:
         notes.append(f"{material.model} kept no pictures, or they are gone: accuracies cannot be compared.")
     return Removal(

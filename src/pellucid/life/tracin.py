@@ -33,8 +33,8 @@ def estimate(again: Again, answers: Sequence[Answer]) -> Generator[tuple[int, in
 
     TracInCP, eq. 1, with the optimizer: the sum over moments k of r_k <grad loss_k(answer), S_k grad loss_k(picture)>.
     r_k: the rates of the steps since the moment before, summed, over N. S_k: the optimizer's scaling of each weight
-    (update.scaling). Losses are of the network as it predicts, on pictures that are not varied; one forward-mode pass
-    (torch.func.jvp) along S_k grad loss_k(answer) gives the products of a group of pictures. Yields (done, total).
+    (update.scaling). Losses are of the network as it predicts, on pictures that are not varied. Two backward
+    passes along S_k grad loss_k(answer) give the products of a group of pictures. Yields (done, total).
     """
     groups = _groups(again)
     effect = np.zeros((len(answers), len(again.task.train)))
@@ -125,10 +125,9 @@ class _Network:
         images = self._standardised(answer.image[None])
         label = self._task.engine.send(np.array([answer.label]))
 
-        def loss(weights: Tensors) -> Tensor:
-            return losses(self._logits(weights, images), label, answer.several).sum()
-
-        return torch.func.grad(loss)(self.weights)
+        leaves = self._leaves()
+        loss = losses(self._logits(leaves, images), label, answer.several).sum()
+        return dict(zip(leaves, torch.autograd.grad(loss, list(leaves.values())), strict=True))
 
     def scaled(self, slope: Tensors) -> Tensors:
         """As the optimizer would go along it."""
@@ -136,12 +135,13 @@ class _Network:
 
     def along(self, rows: NDArray[np.int64], direction: Tensors) -> NDArray[np.float64]:
         """How fast the loss of each picture rises along a direction of the weights, (n,)."""
-        images, labels = self._pictures(rows)
-
-        def each(weights: Tensors) -> Tensor:
-            return self._losses(weights, images, labels)
-
-        return torch.func.jvp(each, (self.weights,), (direction,))[1].double().cpu().numpy()
+        leaves, counts = self._leaves(), torch.ones(len(rows), device=self._task.engine.device, requires_grad=True)
+        loss = (counts * self._losses(leaves, *self._pictures(rows))).sum()
+        slopes = torch.autograd.grad(loss, list(leaves.values()), create_graph=True)
+        product = sum(
+            ((slope * direction[name]).sum() for name, slope in zip(leaves, slopes, strict=True)), torch.zeros(())
+        )
+        return torch.autograd.grad(product, counts)[0].double().cpu().numpy()
 
     def lengths(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """<gradient, scaled gradient> of each picture's loss, (n,)."""
@@ -153,6 +153,9 @@ class _Network:
         slopes = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0, 0))(self.weights, images, labels)
         terms = ((each * each * self._scales.get(name, 0.0)).flatten(1).sum(1) for name, each in slopes.items())
         return sum(terms, torch.zeros(())).double().cpu().numpy()
+
+    def _leaves(self) -> Tensors:
+        return {name: each.clone().requires_grad_() for name, each in self.weights.items()}
 
     def _pictures(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         return self._standardised(self._task.images.batch(rows)), self._task.engine.send(self._task.labels[rows])
