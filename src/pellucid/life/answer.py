@@ -34,7 +34,10 @@ class Answer:
 
 
 def of(classifier: Classifier, picture: Source, label: str | None = None) -> Answer:
-    """The answer `label`, by default the most probable class. Raises CatalogError for no picture, TraceError for no class."""
+    """The answer `label`, by default the most probable class.
+
+    Raises CatalogError for a picture that cannot be used, and TraceError for an unknown class.
+    """
     name, image, reason = classifier.predictor.item(picture)
     if image is None:
         raise CatalogError(f"{name} cannot be used: {reason}.")

@@ -36,7 +36,8 @@ def taught(
     >>> [each.agrees for each in result.verified]                       # doctest: +SKIP
     [True, True]
 
-    Raises CatalogError for no picture, TraceError for an unknown class, and ArtefactError if the training cannot be made again.
+    Raises CatalogError for a picture that cannot be used, TraceError for an unknown class, and ArtefactError if the
+    training cannot be made again.
     """
     from pellucid.life import answer, influence
     from pellucid.steps import result_of
