@@ -36,7 +36,10 @@ NAMES = [
     "readout",
     "replay",
     "start",
+    "suspects",
+    "taught",
     "train",
+    "trained_without",
     "whatif",
     "without",
 ]

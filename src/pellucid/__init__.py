@@ -26,8 +26,8 @@ The map, from the ground up; each part knows only those above it in this list:
     pretrained      known weights: from a package, a hub, a folder, a Pellucid model
     runs            one training, from a folder of pictures to a model folder; what a model was made from
     live            a trained model changed and trained further by hand, with undo
-    life            a training made again, bit for bit: the life of each weight, and the pictures that made it
     debugging       two models beside each other; a model without one of its filters; what each layer knows
+    life            a training made again, bit for bit: the life of each weight, and the pictures that made it
     api             the verbs, re-exported here
     serving         models for other programs: one handler, the dialects of several clients
     replay, whatif  a recorded training to look back on; changes to a network
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from pellucid.glassbox.trace.recording import explain
     from pellucid.glassbox.trace.trace import Trace
     from pellucid.keras.importing import import_keras
+    from pellucid.life.causes import suspects, taught, trained_without
     from pellucid.life.verbs import life_of, makers
     from pellucid.network.text import parse
     from pellucid.training.recipe import Recipe
@@ -97,7 +98,10 @@ __all__ = [
     "readout",
     "replay",
     "start",
+    "suspects",
+    "taught",
     "train",
+    "trained_without",
     "whatif",
     "without",
 ]
@@ -118,6 +122,9 @@ _HOMES = {
     "offline": "pellucid.glassbox.page.offline",
     "parse": "pellucid.network.text",
     "readout": "pellucid.debugging.verbs",
+    "suspects": "pellucid.life.causes",
+    "taught": "pellucid.life.causes",
+    "trained_without": "pellucid.life.causes",
     "without": "pellucid.debugging.verbs",
 }
 

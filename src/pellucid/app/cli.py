@@ -27,6 +27,7 @@ COMMANDS = {  # -> its file in commands/
     "filters": "filters",
     "without": "without",
     "readout": "readout",
+    "taught": "taught",
     "life": "life",
     "makers": "makers",
     "article": "article",
@@ -46,6 +47,7 @@ ANSWERS = {
     "explain",
     "without",
     "readout",
+    "taught",
     "life",
     "makers",
     "article",
@@ -69,6 +71,7 @@ An image classifier you can see through.
   pellucid serve MODEL ...                answer other programs over HTTP: predictions and explanations
   pellucid filters MODEL                  show what each filter responds to in your pictures
   pellucid without MODEL                  how much accuracy each filter is worth: the network without it
+  pellucid taught MODEL picture.jpg       which training pictures taught this answer, and which hurt it
   pellucid readout MODEL                  what each layer knows: the accuracy of a linear readout after it
   pellucid life MODEL WEIGHT              a weight's value from its start to its end, and the pictures that made it
   pellucid makers MODEL                   who made each filter: the training pictures that pushed it most

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,7 @@ from pellucid.runs import transfer
 from pellucid.runs.transfer import Basis
 from pellucid.training import loop
 from pellucid.training.features import Extracting
-from pellucid.training.head import Fitting
+from pellucid.training.head import Fitting, LinearHead, Side
 from pellucid.training.loop import State, Task
 from pellucid.training.optimizer import optimizer
 from pellucid.training.resident import hold
@@ -61,6 +61,15 @@ class Drift:
     where: str
     different: int
     weights: int
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a head was fitted to at once: the training pictures, once in each of `views`, and the head it began from."""
+
+    train: Side
+    start: LinearHead
+    views: int
 
 
 class Again:
@@ -162,8 +171,8 @@ def begin(model: Path, classifier: Classifier, cache: Path) -> Generator[Decodin
     return (yield from start(material))
 
 
-def start(material: Material) -> Generator[Extracting | Fitting, None, Again]:
-    """As `begin`, from what was gathered: a new start each time.
+def start(material: Material, left_out: frozenset[int] = frozenset()) -> Generator[Extracting | Fitting, None, Again]:
+    """As `begin`, from what was gathered: a new start each time, and without the rows that are left out.
 
     Raises ArtefactError if the known weights that it started from are not the same any more, and RecipeError if this
     machine lacks the training's device.
@@ -196,6 +205,7 @@ def start(material: Material) -> Generator[Extracting | Fitting, None, Again]:
             material.validation,
             weights=None if weights is None else tuple(weights),
             frozen_norms=bool(known),
+            left_out=left_out,
         )
         loop.load(task)
         state = State(module, optimizer(recipe, module), steps=material.plan.at(0))
@@ -204,13 +214,6 @@ def start(material: Material) -> Generator[Extracting | Fitting, None, Again]:
         return Again(material, task, state)
     finally:
         torch.set_num_threads(before)
-
-
-def _take_over(
-    material: Material, task: Task, state: State, once: Engine
-) -> Generator[Extracting | Fitting, None, None]:
-    """Load the known weights, with the head that fits the pictures: the weights before the first step."""
-    yield from transfer.begin(basis_of(material), material.data, task, state, material.cache, once)
 
 
 def basis_of(material: Material) -> Basis:
@@ -227,6 +230,25 @@ def basis_of(material: Material) -> Basis:
     classifier = material.classifier
     named = zoo.Named(known.name, known.network, classifier.input_shape)
     return Basis(named, classifier.form, classifier.standardise, known, dict(stated))
+
+
+def _take_over(
+    material: Material, task: Task, state: State, once: Engine
+) -> Generator[Extracting | Fitting, None, None]:
+    """Load the known weights, with the head that fits the pictures: the weights before the first step."""
+    there = replace(task, train=task.train[~np.isin(task.train, list(task.left_out))])
+    yield from transfer.begin(basis_of(material), material.data, there, state, material.cache, once)
+
+
+def features(again: Again) -> Generator[Extracting, None, Fitted]:
+    """What the head of a training that kept its backbone frozen was fitted to; it comes from the cache."""
+    material, module = again.material, again.state.module
+    training, basis = material.config["training"], basis_of(material)
+    assert basis.known is not None
+    with threads(training["threads"]):
+        once = device.choose(training["device"], training["precision"], training["threads"])
+        train, _, views = yield from transfer.sides(basis, material.data, again.task, module, material.cache, once)
+    return Fitted(train, transfer.initial_head(module, basis.known, material.classifier.classes), len(views))
 
 
 @contextmanager

@@ -19,11 +19,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.engine import device
 from pellucid.errors import TraceError
-from pellucid.life.again import basis_of, threads
+from pellucid.life.again import features
 from pellucid.network import scores
-from pellucid.runs import transfer
 from pellucid.training.features import Extracting
 from pellucid.training.head import FLAT, LinearHead, Side
 
@@ -87,21 +85,12 @@ class Heads:
 
 def heads(again: Again) -> Generator[Extracting, None, Heads]:
     """The head of a training that kept its backbone frozen; its features come from the cache. Yields progress."""
-    import torch
-
-    material, module = again.material, again.state.module
-    training = material.config["training"]
-    basis = basis_of(material)
-    assert basis.known is not None
-    layer = basis.known.head
-    with threads(torch.get_num_threads()):
-        engine = device.choose(training["device"], training["precision"], training["threads"])
-        train, _, views = yield from transfer.sides(basis, material.data, again.task, module, material.cache, engine)
-    start = transfer.initial_head(module, basis.known, material.classifier.classes)
-    head = module.get_submodule(layer)
+    seen = yield from features(again)
+    about = again.material.config["pretrained"]
+    layer, c = about["layer"], float(about["head"]["c"])
+    head = again.state.module.get_submodule(layer)
     weight, bias = (each.detach().cpu().numpy() for each in (head.weight, head.bias))  # type: ignore[union-attr]
-    c = float(material.config["pretrained"]["head"]["c"])
-    return taken_apart(layer, train, start, LinearHead(weight, bias), c, len(views))
+    return taken_apart(layer, seen.train, seen.start, LinearHead(weight, bias), c, seen.views)
 
 
 def taken_apart(layer: str, train: Side, start: LinearHead, reached: LinearHead, c: float, views: int) -> Heads:

@@ -37,23 +37,39 @@ def mean_loss(
 
     if kind == "difference":
         return (logits.gather(1, targets[:, None])[:, 0] - logits[:, against]).sum()
+    if importance is not None:
+        return each_loss(kind, logits, targets, label_smoothing, importance, probabilities=probabilities).mean()
+    if kind == "binary_cross_entropy":
+        measure = F.binary_cross_entropy if probabilities else F.binary_cross_entropy_with_logits
+        return measure(logits, _per_class(targets, logits.shape[1]).to(logits.dtype))
+    if kind == "mse":
+        return F.mse_loss(logits.softmax(1), F.one_hot(targets, logits.shape[1]).to(logits.dtype))
+    divided = None if weights is None else logits.new_tensor(weights)
+    return F.cross_entropy(logits, targets, divided, label_smoothing=label_smoothing)
+
+
+def each_loss(
+    kind: str,
+    logits: Tensor,
+    targets: Tensor,
+    label_smoothing: float = 0.0,
+    importance: Sequence[float] | None = None,
+    *,
+    probabilities: bool = False,
+) -> Tensor:
+    """The loss of each picture, (n,), as in `mean_loss`, which is their mean. Not for "difference"."""
+    import torch.nn.functional as F
+
     if kind == "binary_cross_entropy":
         wanted = _per_class(targets, logits.shape[1]).to(logits.dtype)
         measure = F.binary_cross_entropy if probabilities else F.binary_cross_entropy_with_logits
-        if importance is None:
-            return measure(logits, wanted)
         each = measure(logits, wanted, reduction="none").mean(1)
     elif kind == "mse":
         wanted = F.one_hot(targets, logits.shape[1]).to(logits.dtype)
-        if importance is None:
-            return F.mse_loss(logits.softmax(1), wanted)
         each = F.mse_loss(logits.softmax(1), wanted, reduction="none").mean(1)
-    elif importance is None:
-        divided = None if weights is None else logits.new_tensor(weights)
-        return F.cross_entropy(logits, targets, divided, label_smoothing=label_smoothing)
     else:
         each = F.cross_entropy(logits, targets, label_smoothing=label_smoothing, reduction="none")
-    return (each * logits.new_tensor(importance)[targets]).mean()
+    return each if importance is None else each * logits.new_tensor(importance)[targets]
 
 
 def _per_class(targets: Tensor, scores: int) -> Tensor:

@@ -165,7 +165,7 @@ def begin(
         "weight_decay": 0.0 if start.weight.any() else fitted.decay,  # gradient descent's decay pulls towards 0
         "learning_rate": fitted.step,
         "seconds": round(fitted.seconds, 3),
-        "views": views,
+        "views": list(views),
         "tried": [list(pair) for pair in fitted.losses],
     }
     about = {**basis.about, "layer": known.head, "head": head_about}

@@ -1,18 +1,21 @@
-"""The command `without`: the accuracy of a network without each of its filters."""
+"""The command `without`: a network without each of its filters, or its training without some pictures."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import Positional, UseAppendAction, arg
 
 from pellucid import api
-from pellucid.app import models, outputs, progress, streams, without_text
+from pellucid.app import models, outputs, progress, removed_text, repeating, streams, without_text
 from pellucid.app.exits import Exit
 from pellucid.app.flags import Model, Place, Switch, parse
 from pellucid.debugging import measured
 from pellucid.debugging import pictures as sources
 from pellucid.debugging.without import Removing
+from pellucid.errors import RecipeError
+from pellucid.life import named, removed
 
 
 def without(
@@ -20,6 +23,7 @@ def without(
     pictures: Annotated[Positional[tuple[str, ...]], arg(metavar="[PICTURE ...]", help_behavior_hint="")] = (),
     /,
     layer: Annotated[tuple[str, ...], arg(metavar="LAYER", help_behavior_hint=""), UseAppendAction] = (),
+    picture: Annotated[tuple[Path, ...], arg(metavar="PATH", help_behavior_hint=""), UseAppendAction] = (),
     list: Switch = False,  # noqa: A002 (the flag's name)
     out: Place = None,
     json: Switch = False,
@@ -30,13 +34,18 @@ def without(
     One filter at a time has its activations set to zero, behind the batch norm and the activation function of its
     convolution. Ctrl-C ends the work and reports what is done.
 
+    With --picture nothing is taken out of the network: it is trained again without these training pictures, and the
+    two are compared. The steps before the first use of one of them are the same, bit for bit. Ctrl-C changes nothing.
+
     Args:
         model: Model folder, or hf://OWNER/NAME on the hub.
         pictures: A labelled folder or table, or files, folders, globs in folders named after their classes. Default:
             the pictures that MODEL was not trained on. Their figures are stored in MODEL, for `pellucid open` and
             `pellucid explain --html`.
         layer: Only this layer, a convolution or another. Repeat the flag for several. Default: every convolution.
-        list: List every filter, not only the ten that cost most.
+        picture: Train again without this training picture: its path as in MODEL's split.csv, or any path to it or to a
+            copy. Repeat the flag for several.
+        list: List every filter, not only the ten that cost most; with --picture, every answer that changes.
         out: Write everything as JSON to this new file.
         json: Print everything as JSON.
         trust: Open a saved Python module, which may run code. Use this only if you trust who made MODEL.
@@ -44,6 +53,13 @@ def without(
     if out is not None:
         outputs.check_free(out)
     folder = models.local(model, trust)
+    if picture:
+        if pictures or layer:
+            raise RecipeError(
+                f"{pictures[0] if pictures else '--layer'} goes with filters, and --picture trains again without "
+                "pictures. Use one of the two; the networks are compared on the pictures that MODEL kept."
+            )
+        return _without_pictures(model, folder, picture, out, json, every=list)
     with progress.waiting("opening the model"):
         classifier = api.load(folder, trust=trust)
         chosen = sources.chosen(folder, pictures, classifier.classes, classifier.thresholds is not None)
@@ -62,6 +78,23 @@ def without(
     if stopped:
         return Exit.STOPPED
     return Exit.UNUSABLE if result.unusable else Exit.OK
+
+
+def _without_pictures(
+    model: Path, folder: Path, names: tuple[Path, ...], out: Path | None, json: bool, every: bool
+) -> int:
+    """Train again without these pictures, and compare."""
+    material = repeating.opened(folder)
+    rows = named.rows(material, names)
+    result = repeating.timed(removed.removing(material, rows), "training again")
+    content = result.as_json() | {"model": str(model)}
+    if out is not None:
+        outputs.create_json(out, content)
+    if json:
+        streams.write_json(content)
+    else:
+        removed_text.removal(result, every)
+    return Exit.OK
 
 
 def run(args: list[str]) -> int:
