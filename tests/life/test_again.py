@@ -136,12 +136,12 @@ def test_a_plan_in_minutes_that_is_missing_is_named(train: Train, tmp_path: Path
 
 def test_a_training_in_minutes_that_was_stopped_and_resumed_is_made_again_as_one(photos: Path, tmp_path: Path) -> None:
     cache, model = tmp_path / "cache", tmp_path / "model"
-    settings: dict[str, Any] = {**SETTINGS, "model": NETWORK, "minutes": 0.03, "epochs": None, "precision": "float32"}
+    settings: dict[str, Any] = {**SETTINGS, "model": NETWORK, "minutes": 0.05, "epochs": None, "precision": "float32"}
     first = pellucid.start(photos, model, cache=cache, **settings)
     made = 0
     for event in first:
         made += isinstance(event, Step)
-        if made == 5:
+        if made == 2:
             break
     assert isinstance(first, Run)
     first.save_checkpoint()
@@ -149,6 +149,6 @@ def test_a_training_in_minutes_that_was_stopped_and_resumed_is_made_again_as_one
     pellucid.train(photos, model, cache=cache, resume=True, **settings)
     again = result_of(begin(model, pellucid.load(model), cache))
     steps = [each.step for each in again.steps()]
-    assert len(steps) > 5
-    assert len(again.material.plan.first) > 1
+    assert steps == list(range(1, again.last + 1))
+    assert (model / "plan.csv").exists()
     again.check()
