@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from PIL import Image
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
+from tests.patience import PATIENCE
 
 import pellucid
 from pellucid import files
@@ -29,6 +30,8 @@ if shutil.which("nvidia-smi") is None:
 
 # tests started in the background ignore Ctrl-C, and so would every process that they start
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+expect.set_options(timeout=1000 * PATIENCE)  # Playwright's own are five seconds
 
 # the time of an example depends on the machine
 settings.register_profile("pellucid", deadline=None)

@@ -238,8 +238,7 @@ def test_killed_and_resumed_by_its_name_from_the_command_line(net: Path, photos:
     flags[flags.index("--epochs") + 1] = "30"
     start = ["train", str(photos), "--cache", "c", "--model", "net.py:build", *flags]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    python = [sys.executable, "-m", "pellucid", *start, "--out", "whole"]
-    whole = subprocess.run(python, cwd=tmp_path, capture_output=True, text=True, check=False)
+    whole = forked.run(*start, "--out", "whole", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
     assert "runs net.py: build" in whole.stdout
     with forked.Command(*start, "--out", "killed", cwd=tmp_path, env=environment) as process:

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.patience import PATIENCE
+from tests.web.placed import fits
 
 import pellucid
 from pellucid.classifier import store
@@ -121,7 +122,7 @@ def test_it_answers_as_predict_does(opened: Callable, exported: Path, trained: P
     )
     first = shown.locator(".answer").filter(has_text="2.png")
     expect(first.locator(".headline")).to_contain_text("blue")
-    assert first.locator(".share").first.inner_text().startswith("blue")
+    expect(first.locator(".share").first).to_have_text(re.compile("^blue"))
     with shown.expect_download() as download:
         shown.get_by_role("button", name="Save CSV").click()
     rows = Path(download.value.path()).read_text().splitlines()
@@ -149,7 +150,7 @@ def test_dropped_and_pasted_pictures_are_answered_and_explained_too(
             [event, carrier, content],
         )
     expect(shown.locator(".status")).to_have_text("2 pictures classified.")
-    assert shown.locator(".answer h3").all_inner_texts() == ["drop.png", "paste.png"]
+    expect(shown.locator(".answer h3")).to_have_text(["drop.png", "paste.png"])
     expect(shown.locator(".headline").first).to_contain_text("red")
     shown.get_by_role("button", name="What mattered?").first.click()
     expect(shown.locator(".heat")).to_contain_text("looked 121 times, each time with a small window covered")
@@ -222,7 +223,7 @@ def test_everybody_can_use_it(opened: Callable, exported: Path, pictures: list[P
             "axe.run().then(({ violations }) => violations.map(({ id, nodes }) => [id, nodes[0].html]))"
         )
         assert violations == [], (scheme, width)
-        assert shown.evaluate("document.documentElement.scrollWidth") <= width
+        fits(shown)
     shown.locator("#pictures").focus()
     names = []
     for _ in range(6):

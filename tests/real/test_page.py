@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from tests.answering import showing
+from tests.patience import PATIENCE
+from tests.web.placed import go
 
 import pellucid
 from pellucid.app.page.shown import Glass
@@ -21,7 +23,7 @@ DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "cats_do
 if not DATA.is_dir():
     pytest.skip(f"NOT TESTED: real pictures are missing, {DATA} is no folder", allow_module_level=True)
 
-EACH = 24  # pictures of a class
+EACH = 12  # pictures of a class
 SIDES = {"article": 300, "compact": 96, "resnet18": 96}
 
 
@@ -47,7 +49,7 @@ def served(
     glass = Glass(pellucid.load(model), model, photographs / "dog" / sorted((photographs / "dog").iterdir())[0].name)
     with showing(glass) as server:
         context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
-        context.set_default_timeout(60_000)
+        context.set_default_timeout(1000 * PATIENCE)
         page = context.new_page()
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))
@@ -60,10 +62,6 @@ def served(
     assert [text for text in errors if "409 (Conflict)" not in text] == []
 
 
-def go(page: Page, place: str) -> None:
-    page.evaluate("place => { location.hash = place; }", f"#/{place}")
-
-
 def content(glass: Glass) -> dict[str, Any]:
     return glass.shown.document.content
 
@@ -74,7 +72,7 @@ def test_every_layer_opens_in_every_direction(served: tuple[Page, Glass]) -> Non
         whole = node["shape"] and "." not in node["name"]  # and not what stands within a block: that takes long
         if whole:
             for direction in ("forward", "backward", "update"):
-                go(page, f"{node['name']}?direction={direction}")
+                go(page, f"#/{node['name']}?direction={direction}")
                 expect(page.locator("main h1")).to_have_text(node["name"])
                 expect(page.locator(".layer-view")).to_have_count(1)
     expect(page.locator(".trouble")).to_have_count(0)
@@ -93,7 +91,7 @@ def test_a_number_of_every_kind_adds_up_as_in_python(served: tuple[Page, Glass])
         for direction, working in (("forward", trace.unit), ("backward", trace.gradient)):
             if direction == "backward" and node["gradient_largest"] is None:
                 continue
-            go(page, f"{node['name']}/{','.join(map(str, place)) or '-'}?direction={direction}")
+            go(page, f"#/{node['name']}/{','.join(map(str, place)) or '-'}?direction={direction}")
             # the working of the other direction, or of the number before, may still stand there
             expect(page.locator("main h1")).to_have_text(re.compile(f"^{re.escape(unit)}"))
             expected = working(unit)
@@ -112,7 +110,7 @@ def test_a_number_of_every_kind_adds_up_as_in_python(served: tuple[Page, Glass])
 def test_a_weights_step(served: tuple[Page, Glass]) -> None:
     page, glass = served
     expected = glass.shown.document.trace.update("conv1.weight[0, 0, 1, 1]")
-    go(page, "conv1.weight/0,0,1,1?direction=update")
+    go(page, "#/conv1.weight/0,0,1,1?direction=update")
     expect(page.locator("main h1")).to_have_text("conv1.weight[0, 0, 1, 1]")
     expect(page.locator("#value")).to_have_attribute("data-recorded", re.compile("."))
     recorded = page.locator("#value").get_attribute("data-recorded")
@@ -122,7 +120,7 @@ def test_a_weights_step(served: tuple[Page, Glass]) -> None:
 
 def test_every_step_of_every_lesson(served: tuple[Page, Glass]) -> None:
     page, _ = served
-    go(page, "~lessons")
+    go(page, "#/~lessons")
     page.locator(".lesson").first.wait_for()
     steps = page.locator(".lesson li").count()
     assert steps > 20
@@ -141,10 +139,10 @@ def test_every_step_of_every_lesson(served: tuple[Page, Glass]) -> None:
 
 def test_from_the_mistakes_to_what_made_the_difference(served: tuple[Page, Glass]) -> None:
     page, _ = served
-    go(page, "~mistakes")
+    go(page, "#/~mistakes")
     page.locator(".matrix").wait_for()
     counts = [text.strip() for text in page.locator(".matrix td").all_inner_texts()]
-    assert sum(int(text) for text in counts if text.isdigit()) == 12
+    assert sum(int(text) for text in counts if text.isdigit()) == EACH // 2
     page.locator(".matrix td").nth(next(at for at, text in enumerate(counts) if text.isdigit())).click()
     page.locator(".thumbs button").first.click()
     page.locator("#difference").wait_for()
@@ -156,20 +154,20 @@ def test_from_the_mistakes_to_what_made_the_difference(served: tuple[Page, Glass
 
 def test_the_training_and_the_patches(served: tuple[Page, Glass]) -> None:
     page, _ = served
-    go(page, "~training")
+    go(page, "#/~training")
     slider = page.get_by_role("slider").first
     slider.wait_for()
     slider.press("Home")
     before = page.locator("main .say").inner_text()
     slider.press("End")
     expect(page.locator("main .say")).not_to_have_text(before)
-    go(page, "conv1")
-    expect(page.locator(".patches button")).to_have_count(9, timeout=120_000)
+    go(page, "#/conv1")
+    expect(page.locator(".patches button")).to_have_count(9)
 
 
 def test_what_if_and_back(served: tuple[Page, Glass]) -> None:
     page, glass = served
-    go(page, "conv1.weight/0,0,1,1")
+    go(page, "#/conv1.weight/0,0,1,1")
     expect(page.locator("main h1")).to_have_text("conv1.weight[0, 0, 1, 1]")
     before = content(glass)["probabilities"]
     field = page.get_by_label("another value for conv1.weight[0, 0, 1, 1]")

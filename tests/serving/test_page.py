@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, expect
 from tests.patience import PATIENCE
 from tests.serving.conftest import Answer, Running, running
 from tests.serving.test_reload import wait_until, warmer
+from tests.web.placed import fits
 
 from pellucid.app.page import readers
 from pellucid.app.page.readers import Readers
@@ -176,6 +177,6 @@ def test_the_list_of_addresses_fits_a_phone(served: Running, browser: Browser, w
     page = browser.new_page(viewport={"width": width, "height": 844})
     page.goto(f"{served.address}/docs")
     expect(page.locator("h3").first).to_be_visible()
-    assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+    fits(page)
     assert "`" not in page.locator("body").inner_text()
     page.close()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize
 from tests.answering import showing
 from tests.patience import PATIENCE
 from torch import nn
@@ -23,8 +23,6 @@ from pellucid.glassbox.trace.trace import Trace
 
 WEB = Path(str(files("pellucid") / "web"))
 DESKTOP = ViewportSize(width=1280, height=800)
-
-expect.set_options(timeout=1000 * PATIENCE)  # Playwright's own are five seconds
 
 
 class Watch:

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 from tests.answering import answering
 from tests.patience import PATIENCE
-from tests.web.placed import fits
+from tests.web.placed import fits, settled
 
 from pellucid.app.teach.server import Server
 from pellucid.app.teach.studio import Studio
@@ -117,13 +117,14 @@ def test_collect_train_try_and_keep(window: Page, photos: Path, tmp_path: Path, 
         expect(card(page, "reds").get_by_role("status").last).to_contain_text("recorded for reds.")
         card(page, "reds").get_by_role("button", name="Camera for reds").click()
         expect(record).to_be_hidden()
-        recorded = len(list((tmp_path / "set" / "pictures" / "reds").iterdir()))
-        expect(count(page, "reds")).to_have_text(f"{recorded} pictures, 1 recording")
-        assert recorded >= 4
 
         # files: chosen, dropped, pasted; what is no picture is told beside the class
         files = [{"name": f"{at}.png", "mimeType": "image/png", "buffer": content} for at, content in enumerate(red)]
         card(page, "reds").locator("input[type=file]").set_input_files(files)  # type: ignore[arg-type]
+        reds = tmp_path / "set" / "pictures" / "reds"
+        settled(page, lambda: len(red) - len(list(reds.glob("file-*.png"))))
+        recorded = len(list(reds.glob("camera-*")))  # all of them: pictures are sent one after the other
+        assert recorded >= 4
         expect(count(page, "reds")).to_have_text(f"{recorded + len(red)} pictures, 1 recording")
         for content in blue:
             card(page, "blues").evaluate(DROP, ["b.png", list(content)])
