@@ -176,6 +176,20 @@ def test_a_training_that_ends_elsewhere_shows_the_drift(
     assert content["drift"]["different"] == 2
 
 
+def test_a_training_with_checkpoints_alone_is_refused_with_the_reason(
+    model_of: Callable[[str], Path], pellucid: Callable, tmp_path: Path
+) -> None:
+    (tmp_path / "run" / "checkpoint").mkdir(parents=True)
+    for place in (tmp_path / "run", tmp_path / "run" / "checkpoint"):
+        result = pellucid("life", place, WEIGHT)
+        assert result.status == Exit.ERROR
+        assert f"The training in {tmp_path / 'run'} has not finished. Its checkpoints do not say" in result.err
+    model = tmp_path / "model"
+    shutil.copytree(model_of("sgd"), model)
+    (model / "checkpoint").mkdir()
+    assert f"Name the model folder, {model}." in pellucid("life", model / "checkpoint", WEIGHT).err
+
+
 def test_ctrl_c_leaves_no_file(
     model_of: Callable[[str], Path], cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
