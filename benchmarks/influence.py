@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import argparse
 import csv
+import sys
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,14 +110,20 @@ def verify(folder: Path, name: str, count: int, alone: int, together: Sequence[i
                         trainings[rows_out] = losses(made.again, answers) - before
                     moved = float(trainings[rows_out][number])
                     rows[method, kind, len(group)].append((float(effect[number][group].sum()), moved))
-    print("| method | pictures left out | together | as expected | of | correlation |\n|---|---|---|---|---|---|")
+        print(f"{number + 1} answers, {len(trainings)} trainings", file=sys.stderr)
+        report(rows, sys.stderr)
+    report(rows, sys.stdout)
+
+
+def report(rows: dict[tuple[str, str, int], list[tuple[float, float]]], stream: TextIO) -> None:
+    """A line for each method, kind and size: how often the loss moved as expected, and how closely."""
+    print("| method | pictures left out | together | as expected | of | correlation |", file=stream)
+    print("|---|---|---|---|---|---|", file=stream)
     for (method, kind, size), pairs in rows.items():
         expected, moved = np.array(pairs).T
-        sign = -1 if kind == "hurt" else 1
-        agree = float((sign * moved > 0).mean())
-        related = "–" if method == "random" else f"{np.corrcoef(expected, moved)[0, 1]:.2f}"
-        print(f"| {method} | {kind} | {size} | {agree:.0%} | {len(pairs)} | {related} |", flush=True)
-    print(f"{len(trainings)} trainings\n", flush=True)
+        agree = float((moved < 0).mean() if kind == "hurt" else (moved > 0).mean())
+        related = "–" if method == "random" or len(pairs) < 2 else f"{np.corrcoef(expected, moved)[0, 1]:.2f}"
+        print(f"| {method} | {kind} | {size} | {agree:.0%} | {len(pairs)} | {related} |", file=stream, flush=True)
 
 
 def random_effects(material: Material, answers: Sequence[Answer]) -> NDArray[np.float64]:
