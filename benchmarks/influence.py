@@ -1,6 +1,6 @@
 """Who taught an answer: how often training again without pictures agrees, and how many wrong labels come to the top.
 
-    python benchmarks/influence.py verify [--answers 20] [--alone 2] [--together 5 10] [--only teaching]
+    python benchmarks/influence.py verify [--answers 20] [--alone 2] [--together 5 10] [--methods derivative]
     python benchmarks/influence.py labels [--only teaching] [--photographs DATA]
 
 `verify`: scikit-learn's digits. For each answer of a test picture, the strongest helpers and hurters by each method are
@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import argparse
 import csv
+import sys
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,13 +36,22 @@ from pellucid.life.material import Material, gather
 from pellucid.life.removed import made_without
 from pellucid.steps import result_of
 
+METHODS = ("derivative", "tracin", "random")
 FLIPPED = 0.05
 FOLDS = 5
 FIRST = (0.05, 0.1, 0.2)  # of a ranking
 MODELS: dict[str, dict[str, Any]] = {
     "teaching": dict(teaching.SETTINGS) | {"replay": False},
-    "lenet5": {"model": "lenet5", "size": 32, "channels": 1, "epochs": 3, "augment": "none", "precision": "float32"},
-    "lenet5, varied": {"model": "lenet5", "size": 32, "channels": 1, "epochs": 3, "precision": "float32"},
+    "two convolutions": {
+        "model": "conv(8, 3) relu maxpool(2) conv(16, 3) relu maxpool(2) flatten dense",
+        "size": 16,
+        "channels": 1,
+        "epochs": 8,
+        "batch": 64,
+        "augment": "none",
+        "precision": "float32",
+    },
+    "lenet5": {"model": "lenet5", "size": 32, "channels": 1, "epochs": 6, "augment": "none", "precision": "float32"},
     "compact": {"model": "compact", "size": 28, "channels": 1, "epochs": 4, "precision": "float32"},
 }
 
@@ -52,6 +62,7 @@ def main() -> None:
     parser.add_argument("--answers", type=int, default=20)
     parser.add_argument("--alone", type=int, default=2, help="of the strongest pictures, each left out alone")
     parser.add_argument("--together", type=int, nargs="*", default=[5, 10], help="pictures left out together")
+    parser.add_argument("--methods", choices=METHODS, nargs="*", default=METHODS)
     parser.add_argument("--only", choices=list(MODELS))
     parser.add_argument("--photographs", type=Path)
     args = parser.parse_args()
@@ -59,10 +70,10 @@ def main() -> None:
         folder = Path(name)
         digits.write(folder / "digits")
         if args.what == "verify":
-            for model in [args.only] if args.only else ["teaching", "lenet5"]:
-                verify(folder, model, args.answers, args.alone, args.together)
+            for model in [args.only] if args.only else ["teaching", "two convolutions"]:
+                verify(folder, model, args.answers, args.alone, args.together, args.methods)
         else:
-            for model in [args.only] if args.only else ["teaching", "lenet5"]:
+            for model in [args.only] if args.only else ["teaching", "two convolutions"]:
                 labels(folder, model, folder / "digits", MODELS[model] | {"validation": 0})
             if args.photographs is not None:
                 labels(folder, "cats and dogs, frozen head", args.photographs / "cats_dogs", {})
@@ -71,7 +82,7 @@ def main() -> None:
 # ---- verify
 
 
-def verify(folder: Path, name: str, count: int, alone: int, together: Sequence[int]) -> None:
+def verify(folder: Path, name: str, count: int, alone: int, together: Sequence[int], methods: Sequence[str]) -> None:
     """Print a row for each method, kind and size of a group."""
     material = trained(folder, name, folder / "digits", MODELS[name])
     answers = list(answered(material, count))
@@ -87,7 +98,8 @@ def verify(folder: Path, name: str, count: int, alone: int, together: Sequence[i
     rows: dict[tuple[str, str, int], list[tuple[float, float]]] = defaultdict(list)
     trainings: dict[frozenset[int], NDArray[np.float64]] = {}
     for number in range(len(answers)):
-        for method, effect in effects.items():
+        for method in methods:
+            effect = effects[method]
             for kind, sign in (("helped", 1), ("hurt", -1)) if method != "random" else (("same class", 1),):
                 order = np.argsort(-sign * effect[number])
                 groups = [order[at : at + 1] for at in range(alone)] + [order[:size] for size in together]
@@ -98,14 +110,20 @@ def verify(folder: Path, name: str, count: int, alone: int, together: Sequence[i
                         trainings[rows_out] = losses(made.again, answers) - before
                     moved = float(trainings[rows_out][number])
                     rows[method, kind, len(group)].append((float(effect[number][group].sum()), moved))
-    print("| method | pictures left out | together | as expected | of | correlation |\n|---|---|---|---|---|---|")
+        print(f"{number + 1} answers, {len(trainings)} trainings", file=sys.stderr)
+        report(rows, sys.stderr)
+    report(rows, sys.stdout)
+
+
+def report(rows: dict[tuple[str, str, int], list[tuple[float, float]]], stream: TextIO) -> None:
+    """A line for each method, kind and size: how often the loss moved as expected, and how closely."""
+    print("| method | pictures left out | together | as expected | of | correlation |", file=stream)
+    print("|---|---|---|---|---|---|", file=stream)
     for (method, kind, size), pairs in rows.items():
         expected, moved = np.array(pairs).T
-        sign = -1 if kind == "hurt" else 1
-        agree = float((sign * moved > 0).mean())
-        related = "–" if method == "random" else f"{np.corrcoef(expected, moved)[0, 1]:.2f}"
-        print(f"| {method} | {kind} | {size} | {agree:.0%} | {len(pairs)} | {related} |", flush=True)
-    print(f"{len(trainings)} trainings\n", flush=True)
+        agree = float((moved < 0).mean() if kind == "hurt" else (moved > 0).mean())
+        related = "–" if method == "random" or len(pairs) < 2 else f"{np.corrcoef(expected, moved)[0, 1]:.2f}"
+        print(f"| {method} | {kind} | {size} | {agree:.0%} | {len(pairs)} | {related} |", file=stream, flush=True)
 
 
 def random_effects(material: Material, answers: Sequence[Answer]) -> NDArray[np.float64]:

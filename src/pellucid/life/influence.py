@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from pellucid.errors import RecipeError
 from pellucid.files import finite
 from pellucid.life import answer as answers
-from pellucid.life import backward, heads, tracin
 from pellucid.life.again import Again, Drift, differs
 from pellucid.life.answer import Answer
 from pellucid.life.material import Material
 from pellucid.life.removed import made_without
+from pellucid.network.standardise import to_unit
 from pellucid.texts import LABELS_BETWEEN
 from pellucid.training.features import Extracting
 from pellucid.training.head import Fitting
@@ -149,6 +149,8 @@ def teaching(
     A head on a frozen backbone has no steps, and a closed form takes the place of both methods. Raises TraceError as
     backward.through_training.
     """
+    from pellucid.life import backward, heads, tracin
+
     parts: NDArray[np.float64] | None = None
     rest = None
     if not again.last:
@@ -198,6 +200,8 @@ def verifying(
 
 def suspecting(again: Again) -> Generator[Progress | Extracting, None, Suspects]:
     """The training pictures whose labels are most suspicious. As `teaching`."""
+    from pellucid.life import heads, tracin
+
     if again.last:
         effect = yield from tracin.self_influence(again)
     else:
@@ -213,8 +217,6 @@ def loss_of(again: Again, answer: Answer) -> float:
     import torch
 
     task, module = again.task, again.state.module.eval()
-    from pellucid.network.standardise import to_unit
-
     with torch.inference_mode():
         logits = module(task.standardise(to_unit(answer.image[None], task.engine.device))).double()
         label = torch.tensor([answer.label], device=logits.device)
