@@ -6,8 +6,6 @@ from collections.abc import Callable
 from playwright.sync_api import Page, expect
 from tests.web.placed import go, settled
 
-from pellucid.app.page.server import Server
-
 # the name that a screen reader says, by the ways of naming that the page uses, and the element
 CONTROLS = """() => {
     const kinds = "button, a[href], input, select, textarea, summary, [tabindex='0'], [role='slider']";
@@ -61,9 +59,9 @@ def test_the_controls_of_the_file_have_names_of_words(opened: Callable[..., Page
         expect(page.locator(".guide button", has_text=word)).to_be_visible()
 
 
-def test_the_controls_of_the_served_views_have_names_of_words(served: Page, server: Server) -> None:
+def test_the_controls_of_the_served_views_have_names_of_words(viewed: Page) -> None:
     for place, there in (("#/", ".overview"), ("#/conv1", ".patches"), ("#/~mistakes", ".matrix"),
                          ("#/~mistakes/0,1", ".thumbs"), ("#/~difference", ".layers")):  # fmt: skip
-        served.goto(server.address + place)
-        served.locator(there).wait_for()
-        settled(served, lambda: unnamed(served))
+        go(viewed, place)
+        viewed.locator(there).wait_for()
+        settled(viewed, lambda: unnamed(viewed))

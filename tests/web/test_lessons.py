@@ -355,9 +355,9 @@ def test_on_a_phone_and_for_a_screen_reader(opened: Callable[..., Page], axe: st
         assert [(place, each["id"], each["nodes"][0]["html"]) for each in violations["violations"]] == []
 
 
-def test_the_served_page_has_them_too(served: Page) -> None:
-    served.get_by_role("link", name="Lessons").click()
-    served.locator(".lesson").first.wait_for()
-    assert "conv1" in lesson(served, "filter")
-    served.get_by_role("button", name="Begin with the first").click()
-    expect(served.locator(".guide")).to_be_visible()
+def test_the_served_page_has_them_too(viewed: Page) -> None:
+    viewed.get_by_role("link", name="Lessons").click()
+    viewed.locator(".lesson").first.wait_for()
+    assert "conv1" in lesson(viewed, "filter")
+    viewed.get_by_role("button", name="Begin with the first").click()
+    expect(viewed.locator(".guide")).to_be_visible()

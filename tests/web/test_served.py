@@ -14,12 +14,12 @@ from pellucid.app.page.server import Server
 from pellucid.app.page.shown import Glass
 
 
-def test_a_number_on_the_served_page(served: Page, trained: Path, photos: Path) -> None:
-    served.get_by_role("button", name=re.compile("^conv1: convolution")).click()
-    served.locator(".large").press("Enter")
-    expect(served.locator("h1").first).to_have_text("conv1[0, 5, 5]")
+def test_a_number_on_the_served_page(viewed: Page, trained: Path, photos: Path) -> None:
+    viewed.get_by_role("button", name=re.compile("^conv1: convolution")).click()
+    viewed.locator(".large").press("Enter")
+    expect(viewed.locator("h1").first).to_have_text("conv1[0, 5, 5]")
     trace = pellucid.load(trained).explain(photos / "red" / "1.png")
-    total = served.locator("#value").get_attribute("data-total")
+    total = viewed.locator("#value").get_attribute("data-total")
     assert total is not None
     assert float(total) == pytest.approx(trace.unit("conv1[0, 5, 5]").total, rel=1e-12)
 

@@ -98,13 +98,13 @@ def at(loaded: Page) -> Callable[..., Page]:
     return open_at
 
 
-def test_it_is_found_from_the_network(window: Page, glass: Server) -> None:
-    window.goto(glass.address)
-    window.get_by_role("link", name="Training").click()
-    expect(window.locator("h1")).to_have_text("Training")
-    expect(window).to_have_title("Training · Pellucid")
-    window.keyboard.press("Escape")
-    expect(window.locator("h1")).to_have_text("Walk through the network")
+def test_it_is_found_from_the_network(loaded: Page) -> None:
+    go(loaded, "#/")
+    loaded.get_by_role("link", name="Training").click()
+    expect(loaded.locator("h1")).to_have_text("Training")
+    expect(loaded).to_have_title("Training · Pellucid")
+    loaded.keyboard.press("Escape")
+    expect(loaded.locator("h1")).to_have_text("Walk through the network")
 
 
 def test_the_slider_goes_through_the_training_by_keys(at: Callable[..., Page], recorded: replay.Replay) -> None:

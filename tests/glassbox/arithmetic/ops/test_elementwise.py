@@ -14,7 +14,7 @@ from pellucid.glassbox.arithmetic.declaration import OUT, Op
 from pellucid.glassbox.arithmetic.evaluator import Evaluator, everything
 from pellucid.glassbox.arithmetic.ops import elementwise as e
 
-MANY = settings(max_examples=25, deadline=None)
+MANY = settings(max_examples=15, deadline=None)
 SHAPES = st.sampled_from([(), (3,), (2, 3), (2, 3, 2, 2), (1, 1)])
 
 # (declaration, PyTorch's function, numbers where both are exact or the derivative jumps)

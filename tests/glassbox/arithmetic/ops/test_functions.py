@@ -13,7 +13,7 @@ from pellucid.glassbox.arithmetic.declaration import Op
 from pellucid.glassbox.arithmetic.evaluator import Evaluator
 from pellucid.glassbox.arithmetic.ops import functions as f
 
-MANY = settings(max_examples=20, deadline=None)
+MANY = settings(max_examples=12, deadline=None)
 
 # (declaration, PyTorch's function, numbers where both are exact or the derivative jumps)
 ANY: dict[str, tuple[Callable[..., Op], Callable, list[float]]] = {

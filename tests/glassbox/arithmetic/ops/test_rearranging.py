@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pellucid.glassbox.arithmetic.evaluator import Evaluator, everything
 from pellucid.glassbox.arithmetic.ops import rearranging
 
-MANY = settings(max_examples=25, deadline=None)
+MANY = settings(max_examples=15, deadline=None)
 SHAPES = st.lists(st.integers(1, 4), min_size=1, max_size=4).map(tuple)
 SIX = {"input": np.arange(6.0).reshape(2, 3)}  # 0 1 2 / 3 4 5
 
