@@ -42,8 +42,8 @@ def makers(
     """Show who made each filter: the training pictures that pushed it to where it is, and those that pushed it back.
 
     The training is made again, with each picture's part in every step. The ten filters of a layer that moved farthest
-    are listed; of a single --layer, all. The results are stored in MODEL as life.json. Ctrl-C ends the work and reports
-    nothing.
+    are listed; of a single --layer, all. The results are stored in MODEL, for `pellucid open` and `pellucid explain
+    --html`. Ctrl-C ends the work and reports nothing.
 
     Args:
         model: Model folder.
