@@ -19,6 +19,8 @@ from pellucid.life.again import Again, start
 from pellucid.life.answer import Answer
 from pellucid.network.loss import each_loss
 from pellucid.steps import result_of
+from pellucid.training import forward, loop
+from pellucid.training.optimizer import optimizer
 
 SMALL = {"model": "conv(3, 3, bias=false) batchnorm tanh avgpool(2) flatten dropout(0.2) dense", "size": 8, "epochs": 2}
 KINDS: dict[str, dict[str, Any]] = {
@@ -36,7 +38,7 @@ def answer_of(again: Again, photos: Path) -> Answer:
 
 @pytest.mark.parametrize("kind", ["sgd", "adam", "adamw", "rmsprop"])
 def test_the_derivative_is_that_of_a_training_in_which_the_picture_weighs_less(
-    again: Callable[..., Again], photos: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+    again: Callable[..., Again], photos: Path, kind: str
 ) -> None:
     """In double precision, every picture's weight in the losses and in batch norm's means, by finite differences."""
     made = again(**KINDS[kind])
@@ -55,10 +57,10 @@ def _loss_with(fresh: Again, row: int, answer: Answer, weight: float) -> float:
     task, recipe = fresh.task, fresh.task.recipe
     module = copy.deepcopy(fresh.state.module).double()
     norms = [each for each in module.modules() if isinstance(each, torch.nn.BatchNorm2d)]
-    optimizer = _optimizer(fresh, module)
+    descent = optimizer(fresh.task.recipe, module)
     shares = torch.ones(0)
 
-    def weighted(norm: torch.nn.BatchNorm2d, images: torch.Tensor) -> torch.Tensor:
+    def weighted(norm: Any, images: torch.Tensor) -> torch.Tensor:
         repeated = shares.view(-1, 1, 1, 1).expand_as(images[:, :1])
         total = repeated.sum()
         mean = (repeated * images).sum((0, 2, 3)) / total
@@ -72,8 +74,6 @@ def _loss_with(fresh: Again, row: int, answer: Answer, weight: float) -> float:
     for norm in norms:
         norm.forward = lambda images, norm=norm: weighted(norm, images)  # type: ignore[method-assign]
     module.train()
-    from pellucid.training import forward, loop
-
     for step in range(1, fresh.last + 1):
         rows = fresh.rows(step)
         shares = torch.ones(len(rows), dtype=torch.float64)
@@ -81,15 +81,15 @@ def _loss_with(fresh: Again, row: int, answer: Answer, weight: float) -> float:
         torch.manual_seed(seed := loop.seed_of(task, step - 1))
         images = forward.augmented(task, task.images.batch(rows), torch.Generator().manual_seed(seed))
         with torch.random.fork_rng():
-            kept = torch.nn.functional.dropout(torch.ones(len(rows), _width(module)), 0.2)
-        logits = _with_dropout(module, images.double(), kept.double())
+            factors = torch.nn.functional.dropout(torch.ones(len(rows), _width(module)), 0.2)
+        logits = _with_dropout(module, images.double(), factors.double())
         labels = torch.from_numpy(task.labels[rows])
         each = each_loss(recipe.loss, logits, labels, recipe.label_smoothing, task.weights)
-        optimizer.zero_grad()
+        descent.zero_grad()
         ((shares * each).sum() / shares.sum()).backward()
-        for group in optimizer.param_groups:
+        for group in descent.param_groups:
             group["lr"] = fresh.rate(step)
-        optimizer.step()
+        descent.step()
     for norm in norms:
         del norm.forward
     module.eval()
@@ -107,17 +107,11 @@ def _width(module: torch.nn.Module) -> int:
     return next(each for each in module.modules() if isinstance(each, torch.nn.Linear)).in_features
 
 
-def _with_dropout(module: Any, images: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+def _with_dropout(module: Any, images: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
     """The network with dropout's own draw in float32, because a draw in float64 is another one."""
     for part in module:
-        images = images * kept if isinstance(part, torch.nn.Dropout) else part(images)
+        images = images * factors if isinstance(part, torch.nn.Dropout) else part(images)
     return images
-
-
-def _optimizer(fresh: Again, module: torch.nn.Module) -> torch.optim.Optimizer:
-    from pellucid.training.optimizer import optimizer
-
-    return optimizer(fresh.task.recipe, module)
 
 
 def test_tracin_is_the_sum_of_products_of_gradients(again: Callable[..., Again], photos: Path) -> None:
