@@ -26,6 +26,7 @@ const DRAW = {
   difference,
   compare,
   readout,
+  life: async (context) => (await fetched(import("./life/life.js"))).life(context),
 };
 
 /**

@@ -22,4 +22,5 @@ export const VIEWS = {
   difference: { title: "Difference" },
   compare: { title: "Compare", strips: true },
   readout: { title: "Readouts", saved: true },
+  life: { title: "A weight’s life", still: true, saved: true },
 };
