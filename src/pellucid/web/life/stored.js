@@ -52,8 +52,10 @@ export async function stored(lives, place) {
     "up",
     "down",
     "times",
+    "pushed",
+    "left",
   ];
-  const [first, gradients, rounding, largest, rows, parts, others, pushers, up, down, times] = await Promise.all(
+  const [first, gradients, rounding, largest, rows, parts, others, pushers, up, down, times, pushed, left] = await Promise.all(
     names.map(part),
   );
   const values = valuesOf(first[0], content.rate, gradients, /** @type {any} */ (rounding));
@@ -71,6 +73,8 @@ export async function stored(lives, place) {
     saved: values[steps],
     exact: true,
     drift: null,
+    pushed: pushed[0],
+    rounding: left[0],
     largest: Array.from(largest, (step, number) => ({
       step,
       before: values[step - 1],
