@@ -49,7 +49,7 @@ export async function chooser({ trace, store, served }, wrong) {
   };
   const about = served
     ? "The training is made again, step by step, with the same bits: every value of one weight, and the pictures that pushed it."
-    : "This file has every value of these weights, and the pictures of their largest steps. “pellucid open” makes the training " +
+    : "This file has every value of these weights, and the pictures of their largest steps. “pellucid open MODEL” makes the training " +
       "again and shows any weight.";
   return [
     say(TITLE, [about, "From any weight’s number, W leads to its life."], STILL),

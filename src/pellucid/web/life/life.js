@@ -27,7 +27,7 @@ const stopped = new Set();
  * @returns {Promise<Node[]>}
  */
 export async function life(context) {
-  const { trace, state, store, served } = context;
+  const { store, served } = context;
   const weight = weightAt(context);
   if (typeof weight === "string") return chooser(context, weight);
   const place = placeOf(weight);
@@ -46,7 +46,7 @@ export async function life(context) {
     h("section", { class: "stage life", "aria-label": title }, ...inside),
   ];
   let answer = await lifeOf(context, place);
-  if (answer === null) return chooser(context, NOT_INSIDE(weight, trace.about.model.name));
+  if (answer === null) return chooser(context, NOT_INSIDE(weight));
   const path = `api/life?${named(place)}`;
   if (served && answer.state === "idle" && !stopped.has(place))
     answer = await (await served.ask(path, { method: "POST" })).json();
@@ -96,7 +96,6 @@ function weightAt({ trace, state: { place } }) {
 
 /**
  * @param {Weight} weight
- * @param {string} model
  */
-const NOT_INSIDE = ({ name, index }, model) =>
-  `The life of ${unit(name, index)} is not inside this file. “pellucid open ${model}” makes the training again and shows it.`;
+const NOT_INSIDE = ({ name, index }) =>
+  `The life of ${unit(name, index)} is not inside this file. “pellucid open MODEL” makes the training again and shows it.`;

@@ -59,9 +59,7 @@ export function createPlayer(first, weight, life) {
     "section",
     { class: "stage training life", "aria-label": title },
     transport.node,
-    curve.node,
-    h("div", { class: "row jumps" }, before, after, heading),
-    moment,
+    h("div", { class: "stack life-now" }, curve.node, h("div", { class: "row jumps" }, before, after, heading), moment),
     pushers(life, thumbnail, digits),
     ...ending(first, weight, life),
   );

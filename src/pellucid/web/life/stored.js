@@ -55,9 +55,8 @@ export async function stored(lives, place) {
     "pushed",
     "left",
   ];
-  const [first, gradients, rounding, largest, rows, parts, others, pushers, up, down, times, pushed, left] = await Promise.all(
-    names.map(part),
-  );
+  const [first, gradients, rounding, largest, rows, parts, others, pushers, up, down, times, pushed, left] =
+    await Promise.all(names.map(part));
   const values = valuesOf(first[0], content.rate, gradients, /** @type {any} */ (rounding));
   const { steps } = content.about;
   const many = rows.length / largest.length;
