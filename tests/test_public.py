@@ -24,6 +24,7 @@ NAMES = [
     "export",
     "finish",
     "import_keras",
+    "life_of",
     "load",
     "offline",
     "parse",

@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from pellucid.glassbox.trace.recording import explain
     from pellucid.glassbox.trace.trace import Trace
     from pellucid.keras.importing import import_keras
+    from pellucid.life.verbs import life_of
     from pellucid.network.text import parse
     from pellucid.training.recipe import Recipe
 
@@ -84,6 +85,7 @@ __all__ = [
     "export",
     "finish",
     "import_keras",
+    "life_of",
     "load",
     "offline",
     "parse",
@@ -110,6 +112,7 @@ _HOMES = {
     "compare": "pellucid.debugging.verbs",
     "explain": "pellucid.glassbox.trace.recording",
     "import_keras": "pellucid.keras.importing",
+    "life_of": "pellucid.life.verbs",
     "offline": "pellucid.glassbox.page.offline",
     "parse": "pellucid.network.text",
     "readout": "pellucid.debugging.verbs",

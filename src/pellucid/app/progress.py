@@ -106,6 +106,15 @@ def evaluated(steps: Generator[Evaluating, None, T], verb: str) -> T:
     return watched.result
 
 
+def prepared(steps: Generator[object, None, T]) -> T:
+    """Run a generator of events before a training's first step to its end under a bar, and return what it returns."""
+    watched, console = Steps(steps), Console(stderr=True, highlight=False)
+    with progress_bars() as bars:
+        for event in watched:
+            _show(event, console, bars)
+    return watched.result
+
+
 @contextmanager
 def waiting(what: str) -> Iterator[None]:
     """Announce on a terminal work that takes seconds and has no progress to report."""

@@ -12,7 +12,7 @@ weights are equal after every step, to the last bit. `check` compares them with 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +20,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.classifier import store as artefact
 from pellucid.classifier.classifier import Classifier
 from pellucid.engine import device
 from pellucid.engine.device import Engine
 from pellucid.errors import ArtefactError
+from pellucid.glassbox.trace import units
 from pellucid.life import material as materials
 from pellucid.life.material import Material
 from pellucid.network import zoo
@@ -137,6 +139,21 @@ def differs(model: Path, drift: Drift) -> str:
         f"{drift.weights:,} differ, {drift.where} by {drift.largest:.3g}, the most. It was probably trained on another "
         "machine, or with other versions, which round differently."
     )
+
+
+def opened(
+    model: Path, cache: Path, weights: Iterable[str] = ()
+) -> Generator[Decoding | Extracting | Fitting, None, Again]:
+    """As `begin`, with the classifier in the model folder. Raises ArtefactError also if there is none.
+
+    `weights`: such as "conv1.weight[3, 0, 2, 2]", checked before any picture is read. Raises TraceError.
+    """
+    materials.recipe_of(model, artefact.read_config(model))  # before a saved module would need trust
+    classifier = artefact.load(model)
+    shapes = {name: tuple(each.shape) for name, each in classifier.module.named_parameters()}
+    for weight in weights:
+        units.weight(weight, shapes)
+    return (yield from begin(model, classifier, cache))
 
 
 def begin(model: Path, classifier: Classifier, cache: Path) -> Generator[Decoding | Extracting | Fitting, None, Again]:

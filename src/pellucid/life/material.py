@@ -57,7 +57,7 @@ def gather(model: Path, classifier: Classifier, cache: Path) -> Generator[Decodi
     a picture that is gone or has changed since. Raises StorageError.
     """
     config = artefact.read_config(model)
-    recipe = _recipe(model, config)
+    recipe = recipe_of(model, config)
     root, rows = made_from.every(model, INSTEAD)
     catalog, digests = listed.catalog(model, classifier, root, rows)
     if not any(row["side"] == TRAIN for row in rows):
@@ -88,7 +88,8 @@ def gather(model: Path, classifier: Classifier, cache: Path) -> Generator[Decodi
     )
 
 
-def _recipe(model: Path, config: dict[str, Any]) -> Recipe:
+def recipe_of(model: Path, config: dict[str, Any]) -> Recipe:
+    """The recipe of a training that can be made again. Raises ArtefactError if this one cannot, by its config."""
     settings, training = config.get("recipe"), config.get("training")
     if "imported" in config or settings is None or training is None or "step" not in config.get("optimizer", {}):
         raise ArtefactError(f"{model} does not say how it was trained, so its training cannot be made again.")

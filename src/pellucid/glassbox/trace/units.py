@@ -59,9 +59,10 @@ def weight(text: str, shapes: Mapping[str, Shape]) -> tuple[str, Index]:
 
     Raises TraceError with the nearest names, or the valid ranges.
     """
-    check(text, shapes, list(shapes), list(shapes), weights=True)
     name = named(text)
-    return name, _index(text, name, shapes[name], batched=False)
+    if name not in shapes:
+        raise TraceError(_unknown(name, list(shapes), list(shapes), parameters_only=True))
+    return name, _index(text, name, shapes[name], batched=False, word="weight")
 
 
 def _taken_apart(unit: str) -> tuple[str, str | None]:
@@ -71,8 +72,8 @@ def _taken_apart(unit: str) -> tuple[str, str | None]:
     return match[1], match[2]
 
 
-def _index(unit: str, name: str, shape: Shape, batched: bool) -> Index:
-    """The index of a unit without the batch axis, whose leading 0 may be left out."""
+def _index(unit: str, name: str, shape: Shape, batched: bool, word: str = "unit") -> Index:
+    """The index of a unit without the batch axis, whose leading 0 may be left out. `word`: what an error calls it."""
     _, inside = _taken_apart(unit)
     try:
         index = [int(number) for number in inside.split(",")] if inside and inside.strip() else []
@@ -81,8 +82,9 @@ def _index(unit: str, name: str, shape: Shape, batched: bool) -> Index:
     if batched and len(index) == len(shape) + 1 and index[0] == 0:
         del index[0]
     if len(index) != len(shape) or not all(0 <= i < size for i, size in zip(index, shape, strict=True)):
-        what = "is not a unit" if inside is not None or batched else "has no index"
-        raise TraceError(f"{unit!r} {what}: {name} has {_ranges(shape)}, such as {_example(name, shape)}.")
+        what = f"is not a {word}" if inside is not None or batched else "has no index"
+        ranges = _ranges(shape, word == "weight")
+        raise TraceError(f"{unit!r} {what}: {name} has {ranges}, such as {_example(name, shape)}.")
     return tuple(index)
 
 
@@ -99,12 +101,14 @@ def _unknown(name: str, names: Sequence[str], some: Sequence[str], parameters_on
     return f"There is no {what} {name!r}.{hint} There are {listed(some, 12)}."
 
 
-def _ranges(shape: Shape) -> str:
+def _ranges(shape: Shape, weights: bool) -> str:
     if not shape:
         return "a single number and no index"
-    words = {1: ("units",), 3: ("channels", "rows", "columns")}.get(len(shape), ("",) * len(shape))
-    each = [f"{word} 0 to {size - 1}".strip() for word, size in zip(words, shape, strict=True)]
-    return ", ".join(each)
+    words = {1: ("units",), 3: ("channels", "rows", "columns")}
+    if weights:
+        words = {1: ("outputs",), 2: ("outputs", "inputs"), 4: ("filters", "channels", "rows", "columns")}
+    each = zip(words.get(len(shape), ("",) * len(shape)), shape, strict=True)
+    return ", ".join(f"{word} 0 to {size - 1}".strip() for word, size in each)
 
 
 def _example(name: str, shape: Shape) -> str:
