@@ -1,4 +1,4 @@
-"""All weights of some parameters through a training that is made again: for a network so small that memory holds them."""
+"""All weights of some parameters through a training that is made again: a network so small that memory holds them."""
 
 from __future__ import annotations
 

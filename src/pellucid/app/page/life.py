@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from pellucid.pictures.store import default_cache
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+T = TypeVar("T")
 LINE = "life"
 """The repeats are made one after the other: each uses all threads, and one that readers have left ends."""
 LARGEST = 12
@@ -115,7 +116,7 @@ def live(model: Path, trust: bool, weight: str, cache: Path) -> Generator[tuple[
     """Make a model's training again with a separate classifier, for one weight. Raises the errors of `living`."""
     began = time.monotonic()
     again = yield from _counted(begin(model, api.load(model, trust=trust), cache))
-    (life,) = yield from living(again, [weight], largest=LARGEST)
+    (life,) = yield from _counted(living(again, [weight], largest=LARGEST))
     return Lived(life, again, time.monotonic() - began)
 
 
@@ -124,7 +125,7 @@ def make_step(lived: Lived, number: int) -> Generator[tuple[int, int], None, dic
     material = lived.again.material
     again = yield from _counted(begin(material.model, material.classifier, material.cache))
     again.last = number
-    (life,) = yield from living(again, [lived.life.weight], largest=1, steps=(number, number))
+    (life,) = yield from _counted(living(again, [lived.life.weight], largest=1, steps=(number, number)))
     (made,) = life.as_json(SHOWN, 0)["largest"]
     if (made["before"], made["after"]) != lived.life.values[number - 1 : number + 1]:
         raise TraceError(
@@ -133,14 +134,14 @@ def make_step(lived: Lived, number: int) -> Generator[tuple[int, int], None, dic
     return {**made, **as_json(again, life, made)}
 
 
-def _counted(steps: Generator[Any, None, Again]) -> Generator[tuple[int, int], None, Again]:
-    """Reading pictures has other counts than steps: the page says that it starts."""
+def _counted(work: Generator[Any, None, T]) -> Generator[tuple[int, int], None, T]:
+    """Reading pictures and features has other counts than steps: then the page says that it starts."""
     while True:
         try:
-            next(steps)
+            each = next(work)
         except StopIteration as end:
             return end.value
-        yield 0, 0
+        yield each if isinstance(each, tuple) else (0, 0)
 
 
 @lru_cache(maxsize=4)

@@ -37,7 +37,6 @@ export async function ofAWeight({ trace, route }) {
   const arithmetic = `${sum.parts[0]} ${sign} ${sum.parts[1].replace(/^−/, "")} = ${sum.total}`;
   const [strongest] = large.pictures;
   const pictures = large.pictures.length + large.others.count;
-  const down = large.pictures.filter(({ part }) => part > 0).length;
   const [first, second] = life.pushers;
   const whole = addingUp([life.first, life.last - life.first], life.last, { digits: DIGITS });
   const moved = life.last - life.first;
@@ -65,8 +64,8 @@ export async function ofAWeight({ trace, route }) {
     {
       text:
         `That was its largest step: ${arithmetic}. The gradient is the mean over ${counted(pictures)} pictures, so each has its part in it. ` +
-        `The strongest part, ${number(strongest.part, false, DIGITS)}, came through a ${strongest.label}. Of the ${large.pictures.length} strongest, ` +
-        `${down} pushed it down and ${large.pictures.length - down} up. All parts add up to the gradient.`,
+        `The strongest part, ${number(strongest.part, false, DIGITS)}, came through a picture of “${strongest.label}”. ${sides(large)} ` +
+        "All parts add up to the gradient.",
       place: at(step),
     },
   ];
@@ -96,10 +95,19 @@ export async function ofAWeight({ trace, route }) {
   return steps;
 }
 
+/** @param {import("../life/data.js").Step} step */
+function sides({ pictures }) {
+  const down = pictures.filter(({ part }) => part > 0).length;
+  const all = `Of the ${pictures.length} strongest, `;
+  if (down === 0 || down === pictures.length)
+    return `The ${pictures.length} strongest all pushed it ${down ? "down" : "up"}.`;
+  return `${all}${down} pushed it down and ${pictures.length - down} up.`;
+}
+
 /** @param {Life["pushers"][number]} picture */
 function pushed({ path, label, up, down }) {
   const push = up + down;
-  return `${path}, a ${label}, pushed it ${push < 0 ? "down" : "up"} by ${number(Math.abs(push), false, 3)} in all.`;
+  return `${path}, a picture of “${label}”, pushed it ${push < 0 ? "down" : "up"} by ${number(Math.abs(push), false, 3)} in all.`;
 }
 
 /**

@@ -38,6 +38,7 @@ export function createPlayer(first, weight, life) {
   const name = unit(weight.name, weight.index);
   const title = `The life of ${name}`;
   let context = first;
+  const walked = values.length - 1 === steps && steps > 0; // a head that was fitted at once has no steps
   let at = life.largest[0]?.step ?? 0;
   let drawn = "";
   let resting = 0;
@@ -58,8 +59,15 @@ export function createPlayer(first, weight, life) {
   const stage = h(
     "section",
     { class: "stage training life", "aria-label": title },
-    transport.node,
-    h("div", { class: "stack life-now" }, curve.node, h("div", { class: "row jumps" }, before, after, heading), moment),
+    walked && transport.node,
+    walked &&
+      h(
+        "div",
+        { class: "stack life-now" },
+        curve.node,
+        h("div", { class: "row jumps" }, before, after, heading),
+        moment,
+      ),
     pushers(life, thumbnail, digits),
     ...ending(first, weight, life),
   );
@@ -100,7 +108,7 @@ export function createPlayer(first, weight, life) {
 
   /** @param {KeyboardEvent} event */
   function onKey(event) {
-    if (!stage.isConnected || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!stage.isConnected || !walked || event.ctrlKey || event.metaKey || event.altKey) return;
     const target = /** @type {HTMLElement} */ (event.target);
     if (event.key.toLowerCase() !== "n" || target.matches("input:not([type=range]), select, textarea")) return;
     if (document.querySelector("dialog[open]")) return;
@@ -151,6 +159,7 @@ export function createPlayer(first, weight, life) {
     /** @param {StageContext} now */
     show(now) {
       context = now;
+      if (!walked) return;
       const { cursor } = now.state;
       if (cursor?.length === 1) at = Math.max(0, Math.min(steps, cursor[0]));
       /** @type {[number, number][]} */
@@ -196,6 +205,7 @@ function say(title, life) {
   const { first, last, steps } = life;
   const { parts, total, rest } = addingUp([first, last - first], last, { digits: 7 });
   const sign = parts[1].startsWith("−") ? "−" : "+";
+  const updates = steps ? `all ${counted(steps)} updates` : "what the pictures pushed";
   return h(
     "section",
     { class: "say training" },
@@ -205,11 +215,11 @@ function say(title, life) {
       "p",
       { class: "life-whole" },
       `${parts[0]} ${sign} ${parts[1].replace(/^−/, "")} = ${total}`,
-      h("small", {}, `the start, plus all ${counted(steps)} updates${rest && `, hidden digits ${rest}`}`),
+      h("small", {}, `the start, plus ${updates}${rest && `, hidden digits ${rest}`}`),
     ),
     ...exactly(life),
-    h("p", {}, "Point at the curve, or use the slider. Dots mark the largest steps."),
-    h("p", { class: "keys" }, ...KEYS.flatMap(([key, what]) => [h("kbd", {}, key), ` ${what} `])),
+    steps ? h("p", {}, "Point at the curve, or use the slider. Dots mark the largest steps.") : "",
+    h("p", { class: "keys", hidden: !steps }, ...KEYS.flatMap(([key, what]) => [h("kbd", {}, key), ` ${what} `])),
   );
 }
 
