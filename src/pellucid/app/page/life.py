@@ -162,7 +162,7 @@ def _answer(progress: Progress | None) -> Reply:
         return replies.as_json(IDLE)
     result = progress.result
     content: Mapping[str, Any] = {} if result is None else result.as_json() if isinstance(result, Lived) else result
-    return replies.as_json({**progress.as_json(), **content})
+    return replies.as_json({**content, **progress.as_json()})  # a step's own "state", of the optimizer, is in its op
 
 
 def _lived(glass: Glass, query: Query) -> Lived:

@@ -41,6 +41,7 @@ export function createPlayer(first, weight, life) {
   const walked = values.length - 1 === steps && steps > 0; // a head that was fitted at once has no steps
   let at = life.largest[0]?.step ?? 0;
   let drawn = "";
+  let addressed = ""; // the step that the address says: a late drawing of it must not take the reader back
   let resting = 0;
   let inDark = dark();
   /** @type {Map<number, Step>} */
@@ -80,7 +81,8 @@ export function createPlayer(first, weight, life) {
     draw();
     window.clearTimeout(resting);
     resting = window.setTimeout(() => {
-      if (stage.isConnected && String(store.get().cursor) !== String(at)) void store.set({ cursor: [at] }, true);
+      addressed = String(at);
+      if (stage.isConnected && String(store.get().cursor) !== addressed) void store.set({ cursor: [at] }, true);
     }, REST);
   }
 
@@ -161,7 +163,10 @@ export function createPlayer(first, weight, life) {
       context = now;
       if (!walked) return;
       const { cursor } = now.state;
-      if (cursor?.length === 1) at = Math.max(0, Math.min(steps, cursor[0]));
+      if (cursor?.length === 1 && String(cursor) !== addressed) {
+        addressed = String(cursor);
+        at = Math.max(0, Math.min(steps, cursor[0]));
+      }
       /** @type {[number, number][]} */
       const points = values.map((value, step) => [step, value]);
       /** @type {[number, number][]} */
