@@ -46,6 +46,8 @@ FILES = {
     "replay/": "with `--replay`: how filters, maps, gradients and predictions of a few pictures changed in training",
     "debugging.json": "figures that `without` or `readout` measured on the model's own pictures, for `open` and "
     "`explain --html`. Nothing else needs it, and you may delete it",
+    "life.json": "the training pictures that made each filter, as `makers` collected them, for `open` and "
+    "`explain --html`. Nothing else needs it, and you may delete it",
     "folds/": "during a cross-validation (`--folds`): one training for each fold. The run deletes it at the end",
     ".pellucid.lock": "during a training, and after one that was killed: the process that writes here, and since when",
     "checkpoint/": "the state of an unfinished training; `--resume` continues from it",

@@ -209,6 +209,7 @@ def test_every_command_on_a_page_is_one_that_there_is() -> None:
         "without",
         "readout",
         "life",
+        "makers",
         "article",
         "lessons",
         "teach",

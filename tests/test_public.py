@@ -26,6 +26,7 @@ NAMES = [
     "import_keras",
     "life_of",
     "load",
+    "makers",
     "offline",
     "parse",
     "plan",

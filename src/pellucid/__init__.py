@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from pellucid.glassbox.trace.recording import explain
     from pellucid.glassbox.trace.trace import Trace
     from pellucid.keras.importing import import_keras
-    from pellucid.life.verbs import life_of
+    from pellucid.life.verbs import life_of, makers
     from pellucid.network.text import parse
     from pellucid.training.recipe import Recipe
 
@@ -87,6 +87,7 @@ __all__ = [
     "import_keras",
     "life_of",
     "load",
+    "makers",
     "offline",
     "parse",
     "plan",
@@ -113,6 +114,7 @@ _HOMES = {
     "explain": "pellucid.glassbox.trace.recording",
     "import_keras": "pellucid.keras.importing",
     "life_of": "pellucid.life.verbs",
+    "makers": "pellucid.life.verbs",
     "offline": "pellucid.glassbox.page.offline",
     "parse": "pellucid.network.text",
     "readout": "pellucid.debugging.verbs",

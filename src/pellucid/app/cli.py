@@ -28,6 +28,7 @@ COMMANDS = {  # -> its file in commands/
     "without": "without",
     "readout": "readout",
     "life": "life",
+    "makers": "makers",
     "article": "article",
     "lessons": "lessons",
     "plan": "plan",
@@ -38,7 +39,19 @@ COMMANDS = {  # -> its file in commands/
     "demo": "demo",
 }
 
-ANSWERS = {"predict", "evaluate", "compare", "explain", "without", "readout", "life", "article", "plan", "cache"}
+ANSWERS = {
+    "predict",
+    "evaluate",
+    "compare",
+    "explain",
+    "without",
+    "readout",
+    "life",
+    "makers",
+    "article",
+    "plan",
+    "cache",
+}
 """What these print is their result: where it cannot be written, they have failed. The others make files or a page."""
 
 USAGE = """usage: pellucid COMMAND ...
@@ -58,6 +71,7 @@ An image classifier you can see through.
   pellucid without MODEL                  how much accuracy each filter is worth: the network without it
   pellucid readout MODEL                  what each layer knows: the accuracy of a linear readout after it
   pellucid life MODEL WEIGHT              a weight's value from its start to its end, and the pictures that made it
+  pellucid makers MODEL                   who made each filter: the training pictures that pushed it most
   pellucid article                        how a convolutional network works, in numbers small enough to follow
   pellucid lessons                        the same in the browser, step by step; --html FILE for a class
   pellucid plan NETWORK                   sizes, parameters, operations and memory, before any training

@@ -1,23 +1,18 @@
 """What has been measured about a model, stored in its folder: for its page, and for the offline file.
 
-Only measurements on the model's own pictures are stored. They belong to one config.json, which states the hashes of the
-weights: after any change they no longer count.
+Only measurements on the model's own pictures are stored. They belong to one config.json, as classifier/tied.py says.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pellucid import files
-from pellucid.classifier import store
+from pellucid.classifier import tied
 from pellucid.debugging.known import Readout
 from pellucid.debugging.removed import Without
-from pellucid.errors import StorageError
 
 FILE = "debugging.json"
 WITHOUT, READOUT = "without", "readout"
@@ -30,11 +25,8 @@ def read(model: Path) -> dict[str, Any]:
 
     "without": layer -> as LayerWithout.as_json, with "side". "readout": as Readout.as_json.
     """
-    with suppress(OSError, ValueError, RecursionError):
-        content = json.loads((model / FILE).read_text(encoding="utf-8"))
-        if isinstance(content, dict) and content.pop("config", "") == _config(model):
-            return {key: content[key] for key in (WITHOUT, READOUT) if isinstance(content.get(key), dict)}
-    return {}
+    content = tied.read(model, FILE)
+    return {key: content[key] for key in (WITHOUT, READOUT) if isinstance(content.get(key), dict)}
 
 
 def for_page(model: Path) -> dict[str, Any]:
@@ -76,24 +68,13 @@ def store_without(model: Path, result: Without) -> None:
     if layers:
         with _WRITING:
             known = read(model).get(WITHOUT, {})
-            _store(model, WITHOUT, {**known, **{name: {**about, **each.as_json()} for name, each in layers.items()}})
+            stored = {name: {**about, **each.as_json()} for name, each in layers.items()}
+            tied.write(model, FILE, {**read(model), WITHOUT: {**known, **stored}})
 
 
 def store_readout(model: Path, result: Readout) -> None:
     """Store the readouts of all layers."""
     if result.complete:
         with _WRITING:
-            _store(model, READOUT, {key: each for key, each in result.as_json().items() if key != "unusable"})
-
-
-def _store(model: Path, key: str, value: dict[str, Any]) -> None:
-    """Store one kind; not in a hub's cache, whose files are links, nor in a folder that cannot be written."""
-    if (model / store.CONFIG).is_symlink():
-        return
-    with suppress(StorageError, OSError):
-        content = {"config": _config(model), **read(model), key: value}
-        files.write(model / FILE, json.dumps(content, separators=(",", ":")) + "\n")
-
-
-def _config(model: Path) -> str:
-    return hashlib.sha256((model / store.CONFIG).read_bytes()).hexdigest()
+            figures = {key: each for key, each in result.as_json().items() if key != "unusable"}
+            tied.write(model, FILE, {**read(model), READOUT: figures})

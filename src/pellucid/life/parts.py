@@ -242,18 +242,18 @@ def _along(seen: Seen, direction: Tensor) -> NDArray[np.float64]:
     with torch.no_grad():
         if isinstance(layer, nn.Linear):
             each = F.linear(inputs, direction) * gradient.float()
-            return each.reshape(len(each), -1, each.shape[-1]).sum(1).double().numpy()
+            return each.reshape(len(each), -1, each.shape[-1]).sum(1).double().cpu().numpy()
         assert isinstance(layer, nn.Conv2d)
         places = gradient
         if seen.block is not None:
             places = _before_pool(seen, inputs, gradient, slice(None))
         change = _convolved(layer, inputs, direction, layer.groups)
-        return torch.einsum("nchw,nchw->nc", change, places.float()).double().numpy()
+        return torch.einsum("nchw,nchw->nc", change, places.float()).double().cpu().numpy()
 
 
 def _inputs(seen: Seen) -> Tensor:
-    """As the layer read them, as float32: a block that computes in bfloat16 rounds its input first."""
-    rounded = seen.block is not None and _gradient(seen).dtype == torch.bfloat16
+    """As the layer read them, as float32: one that computes in bfloat16 rounds its input first."""
+    rounded = _gradient(seen).dtype == torch.bfloat16
     return (seen.inputs.bfloat16() if rounded else seen.inputs).float()
 
 

@@ -147,7 +147,7 @@ def split(rule: Rule, moves: Moves, made: Formula) -> Split:
     """The sum of the updates as one coefficient for each gradient, as above. `made`: of the same steps."""
     beta, rates = rule.beta, moves.rates
     adam = rule.name in ("adam", "adamw")
-    behind = _behind(rates / made.divisor if adam else rates, beta)
+    behind = sums_behind(rates / made.divisor if adam else rates, beta)
     match rule.name:
         case "sgd":
             nesterov = bool(rule.settings["nesterov"])
@@ -174,7 +174,7 @@ def at_once(rule: Rule, moves: Moves, made: Formula) -> Floats:
     return -rates * (1 - beta) / made.divisor
 
 
-def _behind(rates: Floats, beta: float) -> Floats:
+def sums_behind(rates: Floats, beta: float) -> Floats:
     """B_t = r_t + beta B_(t+1), for every t."""
     sums, last = np.empty_like(rates), 0.0
     for at in range(len(rates) - 1, -1, -1):

@@ -1,11 +1,13 @@
-"""The verbs of this room: life_of. As in api.py, each imports what it needs when it is called."""
+"""The verbs of this room: life_of, makers. As in api.py, each imports what it needs when it is called."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pellucid.life.makers import Makers
     from pellucid.life.story import Life
 
 
@@ -42,3 +44,30 @@ def life_of(
     again = result_of(opened(folder_of(model), default_cache() if cache is None else Path(cache), [weight]))
     (life,) = result_of(living(again, [weight], largest, steps))
     return life
+
+
+def makers(model: str | Path, layers: Iterable[str] | None = None, *, cache: str | Path | None = None) -> Makers:
+    """Make the training of a model again, and collect the training pictures that made each filter.
+
+    A picture's push on a filter is how far its parts of all gradients moved the filter's weights along the line from
+    their first to their last values; positive towards the last. For SGD and RMSprop the pushes of all pictures and
+    weight decay add up to the length of that line; for Adam and AdamW the sum is an estimate. `layers`: convolutions
+    and dense layers, by default all. `cache`: where decoded pictures are, by default the user's cache.
+
+    >>> makers = pellucid.makers("model", ["conv1"])                                    # doctest: +SKIP
+    >>> strongest = makers.layers[0].filters[3].whole.toward[0]                         # doctest: +SKIP
+    >>> makers.pictures[strongest.row].path, strongest.push                             # doctest: +SKIP
+    ('5/0421.png', 0.138)
+
+    If the training does not end in the saved weights, as on another machine, `drift` says how far apart they are.
+    Raises ArtefactError if the training cannot be made again, such as without its pictures; TraceError if there is no
+    such layer, no step changed it, or the sums of so many filters and pictures would take more than 1 GB.
+    """
+    from pellucid.classifier.locate import folder_of
+    from pellucid.life.again import opened
+    from pellucid.life.filters import collect
+    from pellucid.pictures.store import default_cache
+    from pellucid.steps import result_of
+
+    again = result_of(opened(folder_of(model), default_cache() if cache is None else Path(cache)))
+    return result_of(collect(again, None if layers is None else list(layers)))

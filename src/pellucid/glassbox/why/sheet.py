@@ -50,11 +50,12 @@ def sheet(layer: LayerExemplars, image_of: Callable[[str], Picture], rows: int =
     prepared = lru_cache(PICTURES_KEPT)(image_of)
     for number, channel in enumerate(shown):
         top = CAPTION + number * step
-        weight, label = _filter(layer, channel)
+        own = layer.weight[channel]
+        weight, label = filter_picture(own, float(np.abs(own).max()) or 1.0, own)
         draw.text((GAP, top + tile // 2 - 12), f"{channel}{label}", INK)
-        page.paste(_fitted(weight, tile), (LABEL, top))
+        page.paste(fitted(weight, tile), (LABEL, top))
         for column, exemplar in enumerate(layer.filters[channel], 1):
-            page.paste(_fitted(_patch(prepared(exemplar.source), exemplar), tile), (LABEL + column * step, top))
+            page.paste(fitted(_patch(prepared(exemplar.source), exemplar), tile), (LABEL + column * step, top))
     return np.array(page)
 
 
@@ -75,13 +76,15 @@ def _caption(layer: LayerExemplars, shown: int) -> str:
     return f"{layer.layer}: {which}; each sees {height}x{width} pixels"
 
 
-def _filter(layer: LayerExemplars, channel: int) -> tuple[Picture, str]:
-    """The filter as a picture, and its visible input channel if there are many."""
-    weight = layer.weight[channel]
-    scale = float(np.abs(weight).max()) or 1.0
+def filter_picture(weight: NDArray[np.float32], scale: float, visible: NDArray[np.float32]) -> tuple[Picture, str]:
+    """A filter, float32 (channels, H, W), as a picture whose colour is full at `scale`, and its visible input channel.
+
+    The visible channel is the one of `visible`, a filter of the same shape, with the largest weights; "" if the picture
+    shows all channels.
+    """
     if len(weight) == 3:
         return np.rint(127.5 + 127.5 * weight.transpose(1, 2, 0) / scale).astype(np.uint8), ""
-    strongest = int(np.abs(weight).sum((1, 2)).argmax())
+    strongest = int(np.abs(visible).sum((1, 2)).argmax())
     return shade(weight[strongest], scale), f"\ninput {strongest}" if len(weight) > 1 else ""
 
 
@@ -90,7 +93,7 @@ def _patch(image: Picture, exemplar: Exemplar) -> Picture:
     return image[top:bottom, left:right]
 
 
-def _fitted(image: Picture, tile: int) -> Image:
+def fitted(image: Picture, tile: int) -> Image:
     """The image scaled to fit a tile; darker where it does not fill it, or where nothing is seen."""
     from PIL import Image
 
