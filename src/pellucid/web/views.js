@@ -23,4 +23,5 @@ export const VIEWS = {
   compare: { title: "Compare", strips: true },
   readout: { title: "Readouts", saved: true },
   life: { title: "A weight’s life", still: true, saved: true },
+  makers: { title: "Who made this", still: true, saved: true },
 };

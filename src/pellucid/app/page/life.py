@@ -71,7 +71,7 @@ def life(glass: Glass, query: Query) -> Reply:
 def start(glass: Glass, query: Query, _body: bytes) -> Reply:
     """Start to make the training again, unless that is done or under way; then as `life`."""
     weight = _weight(query)
-    return _started(glass, _job(weight), lambda: live(glass.model, glass.trusted, weight, _cache(glass)))
+    return _started(glass, _job(weight), lambda: live(glass.model, glass.trusted, weight, cache_of(glass)))
 
 
 def stop(glass: Glass, query: Query, _body: bytes) -> Reply:
@@ -115,17 +115,17 @@ def picture(glass: Glass, query: Query) -> Reply:
 def live(model: Path, trust: bool, weight: str, cache: Path) -> Generator[tuple[int, int], None, Lived]:
     """Make a model's training again with a separate classifier, for one weight. Raises the errors of `living`."""
     began = time.monotonic()
-    again = yield from _counted(begin(model, api.load(model, trust=trust), cache))
-    (life,) = yield from _counted(living(again, [weight], largest=LARGEST))
+    again = yield from counted(begin(model, api.load(model, trust=trust), cache))
+    (life,) = yield from counted(living(again, [weight], largest=LARGEST))
     return Lived(life, again, time.monotonic() - began)
 
 
 def make_step(lived: Lived, number: int) -> Generator[tuple[int, int], None, dict[str, Any]]:
     """Make the training again up to a step; returns the step as one of Lived.as_json's largest. Raises TraceError."""
     material = lived.again.material
-    again = yield from _counted(begin(material.model, material.classifier, material.cache))
+    again = yield from counted(begin(material.model, material.classifier, material.cache))
     again.last = number
-    (life,) = yield from _counted(living(again, [lived.life.weight], largest=1, steps=(number, number)))
+    (life,) = yield from counted(living(again, [lived.life.weight], largest=1, steps=(number, number)))
     (made,) = life.as_json(SHOWN, 0)["largest"]
     if (made["before"], made["after"]) != lived.life.values[number - 1 : number + 1]:
         raise TraceError(
@@ -134,7 +134,7 @@ def make_step(lived: Lived, number: int) -> Generator[tuple[int, int], None, dic
     return {**made, **as_json(again, life, made)}
 
 
-def _counted(work: Generator[Any, None, T]) -> Generator[tuple[int, int], None, T]:
+def counted(work: Generator[Any, None, T]) -> Generator[tuple[int, int], None, T]:
     """Reading pictures and features has other counts than steps: then the page says that it starts."""
     while True:
         try:
@@ -203,5 +203,6 @@ def _png(image: NDArray[np.uint8]) -> Reply:
     return pictures.png(np.broadcast_to(image, (*image.shape[:2], 3)).copy())
 
 
-def _cache(glass: Glass) -> Path:
+def cache_of(glass: Glass) -> Path:
+    """Where decoded pictures are."""
     return glass.live.cache if glass.live.cache is not None else default_cache()

@@ -11,6 +11,7 @@ from pellucid.app.page import (
     exemplars,
     life,
     live_requests,
+    makers,
     measuring,
     mistakes,
     training,
@@ -100,6 +101,8 @@ GET: dict[str, Callable[[Glass, Query], Reply]] = {
     "/api/life": life.life,
     "/api/life/step": life.step,
     "/api/life/picture": life.picture,
+    "/api/makers": makers.makers,
+    "/api/makers/picture": makers.picture,
     "/api/live": live_requests.state,
 }
 POST: dict[str, Callable[[Glass, Query, bytes], Reply]] = {
@@ -126,6 +129,8 @@ POST: dict[str, Callable[[Glass, Query, bytes], Reply]] = {
     "/api/life/stop": life.stop,
     "/api/life/step": life.start_step,
     "/api/life/step/stop": life.stop_step,
+    "/api/makers": makers.start,
+    "/api/makers/stop": makers.stop,
     **LIVE,
 }
 WORKS = frozenset(
@@ -139,6 +144,7 @@ WORKS = frozenset(
         "/api/readout",
         "/api/life",
         "/api/life/step",
+        "/api/makers",
         *LIVE,
     }
 )

@@ -1,6 +1,7 @@
 /** The actions of the keys. */
 
 import { beside } from "../picture/pictures.js";
+import { makersState } from "../life/filter.js";
 import { lifeState, weightHere } from "../life/place.js";
 import { resume, turn as turnLesson } from "../lessons/guide.js";
 import { replay, toggle } from "../number/play.js";
@@ -55,6 +56,10 @@ const ACTIONS = {
     const weight = weightHere({ trace: hands.trace, state });
     return weight ? set(hands, lifeState(weight)) : false;
   },
+  m: (hands, state) => {
+    const there = makersState({ trace: hands.trace, state });
+    return there ? set(hands, there) : false;
+  },
   e: (hands, state) => set(hands, { exact: !state.exact }, true),
   z: ({ trace, served }) => flip(served, trace),
   s: (hands, { scale }) =>
@@ -95,9 +100,13 @@ function turn(hands, direction) {
 function back(hands, { view, place, name, index, lesson, present }) {
   if (present && !view) return set(hands, { present: false }, true);
   if (lesson) return set(hands, { lesson: "" });
-  // from a weight's life back to the number that the reader came from
-  const life = view === "life" && index !== null;
-  if (view) return set(hands, place && !life ? { place: "" } : { view: "", place: "", cursor: null });
+  // from a weight's life, or a filter's makers, back to the number or layer that the reader came from
+  const came = (view === "life" && index !== null) || (view === "makers" && name);
+  if (view)
+    return set(
+      hands,
+      place && !came ? { place: "" } : { view: "", place: "", ...(view === "life" && { cursor: null }) },
+    );
   const user = hands.trace.node(name) ? undefined : hands.trace.users(name)[0];
   const fresh = { index: null, page: 0, channel: -1 };
   if (user) return set(hands, { ...fresh, name: user.node.name, cursor: [index?.[0] ?? 0, 0, 0] });

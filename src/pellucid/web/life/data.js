@@ -1,4 +1,4 @@
-/** A weight's life as data, as Life.as_json in Python writes it. */
+/** A weight's life and a filter's makers as data, as life/story.py and life/makers.py in Python write them. */
 
 /** @typedef {import("../arithmetic/declaration.js").Op} Op */
 /**
@@ -43,6 +43,30 @@
  * @property {number} [seconds] that the repeat took
  * @property {Step[]} largest
  * @property {{row: number, path: string, label: string, up: number, down: number, times: number}[]} pushers
+ */
+
+/** @typedef {[number, number, number, number]} Maker row, push, step of the strongest push, that push */
+/**
+ * @typedef {object} Span
+ * @property {number} first
+ * @property {number} last
+ * @property {number} moved
+ * @property {number} push
+ * @property {number} decay
+ * @property {number} distance
+ * @property {Maker[]} toward
+ * @property {Maker[]} away
+ */
+/** @typedef {{filter: number, straight: number, distance: number, whole: Span, tenths: Span[]}} Filter */
+/**
+ * @typedef {object} Makers
+ * @property {number} steps
+ * @property {string} begins
+ * @property {string} optimizer
+ * @property {boolean} exact
+ * @property {{largest: number, where: string, different: number, weights: number} | null} drift
+ * @property {Record<string, {path: string, label: string}>} pictures
+ * @property {{layer: string, shape: number[], filters: Filter[]}[]} layers
  */
 
 export {};
