@@ -81,7 +81,8 @@ def curve(values: Sequence[float], begin: int, blocks: bool) -> Iterator[str]:
     means = np.array([each.mean() for each in stretches])
     low, high = float(min(values)), float(max(values))
     heights = np.round((means - low) / ((high - low) or 1.0) * HEIGHT * (len(levels) - 1)).astype(int)
-    labels = [f"{high:.4g}", *[""] * (HEIGHT - 2), f"{low:.4g}"]
+    digits = next((n for n in (4, 6) if f"{high:.{n}g}" != f"{low:.{n}g}"), 9)
+    labels = [f"{high:.{digits}g}", *[""] * (HEIGHT - 2), f"{low:.{digits}g}"]
     wide = max(map(len, labels))
     for row, label in zip(range(HEIGHT - 1, -1, -1), labels, strict=True):
         part = np.clip(heights - row * (len(levels) - 1), 0, len(levels) - 1)
@@ -97,6 +98,9 @@ def _step(step: LargeStep, result: Life, console: Console) -> None:
     console.print(Text(f"  gradient = {step.gradient:.6g}, the parts of {many(len(step.pictures), 'picture')} added"))
     for line in worked(step, result):
         console.print(Text(f"  {line}"))
+    if result.optimizer != "sgd" or result.settings["momentum"]:
+        own = math.fsum(each.push for each in step.pictures)
+        console.print(Text(f"  these pictures {own:+.3g}, earlier steps and weight decay {step.update - own:+.3g}"))
     for name, some in (("up", [p for p in step.pictures if p.push > 0]), ("down", _downwards(step.pictures))):
         if some:
             console.print(Text(f"  {name}: {_pictures(some)}"))
@@ -128,6 +132,7 @@ def worked(step: LargeStep, result: Life) -> Iterator[str]:
         yield f"with weight decay = {gradient:.6g} + {decay:g} * {before} = {pulled:.6g}"
         gradient = pulled
     shown, after = f"{gradient:.6g}", step.before + step.formula
+    squared = f"({shown})²" if gradient < 0 else f"{shown}²"
     momentum = settings.get("momentum", 0.0)
     match result.optimizer:
         case "sgd":
@@ -139,7 +144,7 @@ def worked(step: LargeStep, result: Life) -> Iterator[str]:
         case "rmsprop":
             alpha = settings["alpha"]
             square = alpha * state["square_avg"] + (1 - alpha) * gradient**2
-            yield f"mean square = {alpha:g} * {state['square_avg']:.6g} + {1 - alpha:.3g} * {shown}² = {square:.6g}"
+            yield f"mean square = {alpha:g} * {state['square_avg']:.6g} + {1 - alpha:.3g} * {squared} = {square:.6g}"
             divided = f"{shown} / (√{square:.6g} + {settings['eps']:g})"
             velocity = momentum * state["momentum_buffer"] + gradient / (math.sqrt(square) + settings["eps"])
             yield f"momentum = {momentum:g} * {state['momentum_buffer']:.6g} + {divided} = {velocity:.6g}"
@@ -150,12 +155,12 @@ def worked(step: LargeStep, result: Life) -> Iterator[str]:
             square = second * state["exp_avg_sq"] + (1 - second) * gradient**2
             even, even_square = mean / (1 - first**count), square / (1 - second**count)
             yield f"mean = {first:g} * {state['exp_avg']:.6g} + {1 - first:.3g} * {shown} = {mean:.6g}"
-            yield f"mean square = {second:g} * {state['exp_avg_sq']:.6g} + {1 - second:.3g} * {shown}² = {square:.6g}"
-            for name, value, beta, corrected in (
+            yield f"mean square = {second:g} * {state['exp_avg_sq']:.6g} + {1 - second:.3g} * {squared} = {square:.6g}"
+            for name, value, beta, unbiased in (
                 ("mean", mean, first, even),
                 ("mean square", square, second, even_square),
             ):
-                yield f"{name} without its start at 0 = {value:.6g} / (1 - {beta:g}^{count}) = {corrected:.6g}"
+                yield f"unbiased {name} = {value:.6g} / (1 - {beta:g}^{count}) = {unbiased:.6g}"
             start = f"{before} * (1 - {rate} * {decay:g})" if decay and result.optimizer == "adamw" else before
             yield f"{start} - {rate} * {even:.6g} / (√{even_square:.6g} + {settings['eps']:g}) = {after:.6g}"
 
@@ -167,8 +172,10 @@ def _pushers(result: Life, console: Console) -> None:
     console.print(Text("the pictures that pushed it most", style="bold"))
     table = columns("picture", "class", "up>", "down>", "together>", "steps>")
     for each in result.pushers[:PUSHERS]:
-        values = (f"{value:+.4g}".replace("-", "-") for value in (each.up, each.down, each.net))
+        values = (f"{value:+.4g}" if value else "0" for value in (each.up, each.down, each.net))
         table.add_row(Text(printable(each.path)), Text(printable(each.label)), *values, f"{each.times:,}")
     console.print(table)
     if len(result.pushers) > PUSHERS:
-        console.print(f"… and {len(result.pushers) - PUSHERS:,} more; docs/why/life.md says how a push is reckoned")
+        console.print(
+            f"… and {len(result.pushers) - PUSHERS:,} more; --json lists more, and docs/why/life.md defines a push"
+        )

@@ -1,5 +1,7 @@
 """The weights' lives inside the teaching model's file: every value and gradient, and the largest steps' pictures.
 
+Also who made its filters (life/makers.py).
+
 The training is plain gradient descent at one rate. So the values follow from the first one and the gradients, up to
 rounding, and the file stores the distance of the bits (glassbox/page/rebuild.py). web/life/stored.js reads it.
 """
@@ -16,32 +18,39 @@ from numpy.typing import NDArray
 from pellucid import api
 from pellucid.glassbox.arithmetic.ops import optimizers
 from pellucid.glassbox.page import offline, rebuild
-from pellucid.life.again import Again, begin
+from pellucid.life.again import Again, begin, start
+from pellucid.life.filters import collect
+from pellucid.life.makers import Makers
 from pellucid.life.whole import Whole, through
 
 ELEMENT = "lives"
 """The id of their element in the file."""
 NAMES = ("conv1.weight", "conv1.bias", "dense1.bias")
 """The parameters whose lives are inside: 90 weights. Those of the 720 of dense1.weight would take 1 MB."""
+MAKERS = 8, 3
+"""Makers each way of a filter, of the whole training and of each tenth."""
 LARGEST, PICTURES, PUSHERS = 5, 6, 6
 """Steps of a weight with their pictures, listed pictures of a step, and pictures of the whole life."""
 
 
 def element(model: Path, cache: Path) -> Generator[tuple[int, int], None, str]:
-    """Make the training again, and return the element's JSON; yields (steps made, steps in all)."""
+    """Make the training again, twice, and return the element's JSON; yields (steps made, steps in all)."""
     again = yield from _steps(begin(model, api.load(model), cache))
     whole = yield from through(again, NAMES)
-    content, arrays = described(again, whole)
+    made = yield from collect((yield from _steps(start(again.material))))
+    content, arrays = described(again, whole, made)
     return offline.element(content, arrays)
 
 
-def described(again: Again, whole: Whole) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+def described(again: Again, whole: Whole, made: Makers) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """(the document of the lives, its arrays by name). W weights, T steps, N pictures that they name.
 
     * first: (W,); gradients: (W, T); rounding: (W, T), as rebuild.difference
     * largest: (W, K), steps counted from 1; rows, parts: (W, K, P), the strongest first; others: (W, K), of all others
     * pushers, up, down, times: (W, M); pushed, left: (W,), of all pictures, and what remains of the movement
     * pictures: (N, H, W), grey
+
+    "makers" is as Makers.as_json, with places among these N pictures for rows.
     """
     (rate,) = set(whole.rates.tolist())
     count, steps = whole.gradients.shape
@@ -60,7 +69,13 @@ def described(again: Again, whole: Whole) -> tuple[dict[str, Any], dict[str, NDA
     up, down, times = _pushes(again, whole, rate)
     strongest = np.argsort(-np.abs(up + down), axis=1, kind="stable")[:, :PUSHERS]
     pushed = (up + down).sum(1)
-    named, place = np.unique(np.concatenate([rows.ravel(), strongest.ravel()]), return_inverse=True)
+    makers = made.as_json(*MAKERS)
+    spans = [span for each in makers["layers"] for one in each["filters"] for span in (one["whole"], *one["tenths"])]
+    movers = [maker for span in spans for side in ("toward", "away") for maker in span[side]]
+    own = [int(maker[0]) for maker in movers]
+    named, place = np.unique(np.concatenate([rows.ravel(), strongest.ravel(), own]), return_inverse=True)
+    for maker, at in zip(movers, place[rows.size + strongest.size :].tolist(), strict=True):
+        maker[0] = at
     images = again.task.images.batch(named)
     assert isinstance(images, np.ndarray)
     arrays = {
@@ -71,7 +86,7 @@ def described(again: Again, whole: Whole) -> tuple[dict[str, Any], dict[str, NDA
         "rows": place[: rows.size].reshape(rows.shape).astype(np.uint32),
         "parts": shares.astype(np.float32),
         "others": others.astype(np.float32),
-        "pushers": place[rows.size :].reshape(strongest.shape).astype(np.uint32),
+        "pushers": place[rows.size : rows.size + strongest.size].reshape(strongest.shape).astype(np.uint32),
         "up": np.take_along_axis(up, strongest, 1).astype(np.float32),
         "down": np.take_along_axis(down, strongest, 1).astype(np.float32),
         "times": np.take_along_axis(times, strongest, 1).astype(np.uint32),
@@ -87,6 +102,7 @@ def described(again: Again, whole: Whole) -> tuple[dict[str, Any], dict[str, NDA
         "sizes": [len(rows) for rows in whole.rows[: again.task.steps_per_epoch]],
         "op": optimizers.sgd(rate, precision="float32").as_json(),
         "pictures": [{"path": each.path, "label": catalog.classes[each.label]} for each in pictures],
+        "makers": {**makers, "root": "", "pictures": {}},
         "about": {
             "begins": f"random weights, drawn by seed {again.task.recipe.seed}",
             "optimizer": again.task.recipe.optimizer,

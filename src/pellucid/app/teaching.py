@@ -119,6 +119,6 @@ def page(model: Path, shown: Sequence[Answered], cache: Path, extra: Mapping[str
     """
     classifier = api.load(model)
     traces = (classifier.explain(each.path, each.label) for each in shown)
-    more = {**(extra or {}), "offers": ["life"]}
+    more = {**(extra or {}), "offers": ["life", "makers"]}
     elements = {lives.ELEMENT: result_of(lives.element(model, cache))}
     return result_of(paging(traces, NAME, extra=more, elements=elements))

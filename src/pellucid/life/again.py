@@ -33,6 +33,7 @@ from pellucid.pictures.store import Decoding
 from pellucid.pretrained.cache import FOLDER as WEIGHTS
 from pellucid.pretrained.find import find
 from pellucid.runs import transfer
+from pellucid.runs.place import CHECKPOINTS
 from pellucid.runs.transfer import Basis
 from pellucid.training import loop
 from pellucid.training.features import Extracting
@@ -148,12 +149,26 @@ def opened(
 
     `weights`: such as "conv1.weight[3, 0, 2, 2]", checked before any picture is read. Raises TraceError.
     """
+    _check_finished(model)
     materials.recipe_of(model, artefact.read_config(model))  # before a saved module would need trust
     classifier = artefact.load(model)
     shapes = {name: tuple(each.shape) for name, each in classifier.module.named_parameters()}
     for weight in weights:
         units.weight(weight, shapes)
     return (yield from begin(model, classifier, cache))
+
+
+def _check_finished(model: Path) -> None:
+    """Raise ArtefactError for a training that has only checkpoints, which do not name their pictures."""
+    run = model.parent if model.name == CHECKPOINTS else model
+    if (model / artefact.CONFIG).exists() or not (run / CHECKPOINTS).is_dir():
+        return
+    if (run / artefact.CONFIG).exists():
+        raise ArtefactError(f"{model} holds checkpoints. Name the model folder, {run}.")
+    raise ArtefactError(
+        f"The training in {run} has not finished. Its checkpoints do not say where its pictures are, so it cannot be "
+        f"made again yet. Continue with `pellucid train … --out {run} --resume`."
+    )
 
 
 def begin(model: Path, classifier: Classifier, cache: Path) -> Generator[Decoding | Extracting | Fitting, None, Again]:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pellucid.life.again import Again
     from pellucid.life.recorded import Place
 
-ROUNDED = 1e-6  # of the absolute pushes: the products with the features are in float32
+SLOPE = 10 * FLAT  # of the scaled problem, at most: 0.3 to 5 times FLAT measured; its products are in float32
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Heads:
         each = self.c * self.errors[:, row] * self.features[:, column]
         first, weight = float(self.start.weight[row, column]), float(self.weight[row, column])
         scale = float(np.sqrt((self.features**2).sum(1).mean()))
-        bound = self.c * self.count * scale * FLAT + ROUNDED * (np.abs(each).sum() + abs(weight))
+        bound = self.c * self.count * scale * SLOPE
         away = first + each.sum() - weight
         if abs(away) > bound:
             raise TraceError(
@@ -99,12 +99,17 @@ def heads(again: Again) -> Generator[Extracting, None, Heads]:
         train, _, views = yield from transfer.sides(basis, material.data, again.task, module, material.cache, engine)
     start = transfer.initial_head(module, basis.known, material.classifier.classes)
     head = module.get_submodule(layer)
-    weight, bias = (each.detach().double().cpu().numpy() for each in (head.weight, head.bias))  # type: ignore[union-attr]
-    features = train.features.astype(np.float64)
-    errors = _errors(train, features @ weight.T + bias)
+    weight, bias = (each.detach().cpu().numpy() for each in (head.weight, head.bias))  # type: ignore[union-attr]
     c = float(material.config["pretrained"]["head"]["c"])
+    return taken_apart(layer, train, start, LinearHead(weight, bias), c, len(views))
+
+
+def taken_apart(layer: str, train: Side, start: LinearHead, reached: LinearHead, c: float, views: int) -> Heads:
+    """A head that a search from `start` has `reached`, with what its pictures push. `c`: for the unscaled features."""
+    weight, features = reached.weight.astype(np.float64), train.features.astype(np.float64)
+    errors = _errors(train, features @ weight.T + reached.bias)
     count = float(len(features) if train.weights is None else train.weights.sum())
-    return Heads(layer, start, c, errors, features - features.mean(axis=0), len(views), count, weight)
+    return Heads(layer, start, c, errors, features - features.mean(axis=0), views, count, weight)
 
 
 def _errors(side: Side, logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,6 +11,8 @@ import { moved, named as commandName } from "./words.js";
 import { ANSWER } from "./filter.js";
 import { partsOf } from "./place.js";
 import { say, STILL } from "../say.js";
+import { makersInside } from "./stored.js";
+import { ofFile } from "./thumbnails.js";
 import { START } from "../store.js";
 
 /** @typedef {import("../context.js").StageContext} StageContext */
@@ -42,7 +44,12 @@ export async function makers(context) {
   const count = Object.hasOwn(layers, name) ? layers[name] : 0;
   const channel = /^\d+$/.test(index) && Number(index) < count ? Number(index) : 0;
   if (!count) return on(h("p", { role: "alert" }, `This network has no convolution or dense layer “${name}”.`));
-  if (!served) return on(h("p", { class: "note" }, commandName(trace.about.model.name, name)));
+  if (!served) {
+    const inside = trace.lives && (await makersInside(trace.lives()));
+    const there = inside && { ...inside, layers: inside.layers.filter((each) => each.layer === name) };
+    if (there?.layers.length) return shown(context, there, layers, name, channel);
+    return on(h("p", { class: "note" }, commandName(trace.about.model.name, name)));
+  }
   const query = `layer=${encodeURIComponent(name)}`;
   const path = `api/makers?${query}`;
   const redraw = () => void store.set({}, true);
@@ -72,7 +79,21 @@ export async function makers(context) {
       ),
     );
   }
-  const own = known.layers[0].filters.find((/** @type {Filter} */ each) => each.filter === channel);
+  return shown(context, known, layers, name, channel);
+}
+
+/**
+ * @param {StageContext} context
+ * @param {Makers} known with this layer alone
+ * @param {Record<string, number>} layers
+ * @param {string} name
+ * @param {number} channel
+ * @returns {Promise<Node[]>}
+ */
+async function shown(context, known, layers, name, channel) {
+  const { trace } = context;
+  const thumbnail = thumbnails(context, name);
+  const own = /** @type {Filter} */ (known.layers[0].filters.find((each) => each.filter === channel));
   const node = trace.nodes.find(({ reads, kind }) => kind === "convolution" && reads.weight === `${name}.weight`);
   const patches = node ? await exemplars({ ...context, state: { ...START, name: node.name } }, node, channel) : [];
   return [
@@ -82,7 +103,7 @@ export async function makers(context) {
       { class: "stage makers", "aria-label": `Who made filter ${channel} of ${name}` },
       choice(context, layers, name, channel),
       known.drift && h("p", { class: "life-drift", role: "alert" }, drift(known)),
-      spanOf(context, known, own.whole, query, `Filter ${channel} of ${name}: the whole training`),
+      spanOf(known, own.whole, thumbnail, `Filter ${channel} of ${name}: the whole training`),
       ...patches,
       own.tenths.length > 1 &&
         h(
@@ -90,7 +111,7 @@ export async function makers(context) {
           { class: "numbers" },
           h("summary", {}, `Each tenth of the training`),
           ...own.tenths.map((/** @type {Span} */ tenth) =>
-            spanOf(context, known, tenth, query, `Steps ${counted(tenth.first)} to ${counted(tenth.last)}`),
+            spanOf(known, tenth, thumbnail, `Steps ${counted(tenth.first)} to ${counted(tenth.last)}`),
           ),
         ),
     ),
@@ -108,14 +129,12 @@ function drift({ drift: apart }) {
 
 /**
  * One span: the pictures that pushed towards the end, and those that pushed back.
- * @param {StageContext} context
  * @param {Makers} known
  * @param {Span} span
- * @param {string} query
+ * @param {(row: number) => HTMLElement} thumbnail
  * @param {string} title
  */
-function spanOf({ served }, known, span, query, title) {
-  const { source } = /** @type {import("../context.js").Served} */ (served);
+function spanOf(known, span, thumbnail, title) {
   const most = Math.max(...[...span.toward, ...span.away].map(([, push]) => Math.abs(push))) || 1;
   const side = (/** @type {string} */ name, /** @type {Maker[]} */ all) =>
     h(
@@ -131,7 +150,7 @@ function spanOf({ served }, known, span, query, title) {
               return h(
                 "li",
                 { title: step ? `${path}; its strongest push was in step ${counted(step)}` : path },
-                h("img", { src: source(`api/makers/picture?${query}&row=${row}`), alt: "", loading: "lazy" }),
+                thumbnail(row),
                 h("b", {}, number(push, false, 3)),
                 h("span", {}, label),
                 h(
@@ -160,6 +179,21 @@ function spanOf({ served }, known, span, query, title) {
     side("Pushed it towards its end", span.toward),
     side("Pushed it back", span.away),
   );
+}
+
+/**
+ * @param {StageContext} context
+ * @param {string} layer
+ * @returns {(row: number) => HTMLElement}
+ */
+function thumbnails({ served, trace }, layer) {
+  return (row) => {
+    if (served) {
+      const path = `api/makers/picture?layer=${encodeURIComponent(layer)}&row=${row}`;
+      return h("img", { src: served.source(path), alt: "", loading: "lazy" });
+    }
+    return ofFile(trace, row);
+  };
 }
 
 /**

@@ -98,6 +98,16 @@ export async function stored(lives, place) {
 }
 
 /**
+ * Who made the filters.
+ * @param {Lives} lives
+ * @returns {Promise<import("./data.js").Makers>}
+ */
+export async function makersInside(lives) {
+  const { makers, pictures } = await lives.document();
+  return { ...makers, pictures };
+}
+
+/**
  * A picture of the training, drawn from the file.
  * @param {Lives} lives
  * @param {number} row

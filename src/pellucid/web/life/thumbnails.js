@@ -22,9 +22,18 @@ export function thumbnails({ trace, served }, weight, { augmented }) {
         on: { error: (event) => event.target.replaceWith(h("span", { class: "gone" }, "no longer there")) },
       });
     }
-    const canvas = /** @type {HTMLCanvasElement} */ (h("canvas", { "aria-hidden": "true" }));
-    const surface = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-    if (trace.lives) void draw(trace.lives(), row, surface);
-    return canvas;
+    return ofFile(trace, row);
   };
+}
+
+/**
+ * A training picture that is inside the file.
+ * @param {import("../trace.js").Trace} trace
+ * @param {number} row
+ */
+export function ofFile(trace, row) {
+  const canvas = /** @type {HTMLCanvasElement} */ (h("canvas", { "aria-hidden": "true" }));
+  const surface = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  if (trace.lives) void draw(trace.lives(), row, surface);
+  return canvas;
 }
