@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import shutil
 import time
 from base64 import b64decode
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from pellucid.app.page import life as requests
 from pellucid.app.page.server import Server
 from pellucid.errors import TraceError
 from pellucid.glassbox.page import rebuild
+from pellucid.life import stored
 from pellucid.life.again import Drift, begin
 from pellucid.life.story import Life, living
 from pellucid.steps import result_of
@@ -333,6 +335,53 @@ def numbers(text: str) -> list[str]:
     match = re.search(r"Before step \S+ it was (\S+)\. The gradient was (\S+), and the learning rate (\S+)\.", text)
     assert match is not None, text
     return list(match.groups())
+
+
+def test_who_made_a_filter(page_of_life: Page, server: Server, trained: Path, axe: str, tmp_path: Path) -> None:
+    page = page_of_life
+    server.glass.model = Path(shutil.copytree(trained, tmp_path / "model"))  # the result is stored in it
+    page.goto(f"{server.address}#/conv1?at=2,5,5")
+    page.locator(".to-life").wait_for()
+    page.keyboard.press("m")
+    expect(page.locator(".makers .span h2").first).to_have_text("The whole training of filter 2 of conv1")
+    expect(page.locator(".makers .patches img").first).to_be_visible()
+    known = pellucid.makers(trained, ["conv1"], cache=trained.parent / "cache")
+    whole = known.layers[0].filters[2].whole
+    pushes = [float(number(each)) for each in page.locator(".span").first.locator(".pushed b").all_inner_texts()]
+    expected = [each.push for each in (*whole.toward[: stored.WHOLE], *whole.away[: stored.WHOLE])]
+    assert pushes == pytest.approx(expected, rel=6e-3)
+    paths = page.locator(".span").first.locator(".pushed .hidden").all_inner_texts()
+    assert paths[0] == known.pictures[whole.toward[0].row].path
+    picture = page.locator(".pushed img").first
+    assert picture.evaluate("async (each) => (await each.decode(), each.naturalWidth)") == 12
+    page.locator(".makers summary").press("Enter")
+    expect(page.locator(".makers details .span")).to_have_count(len(known.layers[0].filters[2].tenths))
+    page.get_by_label("number").select_option("1")
+    expect(page).to_have_url(re.compile(r"~makers/conv1,1"))
+    expect(page.locator(".makers .span h2").first).to_have_text("The whole training of filter 1 of conv1")
+    for size in (None, PHONE):
+        if size is not None:
+            page.set_viewport_size(size)
+        assert fits(page)
+        assert complaints(page, axe) == []
+    page.keyboard.press("Escape")
+    expect(page.locator("main h1")).to_have_text("conv1")
+    page.goto(f"{server.address}#/")
+    page.keyboard.press("m")
+    expect(page.locator(".makers code")).to_have_text("pellucid taught model 1.png")
+
+
+def test_the_file_says_who_made_a_filter(page: Page, file: Path) -> None:
+    content, arrays = inside(file)
+    page.goto(f"{file.as_uri()}#/dense1/3")
+    page.locator("main h1").wait_for()
+    page.keyboard.press("m")
+    expect(page.locator(".makers .span h2").first).to_have_text("The whole training of unit 3 of dense1")
+    (dense,) = [each for each in content["makers"]["layers"] if each["layer"] == "dense1"]
+    whole = dense["filters"][3]["whole"]
+    names = page.locator(".span").first.locator(".pushed .hidden").all_inner_texts()
+    assert names == [content["pictures"][each[0]]["path"] for each in (*whole["toward"], *whole["away"])]
+    assert names[0].startswith("3/"), "a picture of a 3 taught the unit for 3 most"
 
 
 def test_in_forced_colours_and_the_dark(browser: Browser, file: Path) -> None:

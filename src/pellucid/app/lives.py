@@ -27,9 +27,9 @@ ELEMENT = "lives"
 """The id of their element in the file."""
 NAMES = ("conv1.weight", "conv1.bias", "dense1.bias")
 """The parameters whose lives are inside: 90 weights. Those of the 720 of dense1.weight would take 1 MB."""
-MAKERS = 8, 3
+MAKERS = 6, 2
 """Makers each way of a filter, of the whole training and of each tenth."""
-LARGEST, PICTURES, PUSHERS = 5, 6, 6
+LARGEST, PICTURES, PUSHERS = 4, 6, 5
 """Steps of a weight with their pictures, listed pictures of a step, and pictures of the whole life."""
 
 

@@ -95,15 +95,16 @@ async function shown(context, known, layers, name, channel) {
   const thumbnail = thumbnails(context, name);
   const own = /** @type {Filter} */ (known.layers[0].filters.find((each) => each.filter === channel));
   const node = trace.nodes.find(({ reads, kind }) => kind === "convolution" && reads.weight === `${name}.weight`);
+  const called = `${node ? "filter" : "unit"} ${channel} of ${name}`;
   const patches = node ? await exemplars({ ...context, state: { ...START, name: node.name } }, node, channel) : [];
   return [
-    say(TITLE, [ABOUT, ...moved(known, own, `filter ${channel} of ${name}`)], STILL),
+    say(TITLE, [ABOUT, ...moved(known, own, called)], STILL),
     h(
       "section",
-      { class: "stage makers", "aria-label": `Who made filter ${channel} of ${name}` },
+      { class: "stage makers", "aria-label": `Who made ${called}` },
       choice(context, layers, name, channel),
       known.drift && h("p", { class: "life-drift", role: "alert" }, drift(known)),
-      spanOf(known, own.whole, thumbnail, `Filter ${channel} of ${name}: the whole training`),
+      spanOf(known, own.whole, thumbnail, `The whole training of ${called}`),
       ...patches,
       own.tenths.length > 1 &&
         h(
@@ -240,7 +241,7 @@ function choice({ store }, layers, layer, channel) {
     { class: "row choosing" },
     h("label", { for: of.id }, "Layer"),
     of,
-    h("label", { for: which.id }, "filter"),
+    h("label", { for: which.id }, "number"),
     which,
     h(
       "button",
