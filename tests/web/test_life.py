@@ -372,7 +372,7 @@ def test_who_made_a_filter(page_of_life: Page, server: Server, trained: Path, ax
 
 
 def test_the_file_says_who_made_a_filter(page: Page, file: Path) -> None:
-    content, arrays = inside(file)
+    content, _ = inside(file)
     page.goto(f"{file.as_uri()}#/dense1/3")
     page.locator("main h1").wait_for()
     page.keyboard.press("m")

@@ -45,7 +45,8 @@ export async function makers(context) {
   const channel = /^\d+$/.test(index) && Number(index) < count ? Number(index) : 0;
   if (!count) return on(h("p", { role: "alert" }, `This network has no convolution or dense layer “${name}”.`));
   if (!served) {
-    const inside = trace.lives && (await makersInside(trace.lives()));
+    /** @type {Makers | null} */
+    const inside = trace.lives ? await makersInside(trace.lives()) : (trace.about.makers ?? null);
     const there = inside && { ...inside, layers: inside.layers.filter((each) => each.layer === name) };
     if (there?.layers.length) return shown(context, there, layers, name, channel);
     return on(h("p", { class: "note" }, commandName(trace.about.model.name, name)));

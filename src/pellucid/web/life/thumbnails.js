@@ -27,11 +27,12 @@ export function thumbnails({ trace, served }, weight, { augmented }) {
 }
 
 /**
- * A training picture that is inside the file.
+ * A training picture that is inside the file, or a place without it.
  * @param {import("../trace.js").Trace} trace
  * @param {number} row
  */
 export function ofFile(trace, row) {
+  if (!trace.lives) return h("span", { class: "gone" }, "not inside");
   const canvas = /** @type {HTMLCanvasElement} */ (h("canvas", { "aria-hidden": "true" }));
   const surface = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   if (trace.lives) void draw(trace.lives(), row, surface);
