@@ -245,7 +245,7 @@ def lessons(folder: Path) -> str:
     """The file of `pellucid lessons --html`, but for its opening view."""
     digits.write(folder / "digits")
     teaching.train(folder / "digits", folder / TEACHING, folder / "cache")
-    return teaching.page(folder / TEACHING, teaching.chosen(teaching.answered(folder / TEACHING)))
+    return teaching.page(folder / TEACHING, teaching.chosen(teaching.answered(folder / TEACHING)), folder / "cache")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pellucid import api
+from pellucid.app import lives
 from pellucid.glassbox.page.offline import paging
 from pellucid.runs.made_from import remembered
 from pellucid.runs.report import Report
@@ -110,11 +111,14 @@ def _of_other_classes(every: Sequence[Answered], taken: set[str]) -> Iterator[An
         yield min(some, key=lambda each: (not each.right, abs(each.truth - SURE)))
 
 
-def page(model: Path, shown: Sequence[Answered], extra: Mapping[str, Any] | None = None) -> str:
-    """The offline page of the model on these pictures, as HTML in ASCII.
+def page(model: Path, shown: Sequence[Answered], cache: Path, extra: Mapping[str, Any] | None = None) -> str:
+    """The offline page of the model on these pictures, as HTML in ASCII, with the lives of its weights inside.
 
-    `extra`: more of the page's document; see glassbox/page/offline.py. Raises TraceError, ArtefactError.
+    `cache`: of the training. `extra`: more of the page's document; see glassbox/page/offline.py. Raises TraceError,
+    ArtefactError.
     """
     classifier = api.load(model)
     traces = (classifier.explain(each.path, each.label) for each in shown)
-    return result_of(paging(traces, NAME, extra=extra))
+    more = {**(extra or {}), "offers": ["life", "makers"]}
+    elements = {lives.ELEMENT: result_of(lives.element(model, cache))}
+    return result_of(paging(traces, NAME, extra=more, elements=elements))

@@ -114,6 +114,14 @@ def of_weight(runs: Sequence[Seen], name: str, index: tuple[int, ...]) -> NDArra
     return np.concatenate([_of_weight(seen, name, index) for seen in runs])
 
 
+def of_layer(runs: Sequence[Seen], name: str) -> NDArray[np.float64]:
+    """As `of_weight`, for all weights of a parameter at once: (n, *its shape).
+
+    For a convolution without groups, or a dense layer; n * weights numbers must fit into memory.
+    """
+    return np.concatenate([_of_layer(seen, name) for seen in runs])
+
+
 def along(runs: Sequence[Seen], direction: Tensor) -> NDArray[np.float64]:
     """For each picture and filter, (n, F): its part in the gradient of the filter's weights, times `direction`, summed.
 
@@ -147,6 +155,30 @@ def _of_weight(seen: Seen, name: str, index: tuple[int, ...]) -> NDArray[np.floa
             read = _normalised(layer, inputs)[:, index[0]] if name == "weight" else torch.ones(())
             return _summed(gradient[:, index[0]].double() * read.double())
         return _by_tangent(layer, name, index, inputs, gradient)
+
+
+def _of_layer(seen: Seen, name: str) -> NDArray[np.float64]:
+    layer, inputs, gradient = seen.layer, _inputs(seen), _gradient(seen)
+    with torch.no_grad():
+        if isinstance(layer, nn.Linear):
+            each = gradient.double().reshape(len(gradient), -1, gradient.shape[-1])
+            if name == "bias":
+                return each.sum(1).cpu().numpy()
+            reads = inputs.double().reshape(len(inputs), -1, inputs.shape[-1])
+            return torch.einsum("nlo,nli->noi", each, reads).cpu().numpy()
+        assert isinstance(layer, nn.Conv2d)
+        assert layer.groups == 1
+        places = gradient if seen.block is None else _before_pool(seen, inputs, gradient, slice(None))
+        flat = places.double().flatten(2)
+        if name == "bias":
+            return flat.sum(2).cpu().numpy()
+        padding = layer.padding
+        if isinstance(layer, SameConv2d):
+            inputs, padding = layer.zeros(inputs), (0, 0)
+        assert not isinstance(padding, str)
+        windows = F.unfold(inputs.double(), layer.kernel_size, layer.dilation, padding, layer.stride)
+        result = torch.einsum("nfl,nkl->nfk", flat, windows)
+        return result.reshape(len(result), *layer.weight.shape).cpu().numpy()
 
 
 def _normalised(layer: nn.modules.batchnorm._BatchNorm, inputs: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ import { unzip } from "./unzip.js";
  * @property {"value" | "gradient" | "update"} [rebuilt]
  * @property {boolean} [shared] the numbers are the first picture's
  */
+/** @typedef {{document: () => Promise<any>, array: (name: string) => Promise<Numbers>}} Lives the weights' lives in a file */
 /**
  * @typedef {object} Host
  * @property {boolean} served
@@ -28,6 +29,7 @@ import { unzip } from "./unzip.js";
  * @property {(number: number) => Host} picture the host of a picture, counted from 0; the first if it does not exist
  * @property {() => Promise<{id: string, title: string}[]>} choices the models to compare this picture's run with
  * @property {(id: string) => Host} beside the same picture in such a model; its document has the "comparison"
+ * @property {(() => Lives) | null} lives only in a file that has them
  */
 
 export const VERSION = 1;
@@ -86,6 +88,7 @@ function fromServer() {
     ask,
     source,
     picture: () => whole,
+    lives: null,
     choices: async () => (await (await ask("api/beside")).json()).compared,
     beside: (id) => {
       const there = seconds.get(id) ?? second(id);
@@ -208,6 +211,17 @@ function fromFile(page) {
     seconds.set(number, host);
     return host;
   };
+  /** @type {Lives | null} */
+  let known = null;
+  const lives = () => {
+    const element = () => read("lives");
+    known ??= ofPicture(
+      async () => inflated(element().document),
+      () => element().arrays,
+      null,
+    );
+    return known;
+  };
   /** @type {(number: number) => Host} */
   const picture = (number) => {
     const there = page.getElementById(`picture-${number}`) !== null;
@@ -219,6 +233,7 @@ function fromFile(page) {
       ask: null,
       source: (path) => path,
       picture,
+      lives: page.getElementById("lives") ? lives : null,
       choices: async () => (await host.document()).compared ?? [],
       beside: () => ({ ...whole, ...second(there ? number : 0) }),
     };

@@ -4,6 +4,7 @@ import { lost, notice, nowhere } from "./astray/astray.js";
 import { compare } from "./compare/compare.js";
 import { fetched } from "./host.js";
 import { figures } from "./lessons/figures/figures.js";
+import { makers } from "./life/makers.js";
 import { lessonList } from "./lessons/list.js";
 import { difference } from "./mistakes/difference.js";
 import { mistakes } from "./mistakes/mistakes.js";
@@ -26,6 +27,8 @@ const DRAW = {
   difference,
   compare,
   readout,
+  makers,
+  life: async (context) => (await fetched(import("./life/life.js"))).life(context),
 };
 
 /**

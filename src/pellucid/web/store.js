@@ -14,7 +14,7 @@
  * @property {number} picture among the file's pictures
  * @property {string} name of the layer or weight; "" for the network
  * @property {number[] | null} index of the current number; null for the layer
- * @property {number[] | null} cursor in the layer's map, if no number is shown
+ * @property {number[] | null} cursor in the layer's map, if no number is shown; the step of a weight's life
  * @property {Direction} direction
  * @property {boolean} exact
  * @property {Scale} scale of colours
@@ -61,7 +61,7 @@ export function address(state) {
     Boolean,
   );
   const query = new URLSearchParams();
-  if (!state.index && state.cursor) query.set("at", state.cursor.join(","));
+  if ((state.view || !state.index) && state.cursor) query.set("at", state.cursor.join(","));
   for (const key of /** @type {const} */ ([
     "picture",
     "direction",

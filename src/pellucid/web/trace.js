@@ -52,6 +52,7 @@
  * @property {Host["array"]} array
  * @property {Host["channel"]} channel
  * @property {Host["choices"]} choices the models to compare this run with
+ * @property {Host["lives"]} lives of the weights, in a file that has them
  * @property {(id: string) => Promise<Trace>} beside the same picture in such a model
  */
 
@@ -103,6 +104,7 @@ export function createTrace(document, host) {
     array: host.array,
     channel: host.channel,
     choices: host.choices,
+    lives: host.lives,
     beside: async (id) => {
       const other = host.beside(id);
       return createTrace(await other.document(), other);

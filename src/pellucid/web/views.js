@@ -22,4 +22,6 @@ export const VIEWS = {
   difference: { title: "Difference" },
   compare: { title: "Compare", strips: true },
   readout: { title: "Readouts", saved: true },
+  life: { title: "A weight’s life", still: true, saved: true },
+  makers: { title: "Who made this", still: true, saved: true },
 };

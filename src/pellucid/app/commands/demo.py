@@ -55,7 +55,7 @@ def _run(out: Path) -> int:
         report = teaching.train(pictures, small, out / "cache")
     console.print(f"   {report.reported}: {share(report.metrics[report.reported])}", markup=False)
     lesson = teaching.chosen(teaching.answered(small))
-    files.write(out / TEACHING, teaching.page(small, lesson, _beside("The larger network", PAGE)))
+    files.write(out / TEACHING, teaching.page(small, lesson, out / "cache", _beside("The larger network", PAGE)))
     console.print("\n[bold]3. A larger network,[/] as for pictures of your own.", end=" ")
     console.print(f"The same as: pellucid train {shown} --out {folder} --epochs {EPOCHS}")
     with closing(api.start(pictures, model, cache=out / "cache", epochs=EPOCHS)) as training:

@@ -27,6 +27,7 @@ from pellucid.glassbox.page.offline import Pair, paging
 from pellucid.glassbox.trace.trace import Trace
 from pellucid.glassbox.why.attribution import Method, overlay
 from pellucid.hub.reference import name_of
+from pellucid.life import stored
 from pellucid.pictures.png import encode as png
 from pellucid.runs.truth import Truths
 from pellucid.steps import result_of
@@ -149,7 +150,10 @@ def _explain(model: Path, pictures: tuple[Path, ...], request: Request, trust: b
         traces = bars.counted(traces, lambda: len(pictures), "pictures", rows)
     usable = (trace for trace in traces if trace is not None)
     if request.html is not None and (first := next(usable, None)) is not None:
-        extra = {"offers": ["readout"], "measured": measured.for_page(model)}
+        extra: dict[str, Any] = {"offers": ["readout"], "measured": measured.for_page(model)}
+        made = stored.read(model).get(stored.MAKERS)
+        if made is not None:
+            extra = {**extra, "offers": ["readout", "makers"], "makers": {**made, "root": ""}}
         steps = paging(chain([first], usable), name_of(model), extra=extra)
         files.create(request.html, _timed(steps, "writing the page", several))
     for _ in usable:  # run those that no page has read

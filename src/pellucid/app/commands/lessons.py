@@ -50,7 +50,7 @@ def lessons(html: Place = None, port: int = 0, no_browser: Switch = False) -> in
         if html is None:
             return _serve(model, shown[min(1, len(shown) - 1)], port, not no_browser)
         with progress.waiting("writing the lessons"):
-            files.create(html, teaching.page(model, shown, {"opens": VIEW}))
+            files.create(html, teaching.page(model, shown, place / "cache", {"opens": VIEW}))
     print(f"lessons, for any browser: {printable(html)} ({html.stat().st_size / 1e6:,.1f} MB)")
     return Exit.OK
 

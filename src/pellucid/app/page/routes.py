@@ -9,7 +9,9 @@ from pellucid.app.page import (
     beside,
     difference,
     exemplars,
+    life,
     live_requests,
+    makers,
     measuring,
     mistakes,
     training,
@@ -96,6 +98,11 @@ GET: dict[str, Callable[[Glass, Query], Reply]] = {
     "/api/exemplars/patch": exemplars.patch,
     "/api/without": measuring.without,
     "/api/readout": measuring.readout,
+    "/api/life": life.life,
+    "/api/life/step": life.step,
+    "/api/life/picture": life.picture,
+    "/api/makers": makers.makers,
+    "/api/makers/picture": makers.picture,
     "/api/live": live_requests.state,
 }
 POST: dict[str, Callable[[Glass, Query, bytes], Reply]] = {
@@ -118,6 +125,12 @@ POST: dict[str, Callable[[Glass, Query, bytes], Reply]] = {
     "/api/without/stop": measuring.stop_without,
     "/api/readout": measuring.start_readout,
     "/api/readout/stop": measuring.stop_readout,
+    "/api/life": life.start,
+    "/api/life/stop": life.stop,
+    "/api/life/step": life.start_step,
+    "/api/life/step/stop": life.stop_step,
+    "/api/makers": makers.start,
+    "/api/makers/stop": makers.stop,
     **LIVE,
 }
 WORKS = frozenset(
@@ -129,6 +142,9 @@ WORKS = frozenset(
         "/api/exemplars",
         "/api/without",
         "/api/readout",
+        "/api/life",
+        "/api/life/step",
+        "/api/makers",
         *LIVE,
     }
 )

@@ -274,6 +274,6 @@ def _offers(model: Path, classifier: Classifier) -> list[str]:
     """The views, by the page's names, that this model's folder offers besides the walk."""
     offers = ["difference", "compare"]
     if remembers(model):
-        offers = ["mistakes", *offers, "readout"]
+        offers = ["mistakes", *offers, "readout", *(["life", "makers"] if classifier.network is not None else [])]
     offers += ["training"] if training.has(model) else []
     return [*offers, "live"] if trains(model, classifier) else offers

@@ -84,17 +84,20 @@ def paging(
     web: Path | None = None,
     largest: int | None = None,
     extra: Mapping[str, Any] | None = None,
+    elements: Mapping[str, str] | None = None,
 ) -> Generator[tuple[int, int], None, str]:
     """As `offline`. Yields how many bytes of a picture's numbers are packed, and of how many.
 
     `extra`: more of the document, JSON types. "opens": the view that a file opens with, if its address names no place.
     "beside": another page in the same folder, {"title", "href"}, to which this one links.
 
+    `elements`: more elements, JSON by id; see `element`.
+
     A Pair has the run of a second model beside its own, and the page compares the two.
     """
     several = traces if isinstance(traces, Iterable) else [traces]
-    elements = yield from _elements(several, name, LARGEST if largest is None else largest, extra or {})
-    return assembled(elements, web or WEB)
+    inside = yield from _elements(several, name, LARGEST if largest is None else largest, extra or {})
+    return assembled({**inside, **(elements or {})}, web or WEB)
 
 
 def framed(trace: Trace) -> str:
@@ -157,6 +160,16 @@ def _elements(
     if len(pictures) > 1:
         first["pictures"] = pictures
     return {"document": as_json(first), **elements}
+
+
+def element(content: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
+    """An element that is read on demand: a document with "arrays" added, which describes them, and the arrays.
+
+    `arrays`: float32, float64 or uint32 by name.
+    """
+    entries = {name: {"shape": list(array.shape), "dtype": str(array.dtype)} for name, array in arrays.items()}
+    packed = {name: b64encode(_compressed(array)).decode("ascii") for name, array in arrays.items()}
+    return _element({**content, "arrays": entries}, packed)
 
 
 def _element(content: Mapping[str, Any], packed: Mapping[str, str]) -> str:

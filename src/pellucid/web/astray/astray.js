@@ -60,11 +60,12 @@ function lostPair({ about }, given) {
 }
 
 /**
+ * What is wrong with an index; "" if the array has it.
  * @param {string} name
  * @param {number[]} shape
- * @param {string} text
+ * @param {string} text "3,0,2,2"
  */
-function lostIndex(name, shape, text) {
+export function lostIndex(name, shape, text) {
   const range = shape.length
     ? `Its indices go from 0 to ${unit(
         "",

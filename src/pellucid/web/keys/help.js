@@ -12,6 +12,8 @@ const KEYS = [
   ["L", "return to the lesson that you left, or open the list of lessons"],
   ["R", "slide from the start of the map"],
   ["Space  R", "in the training view: play or pause, play from the start"],
+  ["W", "the life of the weight that is shown; there N and Shift+N go to the next or the previous large step"],
+  ["M", "who made this: the training pictures that moved the filter, or taught the answer"],
   ["Space  N  Z", "in “Change and train”: run or pause, one step, undo; Shift+Z makes it again"],
   ["F  B  U", "Forward, Backward, Update"],
   ["D", "the difference between two classes, with “pellucid open”"],

@@ -1,6 +1,8 @@
 /** The actions of the keys. */
 
 import { beside } from "../picture/pictures.js";
+import { makersState } from "../life/filter.js";
+import { lifeState, weightHere } from "../life/place.js";
 import { resume, turn as turnLesson } from "../lessons/guide.js";
 import { replay, toggle } from "../number/play.js";
 import { settled } from "../place.js";
@@ -50,6 +52,14 @@ const ACTIONS = {
     view !== "compare" && !!hands.trace.about.offers?.includes("compare")
       ? set(hands, { view: "compare", place: "" })
       : false,
+  w: (hands, state) => {
+    const weight = weightHere({ trace: hands.trace, state });
+    return weight ? set(hands, lifeState(weight)) : false;
+  },
+  m: (hands, state) => {
+    const there = makersState({ trace: hands.trace, state });
+    return there ? set(hands, there) : false;
+  },
   e: (hands, state) => set(hands, { exact: !state.exact }, true),
   z: ({ trace, served }) => flip(served, trace),
   s: (hands, { scale }) =>
@@ -90,7 +100,13 @@ function turn(hands, direction) {
 function back(hands, { view, place, name, index, lesson, present }) {
   if (present && !view) return set(hands, { present: false }, true);
   if (lesson) return set(hands, { lesson: "" });
-  if (view) return set(hands, place ? { place: "" } : { view: "" });
+  // from a weight's life, or a filter's makers, back to the number or layer that the reader came from
+  const came = (view === "life" && index !== null) || (view === "makers" && name);
+  if (view)
+    return set(
+      hands,
+      place && !came ? { place: "" } : { view: "", place: "", ...(view === "life" && { cursor: null }) },
+    );
   const user = hands.trace.node(name) ? undefined : hands.trace.users(name)[0];
   const fresh = { index: null, page: 0, channel: -1 };
   if (user) return set(hands, { ...fresh, name: user.node.name, cursor: [index?.[0] ?? 0, 0, 0] });

@@ -2,6 +2,7 @@
 
 import { layerForm } from "../whatif/adjust.js";
 import { h } from "../element.js";
+import { makersLink } from "../life/filter.js";
 import { exemplars } from "./exemplars.js";
 import { filters } from "./filters.js";
 import { number, size } from "../format.js";
@@ -45,10 +46,11 @@ export async function layer(context) {
     if (state.brush) return stage;
   }
   const seen = await allMaps(context, maps, cursor);
+  const made = makersLink(context, `Who made filter ${cursor[0]}`);
   const parts = [filters, without, exemplars].map((part) => part(context, node, cursor[0]));
   const learned = (await Promise.all(parts)).flat();
   // a step changes the weights; the maps only follow
-  stage.append(...(state.direction === "update" ? [...learned, seen] : [seen, ...learned]));
+  stage.append(...(state.direction === "update" ? [...learned, seen] : [seen, made, ...learned]));
   const spread = histogram(data);
   if (spread) stage.append(spread);
   return stage;

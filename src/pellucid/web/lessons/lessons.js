@@ -8,6 +8,7 @@ import { pooled, sized } from "./asked.js";
 import * as convolution from "./convolution.js";
 import * as layers from "./layers.js";
 import * as learning from "./learning.js";
+import * as life from "./life.js";
 import { onward, routeOf, strongest, windowOf } from "./route.js";
 import * as onPaper from "./scores.js";
 import { START } from "../store.js";
@@ -63,6 +64,7 @@ const LESSONS = [
     unsure(then(learning.backward, onPaper.gradient)),
   ],
   ["update", "The update", learns, unsure(learning.update)],
+  ["life", "The life of a weight", (_, trace) => life.lives(trace), life.ofAWeight],
 ];
 
 /**

@@ -7,6 +7,7 @@ const SUBJECTS = [
   [".number-view .lines", ".number-view .result"],
   [".layer-view .maps", ".layer-view .maps .map", ".layer-view .maps .large"],
   [".layer-view .units", ".layer-view .units ol > :first-child"],
+  [".life-now", ".life-now .life-step", ".life-now .life-sum"],
   [".overview", ".overview canvas", ".overview .units li"],
 ];
 const EDGE = 8; // CSS pixels around the subject

@@ -57,7 +57,8 @@ export function createTransport(go) {
     const inside = target === slider;
     if (document.querySelector("dialog[open]") || (!inside && target.matches("input, select, textarea"))) return;
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (event.key === " " && !target.matches("button, summary, a")) toggle();
+    const lesson = document.body.classList.contains("guided"); // there, Space goes to the next step
+    if (event.key === " " && !lesson && !target.matches("button, summary, a")) toggle();
     else if (event.key.toLowerCase() === "r") restart();
     else if (step && target === document.body) (stop(), go(Math.max(0, Math.min(last, at + step))));
     else return;
