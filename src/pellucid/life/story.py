@@ -207,7 +207,7 @@ def living(
     `weights`: such as "conv1.weight[3, 0, 2, 2]". `largest`: how many of the largest steps are told in full. `steps`:
     only from this one to that, counted from 1; the training is made to its end all the same, to check it.
 
-    Memory: 16 bytes for each picture of each step, and 8 more for each weight. Raises TraceError if there is no such
+    Memory: 8 bytes for each picture of each step, and 8 more for each weight. Raises TraceError if there is no such
     weight, if a step is not the optimizer's formula, or if the pictures' parts do not add up to a gradient; RecipeError
     if there is no such step.
     """
