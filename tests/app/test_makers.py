@@ -42,7 +42,7 @@ def test_the_table_and_what_is_stored(
     for row, each in zip(rows, made.layers[0].ranked, strict=True):
         assert row[1:3] == [f"{each.straight:.3g}", f"{each.whole.distance:.3g}"]
         first = made.pictures[each.whole.toward[0].row]
-        assert row[5:7] == [first.path, f"{each.whole.toward[0].push / each.straight:+.1%}"]
+        assert row[5:7] == [f"{each.whole.toward[0].push / each.straight:+.1%}", first.path]
     kept = stored.read(model)["makers"]
     assert kept == json.loads(json.dumps(made.as_json(stored.WHOLE, stored.TENTH)))
     (model / "config.json").write_text((model / "config.json").read_text() + "\n")

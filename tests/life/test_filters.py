@@ -28,6 +28,7 @@ ADAM = {**SHARED, "optimizer": "adam"}
 KINDS = {"sgd": SGD, "adam": ADAM, "adamw": {**SHARED, "optimizer": "adamw"}}
 KINDS["momentum"] = {**SGD, "momentum": 0.9}
 KINDS["rmsprop"] = {**SHARED, "optimizer": "rmsprop", "momentum": 0.5}
+FITTED = {"model": "auto", "pretrained": "efficientnet_lite0", "size": 32, "epochs": 1, "minutes": None}
 EVERY = 100  # more pictures than there are
 LAYERS = ["conv1", "conv2", "dense1"]
 
@@ -212,8 +213,7 @@ def test_the_json_names_every_picture(made: Callable[[str], Makers], train: Trai
 
 
 def test_a_head_that_was_fitted_at_once(again: Callable[..., Again]) -> None:
-    settings = {"model": "auto", "pretrained": "efficientnet_lite0", "size": 32, "epochs": 1, "minutes": None}
-    made = again(**settings)
+    made = again(**FITTED)
     assert made.last == 0
     makers = result_of(collect(made, count=EVERY))
     (layer,) = makers.layers
@@ -225,6 +225,35 @@ def test_a_head_that_was_fitted_at_once(again: Callable[..., Again]) -> None:
         assert sum(pushes) == pytest.approx(each.straight, rel=1e-4)
     with pytest.raises(TraceError, match=rf"No step changed .*--layer {layer.layer}\."):
         result_of(collect(made, ["0.conv1" if "0.conv1" in dict(made.state.module.named_modules()) else "conv1"]))
+
+
+def test_known_weights_trained_further_begin_at_these(again: Callable[..., Again]) -> None:
+    trained, made = again(**FITTED), again(**FITTED)
+    # the saved weights of this model are the head's, so none of its steps counts: here they do
+    trained.last = made.last = trained.material.plan.at(0)
+    assert [each.step for each in trained.steps()] == list(range(1, made.last + 1)) != []
+    made.material.classifier.module.load_state_dict(trained.state.module.state_dict())
+    assert made.task.frozen_norms
+    names = [name for name, part in made.state.module.named_modules() if isinstance(part, torch.nn.Conv2d)]
+    known = {name: made.state.module.get_parameter(f"{name}.weight").detach().clone() for name in names[:3]}
+    depthwise = made.state.module.get_submodule(names[1])
+    assert isinstance(depthwise, torch.nn.Conv2d)
+    assert depthwise.groups > 1
+    makers = result_of(collect(made, names[:3]))
+    assert makers.begins == "known weights of efficientnet_lite0"
+    assert makers.drift is None
+    for layer in makers.layers:
+        assert np.array_equal(layer.before, known[layer.layer].numpy())
+        for each in layer.filters:
+            assert each.whole.moved == pytest.approx(each.straight, rel=1e-4)
+            assert each.whole.distance >= 0.999 * each.straight
+        assert sum(each.straight > 0 for each in layer.filters) > len(layer.filters) / 2  # some are 0 in ImageNet's too
+
+
+def test_pictures_with_several_labels(tagged: Path) -> None:
+    makers = pellucid.makers(tagged, ["conv1"], cache=tagged.parent / "cache")
+    labels = {picture.label for picture in makers.pictures.values()}
+    assert {"blue", "red", "blue|red"} <= labels <= {"blue", "red", "blue|red", ""}
 
 
 def test_what_cannot_be_done_is_said(again: Callable[..., Again], monkeypatch: pytest.MonkeyPatch) -> None:

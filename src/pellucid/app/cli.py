@@ -70,7 +70,7 @@ An image classifier you can see through.
   pellucid filters MODEL                  show what each filter responds to in your pictures
   pellucid without MODEL                  how much accuracy each filter is worth: the network without it
   pellucid readout MODEL                  what each layer knows: the accuracy of a linear readout after it
-  pellucid life MODEL WEIGHT              a weight's value from its start to its end, and the pictures that made it
+  pellucid life MODEL WEIGHT              a weight from its start to its end, and the pictures that made it
   pellucid makers MODEL                   who made each filter: the training pictures that pushed it most
   pellucid article                        how a convolutional network works, in numbers small enough to follow
   pellucid lessons                        the same in the browser, step by step; --html FILE for a class

@@ -32,7 +32,7 @@ def makers(result: Makers, model: str, number: int | None, every: bool) -> None:
     decay = "decay: what weight decay made; " if _decays(result) else ""
     console.print(
         f"moved: in a straight line from its first weights to its last; travelled: all its steps; {made}; {decay}"
-        "behind a picture: its share",
+        "before a picture: its share",
         style="dim",
         markup=False,
     )
@@ -68,7 +68,9 @@ def _filter(result: Makers, layer: LayerMakers, each: FilterMakers, console: Con
         for maker in some[:LONG]:
             path, label = (printable(words) for words in result.pictures[maker.row])
             share = _share(maker.push, each.straight)
-            table.add_row(Text(path), Text(label), share, f"{maker.push:+.3g}", f"{maker.step:,}" if maker.step else "")
+            table.add_row(
+                Text(path), Text(label), share, _signed(f"{maker.push:+.3g}"), f"{maker.step:,}" if maker.step else ""
+            )
         console.print(table)
 
 
@@ -81,7 +83,7 @@ def _cells(result: Makers, span: Span, straight: float) -> list[str | Text]:
     """Of one span of a filter whose whole movement is `straight`."""
     decay = [_share(span.decay, straight)] if _decays(result) else []
     sides = (_listed(result, some, straight) for some in (span.toward[:TOWARD], span.away[:AWAY]))
-    return [f"{span.moved:.3g}", f"{span.distance:.3g}", _share(span.push, straight), *decay, *sides]
+    return [_signed(f"{span.moved:.3g}"), f"{span.distance:.3g}", _share(span.push, straight), *decay, *sides]
 
 
 def _listed(result: Makers, some: Sequence[Maker], straight: float) -> Text:
@@ -89,10 +91,14 @@ def _listed(result: Makers, some: Sequence[Maker], straight: float) -> Text:
     for maker in some:
         path, label = (printable(each) for each in result.pictures[maker.row])
         named = path if path.split("/")[0] == label else f"{path}, {label}"
-        words.append(f"{named} {_share(maker.push, straight)}")
+        words.append(f"{_share(maker.push, straight)} {named}")
     return Text("\n".join(words) or "–")
 
 
 def _share(push: float, straight: float) -> str:
     """Of the filter's movement; – if it did not move."""
-    return f"{push / straight:+.1%}".replace("-", "−") if straight else "–"
+    return _signed(f"{push / straight:+.1%}") if straight else "–"
+
+
+def _signed(number: str) -> str:
+    return number.replace("-", "−", 1) if number.startswith("-") else number

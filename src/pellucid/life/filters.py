@@ -58,7 +58,9 @@ def collect(
         return (yield from _fitted(again, layers, count))
     names = chosen(module, layers)
     rows = np.sort(material.train)
-    tracks = [_Track(name, again, len(rows)) for name in _within(names, module, len(rows))]
+    _check_memory(names, module, len(rows))
+    rates = [again.rate(step) for step in range(1, again.last + 1)]
+    tracks = [_Track(name, again, rates, len(rows)) for name in names]
     ends = {again.last * tenth // TENTHS for tenth in range(1, TENTHS + 1)}
     yield 0, again.last
     with parts.watching(again, names) as watch:
@@ -77,11 +79,10 @@ def collect(
 class _Track:
     """One layer during the repeat. Tensors are in the shape of its weights, arrays of (filters,)."""
 
-    def __init__(self, name: str, again: Again, pictures: int) -> None:
+    def __init__(self, name: str, again: Again, rates: list[float], pictures: int) -> None:
         layer: Any = again.state.module.get_submodule(name)
         saved = again.material.classifier.module.get_parameter(f"{name}.weight").detach()
         self.name, self.weight = name, layer.weight
-        rates = [again.rate(step) for step in range(1, again.last + 1)]
         self._scaling = Scaling(again.state.optimizer, layer.weight, rates)
         self._first = layer.weight.detach().clone()
         self._before = self._first.clone()
@@ -186,8 +187,7 @@ def chosen(module: nn.Module, layers: Sequence[str] | None) -> list[str]:
     return names if layers is None else list(dict.fromkeys(layers))
 
 
-def _within(names: list[str], module: nn.Module, pictures: int) -> list[str]:
-    """The names, if their sums fit into memory. Raises TraceError."""
+def _check_memory(names: list[str], module: nn.Module, pictures: int) -> None:
     filters = sum(len(module.get_parameter(f"{name}.weight")) for name in names)
     needed = 2 * pushes.BYTES * filters * pictures
     if needed > MOST_BYTES:
@@ -196,7 +196,6 @@ def _within(names: list[str], module: nn.Module, pictures: int) -> list[str]:
             f"The pushes of {pictures:,} pictures on {filters:,} filters take {needed / 1e9:.1f} GB of memory, and at "
             f"most {MOST_BYTES / 1e9:g} GB is used. {fewer}"
         )
-    return names
 
 
 def _lengths(weights: Tensor) -> NDArray[np.float64]:

@@ -80,7 +80,7 @@ def of_layer(layer: LayerMakers, shown: Shown, patches: Patches = ()) -> Picture
     which = f"{len(layer.filters)} filters"
     if len(some) < len(layer.filters):
         which = f"the {len(some)} of {len(layer.filters)} filters that moved farthest"
-    return _sheet(f"{layer.layer}: {which}", rows, _headings(bool(patches)))
+    return _sheet(f"{layer.layer}: {which}", rows, _headings(layer, bool(patches)))
 
 
 def of_filter(layer: LayerMakers, number: int, shown: Shown, patches: Patches = ()) -> Picture:
@@ -93,28 +93,29 @@ def of_filter(layer: LayerMakers, number: int, shown: Shown, patches: Patches = 
     empty: tuple[Picture, ...] = ()
     tenths = [
         Row(
-            f"steps {span.first:,} to {span.last:,}\nmoved {span.moved:+.3g}\ntravelled {span.distance:.3g}",
+            f"steps {span.first:,} to {span.last:,}\nmoved {span.moved:.3g}\ntravelled {span.distance:.3g}",
             (*[empty] * len(_ends(layer, each.filter)), *_makers(span, shown)),
         )
         for span in each.tenths
     ]
-    return _sheet(f"{layer.layer}, filter {each.filter}", [whole, *tenths], _headings(bool(patches)))
+    return _sheet(f"{layer.layer}, filter {each.filter}", [whole, *tenths], _headings(layer, bool(patches)))
 
 
 def _on_sheet(layer: LayerMakers) -> list[FilterMakers]:
     return sorted(layer.ranked[:ROWS], key=lambda each: each.filter)
 
 
-def _headings(patches: bool) -> list[tuple[str, int]]:
+def _headings(layer: LayerMakers, patches: bool) -> list[tuple[str, int]]:
     """Of each group: its words, and how many pictures it has."""
-    named = [("start", 1), ("end", 1), ("pushed it there", TOWARD), ("pushed it back", AWAY)]
+    ends = [("start", 1), ("end", 1)] if layer.after.ndim == 4 else []
+    named = [*ends, ("pushed it there", TOWARD), ("pushed it back", AWAY)]
     return [*named, ("excite it now", TOWARD)] if patches else named
 
 
 def _ends(layer: LayerMakers, number: int) -> list[tuple[Picture, ...]]:
     """The filter before the first step, and after the last, on one scale; nothing for a unit of a dense layer."""
-    if layer.after.ndim < 4:
-        return [(), ()]
+    if layer.after.ndim != 4:
+        return []
     both = np.stack([layer.before[number], layer.after[number]])
     scale = float(np.abs(both).max()) or 1.0
     return [(filter_picture(weight, scale, both[1])[0],) for weight in both]
