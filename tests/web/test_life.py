@@ -356,7 +356,7 @@ def test_who_made_a_filter(page_of_life: Page, server: Server, trained: Path, ax
     assert picture.evaluate("async (each) => (await each.decode(), each.naturalWidth)") == 12
     page.locator(".makers summary").press("Enter")
     expect(page.locator(".makers details .span")).to_have_count(len(known.layers[0].filters[2].tenths))
-    page.get_by_label("number").select_option("1")
+    page.get_by_label("number", exact=True).select_option("1")
     expect(page).to_have_url(re.compile(r"~makers/conv1,1"))
     expect(page.locator(".makers .span h2").first).to_have_text("The whole training of filter 1 of conv1")
     for size in (None, PHONE):

@@ -29,7 +29,7 @@ import { unzip } from "./unzip.js";
  * @property {(number: number) => Host} picture the host of a picture, counted from 0; the first if it does not exist
  * @property {() => Promise<{id: string, title: string}[]>} choices the models to compare this picture's run with
  * @property {(id: string) => Host} beside the same picture in such a model; its document has the "comparison"
- * @property {(() => Lives) | null} lives only in a file that has them
+ * @property {(() => Lives) | null} lives null in a file that does not have them; of a server, if the document says so
  */
 
 export const VERSION = 1;
@@ -79,6 +79,19 @@ function fromServer() {
     };
     return lazily(start, loads(`api/beside/array?${named}&`));
   };
+  /** @type {Lives | null} */
+  let known = null;
+  const lives = () => {
+    /** @type {Promise<any> | null} */
+    let coming = null;
+    const element = () => (coming ??= ask("api/lives").then((answer) => answer.json()));
+    known ??= ofPicture(
+      async () => inflated((await element()).document),
+      async () => (await element()).arrays,
+      null,
+    );
+    return known;
+  };
   /** @type {Map<string, ReturnType<typeof lazily>>} */
   const seconds = new Map();
   /** @type {Host} */
@@ -88,7 +101,7 @@ function fromServer() {
     ask,
     source,
     picture: () => whole,
-    lives: null,
+    lives,
     choices: async () => (await (await ask("api/beside")).json()).compared,
     beside: (id) => {
       const there = seconds.get(id) ?? second(id);
@@ -245,7 +258,7 @@ function fromFile(page) {
 /**
  * One picture of a file.
  * @param {() => Promise<any>} document
- * @param {() => Record<string, string>} arrays packed, by name
+ * @param {() => Record<string, string> | Promise<Record<string, string>>} arrays packed, by name
  * @param {ReturnType<typeof lazily> | null} first the picture that has the shared numbers
  */
 function ofPicture(document, arrays, first) {
@@ -255,10 +268,10 @@ function ofPicture(document, arrays, first) {
     document,
     async (name, _channel, described) => {
       if (first && described.shared) return (await first.array(name)).data;
-      packed ??= arrays();
-      if (!(name in packed)) throw new Trouble(CUT);
+      const all = (packed ??= await arrays());
+      if (!(name in all)) throw new Trouble(CUT);
       const { rebuilt: kind } = described;
-      const data = await unpacked(packed[name], kind ? "uint32" : (described.dtype ?? "float32"));
+      const data = await unpacked(all[name], kind ? "uint32" : (described.dtype ?? "float32"));
       if (!kind) return /** @type {Float32Array | Float64Array} */ (data);
       return rebuilt(await host.document(), name, kind, /** @type {Uint32Array} */ (data), host.array);
     },

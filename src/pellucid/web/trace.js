@@ -104,7 +104,7 @@ export function createTrace(document, host) {
     array: host.array,
     channel: host.channel,
     choices: host.choices,
-    lives: host.lives,
+    lives: host.served && !document.lives ? null : host.lives,
     beside: async (id) => {
       const other = host.beside(id);
       return createTrace(await other.document(), other);

@@ -10,13 +10,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pellucid import api, files
-from pellucid.app import digits, outputs, progress, teaching
+from pellucid.app import digits, lives, outputs, progress, teaching
 from pellucid.app.exits import Exit
 from pellucid.app.flags import Place, Switch, parse
 from pellucid.app.format import printable, share
 from pellucid.app.page import server
 from pellucid.app.page.shown import Glass
 from pellucid.errors import RecipeError, StorageError
+from pellucid.steps import result_of
 
 VIEW = "lessons"
 """The view that the page opens with, by its name in web/views.js."""
@@ -48,7 +49,7 @@ def lessons(html: Place = None, port: int = 0, no_browser: Switch = False) -> in
         print(f"A network of {weights:,} weights has learned to read digits. {report.reported}: {accuracy}")
         shown = teaching.chosen(teaching.answered(model))
         if html is None:
-            return _serve(model, shown[min(1, len(shown) - 1)], port, not no_browser)
+            return _serve(model, place / "cache", shown[min(1, len(shown) - 1)], port, not no_browser)
         with progress.waiting("writing the lessons"):
             files.create(html, teaching.page(model, shown, place / "cache", {"opens": VIEW}))
     print(f"lessons, for any browser: {printable(html)} ({html.stat().st_size / 1e6:,.1f} MB)")
@@ -72,10 +73,13 @@ def _stopping() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _serve(model: Path, picture: teaching.Answered, port: int, browser: bool) -> int:
+def _serve(model: Path, cache: Path, picture: teaching.Answered, port: int, browser: bool) -> int:
     """Show the lessons until Ctrl-C."""
+    with progress.waiting("making the training again, for the lives of the weights"):
+        inside = result_of(lives.element(model, cache))
     with progress.waiting("following the picture through the network"):
-        glass = Glass(api.load(model), model, picture.path, label=picture.label, view=VIEW)
+        glass = Glass(api.load(model), model, picture.path, label=picture.label, view=VIEW, lives=inside)
+        glass.live.cache = cache
     with server.listening(glass, port) as listening:
         listening.announce("The page of the lessons", browser)
         return server.serve(listening, glass)

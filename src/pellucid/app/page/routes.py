@@ -38,6 +38,13 @@ def array(glass: Glass, query: Query) -> Reply:
     return replies.channel_of(shown.document.arrays, query)
 
 
+def lives(glass: Glass, _query: Query) -> Reply:
+    """The lives of the weights, as in the teaching model's file."""
+    if not glass.lives:
+        raise Refused(HTTPStatus.NOT_FOUND, "Only the page of `pellucid lessons` has lives for its lesson.")
+    return Reply("application/json", glass.lives.encode())
+
+
 def picture(glass: Glass, query: Query, body: bytes) -> Reply:
     """Another picture: its file's bytes."""
     glass.show(body, query.get("label"), query.get("name", "your picture"))
@@ -98,6 +105,7 @@ GET: dict[str, Callable[[Glass, Query], Reply]] = {
     "/api/exemplars/patch": exemplars.patch,
     "/api/without": measuring.without,
     "/api/readout": measuring.readout,
+    "/api/lives": lives,
     "/api/life": life.life,
     "/api/life/step": life.step,
     "/api/life/picture": life.picture,

@@ -83,15 +83,18 @@ class Glass:
         label: str | None = None,
         view: str = "",
         beside: Other | None = None,
+        lives: str = "",
     ) -> None:
         """`called`: what the picture is called; by default its path. `offers`: the views; by default all there are.
 
         `run`: the number of the first run. `label`: the class that its loss is measured against; by default the
         predicted one. `view`: the one that the page opens with; by default the network. `beside`: a second model.
+        `lives`: of its weights, as app/lives.py writes them, for the lesson on them.
         """
         self.classifier, self.model, self.beside = classifier, model, beside
         self._offers = _offers(model, classifier) if offers is None else offers
-        self._opens = {"opens": view} if view else {}
+        self._opens: dict[str, Any] = {**({"opens": view} if view else {}), **({"lives": True} if lives else {})}
+        self.lives = lives
         # a reader at a distance, whose views are limited, must not learn which pictures the model was made from
         self._truths = Truths(model, classifier) if offers is None else None
         self.jobs, self.live = Jobs(), LiveTraining(model, classifier)

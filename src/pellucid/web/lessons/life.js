@@ -16,7 +16,7 @@ const DIGITS = 4;
 
 /** @param {Trace} trace */
 export function lives({ lives: there }) {
-  return there !== null;
+  return !!there;
 }
 
 /**
