@@ -63,7 +63,10 @@ def _step_by_hand(made: Again, state: loop.State, row: int, step: int) -> None:
     labels = torch.from_numpy(task.labels[rows[stays]])
     recipe = task.recipe
     state.optimizer.zero_grad()
-    mean_loss(recipe.loss, state.module(images[stays]), labels, recipe.label_smoothing).backward()
+    before, last = state.module[:-2], state.module[-1]  # type: ignore[index]
+    features = before(images[stays])
+    draws = torch.nn.functional.dropout(torch.ones(len(rows), features.shape[1]), 0.2)
+    mean_loss(recipe.loss, last(features * draws[stays]), labels, recipe.label_smoothing).backward()
     for group in state.optimizer.param_groups:
         group["lr"] = made.rate(step)
     state.optimizer.step()
