@@ -163,6 +163,17 @@ def test_pictures_are_named_by_path_or_content(train: Train, photos: Path, tmp_p
     validation = material.data.catalog.pictures[int(material.validation[0])].path
     with pytest.raises(CatalogError, match=r"is one of its validation pictures.*was not trained on it"):
         named.rows(material, [validation])
+    with pytest.raises(CatalogError, match="No picture is named"):
+        pellucid.trained_without(model, [], cache=model.parent / "cache")
+
+
+@pytest.mark.parametrize("settings", [PLAIN, KNOWN])
+def test_one_picture_must_be_left(settings: dict[str, Any], again: Callable[..., Again]) -> None:
+    material = again(**settings).material
+    count = len(material.train)
+    for work in (removed.removing, lambda material, rows: removed.made_without(material, frozenset(rows))):
+        with pytest.raises(CatalogError, match=f"Without these {count} pictures nothing is left"):
+            result_of(work(material, material.train.tolist()))
 
 
 def test_a_drift_is_told_and_both_networks_are_made_here(again: Callable[..., Again]) -> None:

@@ -6,11 +6,8 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pellucid import api
 from pellucid.app import progress
-from pellucid.life import again as repeat
-from pellucid.life import material as materials
-from pellucid.life.again import Again
+from pellucid.life.again import Again, gathered, start
 from pellucid.life.material import Material
 from pellucid.pictures.store import Decoding, default_cache
 from pellucid.training.features import Extracting
@@ -20,14 +17,12 @@ Result = TypeVar("Result")
 
 def opened(folder: Path) -> Material:
     """What the model's training is made again from. Raises ArtefactError if that cannot be."""
-    with progress.waiting("opening the model"):
-        classifier = api.load(folder)
-    return timed(materials.gather(folder, classifier, default_cache()), "reading pictures")
+    return progress.prepared(gathered(folder, default_cache()))
 
 
 def begun(material: Material) -> Again:
     """The training, ready for its first step."""
-    return timed(repeat.start(material), "computing features")
+    return progress.prepared(start(material))
 
 
 def timed(steps: Generator[Any, None, Result], what: str) -> Result:

@@ -120,8 +120,12 @@ def made_without(
 
 
 def removing(material: Material, rows: Sequence[int]) -> Generator[Progress | Extracting | Fitting, None, Removal]:
-    """Train again with and without some training pictures, by row, and compare the two networks. Yields progress."""
+    """Train again with and without some training pictures, by row, and compare the two networks. Yields progress.
+
+    Raises CatalogError if no training picture is left.
+    """
     left_out, last = frozenset(rows), material.last
+    repeat.check_left(material, left_out)
     again = yield from repeat.start(material)
     first = first_use(again, left_out)
     total = last + (last - first + 1 if first else 0)
@@ -185,7 +189,7 @@ def _moved(one: nn.Module, two: nn.Module) -> tuple[Moved, ...]:
     layers: dict[str, list[tuple[int, float, float]]] = {}
     others = dict(two.named_parameters())
     for name, parameter in one.named_parameters():
-        away = (parameter.detach().double() - others[name].detach().double()).abs()
+        away = (parameter.detach().cpu().double() - others[name].detach().cpu().double()).abs()
         layers.setdefault(name.rpartition(".")[0], []).append((away.numel(), float(away.max()), float(away.sum())))
     return tuple(
         Moved(name, sum(count for count, *_ in some), max(most for _, most, _ in some), _mean(some))

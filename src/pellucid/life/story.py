@@ -209,8 +209,10 @@ def living(
 
     Memory: 8 bytes for each picture of each step, and 8 more for each weight. Raises TraceError if there is no such
     weight, if a step is not the optimizer's formula, or if the pictures' parts do not add up to a gradient; RecipeError
-    if there is no such step.
+    if there is no such step, or `largest` is below 0.
     """
+    if largest < 0:
+        raise RecipeError(f"largest is {largest}; it must be 0 or more.")
     shapes = {name: tuple(each.shape) for name, each in again.state.module.named_parameters()}
     places = [Place(text, *units.weight(text, shapes)) for text in weights]
     start, last = again.state.step, again.last
