@@ -18,6 +18,7 @@ from pellucid.pictures.sides import TRAIN, VAL
 from pellucid.pictures.store import Decoding
 from pellucid.runs import listed, made_from, planned
 from pellucid.runs.planned import Plan
+from pellucid.texts import LABELS_BETWEEN
 from pellucid.training import recipe as recipes
 from pellucid.training import targets
 from pellucid.training.data import Data
@@ -48,6 +49,11 @@ class Material:
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
     cache: Path
+
+    def label(self, row: int) -> str:
+        """The class of a picture, or its labels with texts.LABELS_BETWEEN between them; "" for none."""
+        catalog = self.data.catalog
+        return catalog.classes_of(catalog.pictures[row]).replace("\0", LABELS_BETWEEN)
 
 
 def gather(model: Path, classifier: Classifier, cache: Path) -> Generator[Decoding, None, Material]:

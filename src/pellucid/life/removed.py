@@ -22,7 +22,6 @@ from pellucid.life import again as repeat
 from pellucid.life.again import Again, Drift, differs
 from pellucid.life.material import Material
 from pellucid.runs.made_from import remembers
-from pellucid.texts import LABELS_BETWEEN
 from pellucid.training.features import Extracting
 from pellucid.training.head import Fitting
 
@@ -176,12 +175,10 @@ def _classifier(classifier: Classifier, module: nn.Module) -> Classifier:
 
 def _left(material: Material, row: int, one: Classifier, two: Classifier) -> LeftOut:
     images = material.data.store.batch(np.array([row]))
-    catalog = material.data.catalog
-    picture = catalog.pictures[row]
+    picture = material.data.catalog.pictures[row]
     labels = [number for number in (picture.label, *picture.also) if number >= 0]
     before, after = (each.probabilities(each.logits(images))[0, labels] for each in (one, two))
-    names = catalog.classes_of(picture).replace("\0", LABELS_BETWEEN)
-    return LeftOut(picture.path, names, float(before.mean()), float(after.mean()))
+    return LeftOut(picture.path, material.label(row), float(before.mean()), float(after.mean()))
 
 
 def _moved(one: nn.Module, two: nn.Module) -> tuple[Moved, ...]:
