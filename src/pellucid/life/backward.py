@@ -3,9 +3,9 @@
 Give every picture a weight in its steps' losses, 1 in the training as it was. The saved network, and the loss of one of
 its answers, is then a function of these weights: through each gradient, through the optimizer's own numbers, through
 batch norm's sums. Its derivative is worked out backward, from the last step to the first (Hara, Nitanda & Maehara 2019,
-"Data Cleansing for Models Trained with SGD", eq. 4, for plain gradient descent; here for every optimizer of a recipe).
-For one answer it gives the effect of every picture at once. To first order, minus a picture's derivative is what the
-loss would gain without the picture.
+"Data Cleansing for Models Trained with SGD", algorithm 2, for plain gradient descent; here for every optimizer of a
+recipe). For one answer it gives the effect of every picture at once. To first order, minus a picture's derivative is
+what the loss would gain without the picture.
 
 A step needs the weights before it: the training is made again from a few copies of its state, a span of steps at a
 time.

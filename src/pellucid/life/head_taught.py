@@ -1,8 +1,8 @@
 """Who taught an answer, for a head on a frozen backbone: in closed form, because the head is the minimum of its loss.
 
 The minimum's condition writes the head's weights as a sum over the training pictures, so a logit is one as well
-(representer points: Yeh, Kim, Yen & Ravikumar 2018, eq. 3): exactly, as far as the search for the minimum went. The
-change of the minimum without a picture follows from the loss's second derivative there (influence functions: Koh &
+(representer points: Yeh, Kim, Yen & Ravikumar 2018, theorem 3.1): exactly, as far as the search for the minimum went.
+The change of the minimum without a picture follows from the loss's second derivative there (influence functions: Koh &
 Liang 2017, eq. 2), to first order; the head is small enough to solve it by conjugate gradients.
 """
 

@@ -29,9 +29,9 @@ from pellucid.training.head import Fitting
 
 Method = Literal["derivative", "tracin"]
 SOURCES = {
-    "derivative": "Hara, Nitanda & Maehara 2019, eq. 4, through the optimizer's own numbers",
+    "derivative": "Hara, Nitanda & Maehara 2019, algorithm 2, through the optimizer's own numbers",
     "tracin": "Pruthi, Liu, Kale & Sundararajan 2020, eq. 1 (TracInCP)",
-    "head": "Koh & Liang 2017, eq. 2; parts of the logit: Yeh, Kim, Yen & Ravikumar 2018, eq. 3",
+    "head": "Koh & Liang 2017, eq. 2; parts of the logit: Yeh, Kim, Yen & Ravikumar 2018, theorem 3.1",
 }
 HEAD = "The pictures also fitted the head from which its steps began; that is not counted."
 Progress = tuple[int, int]
