@@ -10,6 +10,7 @@ from pellucid.app import progress
 from pellucid.life.again import Again, gathered, start
 from pellucid.life.material import Material
 from pellucid.pictures.store import Decoding, default_cache
+from pellucid.steps import Steps
 from pellucid.training.features import Extracting
 
 Result = TypeVar("Result")
@@ -32,12 +33,10 @@ def timed(steps: Generator[Any, None, Result], what: str) -> Result:
 
 def _counts(steps: Generator[Any, None, Result]) -> Generator[tuple[int, int], None, Result]:
     """The progress of any part of a repeated training as (done, total); the fit of a head does not know its end."""
-    while True:
-        try:
-            event = next(steps)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
+    work = Steps(steps)
+    for event in work:
         if isinstance(event, Decoding | Extracting):
             yield event.done, event.total
         elif isinstance(event, tuple):
             yield event
+    return work.result
