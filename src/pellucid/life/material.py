@@ -99,6 +99,11 @@ def recipe_of(model: Path, config: dict[str, Any]) -> Recipe:
     settings, training = config.get("recipe"), config.get("training")
     if "imported" in config or settings is None or training is None or "step" not in config.get("optimizer", {}):
         raise ArtefactError(f"{model} does not say how it was trained, so its training cannot be made again.")
+    if training.get("by_hand"):
+        raise ArtefactError(
+            f"{model} was trained by hand on a page, from another model, and does not hold its first weights. Only a "
+            "training that ran by its recipe can be made again."
+        )
     if config.get("program") is not None:
         raise ArtefactError(
             f"{model} was trained from a Python module, whose first weights it does not hold. Only a network with a "
