@@ -39,7 +39,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "teaching": {"model": "conv(8, 3) relu maxpool(2) flatten dense", "size": 8, "channels": 1},
     "dropout": {"model": "conv(4, 3) relu maxpool(2) flatten dropout(0.4) dense", "size": 8},
     "lenet5": {"model": "lenet5", "size": 32},
-    "compact": {"model": "compact", "size": 32},
+    "compact": {"model": "compact", "size": 32, "epochs": 1},
 }
 CASES = [
     *((network, kind) for network in ("teaching", "lenet5", "compact") for kind in OPTIMIZERS),
@@ -206,7 +206,7 @@ def formula(recipe: dict[str, Any], life: dict[str, Any]) -> list[float]:
 def test_fifty_weights_of_an_independent_training(
     train: Train, again: Callable[..., Again], network: str, kind: str
 ) -> None:
-    settings = {**NETWORKS[network], **OPTIMIZERS[kind], "epochs": 2, "validation": 0}
+    settings = {"epochs": 2, "validation": 0, **NETWORKS[network], **OPTIMIZERS[kind]}
     model, made = train(**settings), again(**settings)
     first = {name: each.detach().clone() for name, each in made.state.module.named_parameters()}
     random = np.random.default_rng(7)
@@ -220,12 +220,12 @@ def test_fifty_weights_of_an_independent_training(
             index = tuple(int(random.integers(size)) for size in first[name].shape)
         texts[text] = name, index
     lives = result_of(living(made, list(texts), largest=1000))
-    told = [json.loads(json.dumps(life.as_json(pictures=1000, pushers=1000))) for life in lives]
-    assert [life["weight"] for life in told] == list(texts)
+    contents = [json.loads(json.dumps(life.as_json(pictures=1000, pushers=1000))) for life in lives]
+    assert [life["weight"] for life in contents] == list(texts)
     saved, recipe = load_file(model / "model.safetensors"), json.loads((model / "config.json").read_text())["recipe"]
 
     # 1. the sum of the updates is the saved weight, in exact arithmetic; each update is the optimizer's formula
-    for life in told:
+    for life in contents:
         name, index = texts[life["weight"]]
         values = [Fraction(value) for value in life["values"]]
         updates = [after - before for before, after in pairwise(values)]
@@ -235,11 +235,11 @@ def test_fifty_weights_of_an_independent_training(
 
     # 2. the same values and parts in a training that knows nothing of all this
     plain_names = dict(zip(names, [name for name, _ in plain(network).named_parameters()], strict=True))
-    moments = [{step["step"]: step for step in life["largest"]} for life in told]
+    moments = [{step["step"]: step for step in life["largest"]} for life in contents]
     pushed: dict[tuple[str, str], list[float]] = {}
     for step, (module, paths, parts) in enumerate(training(model, network, first, model.parent / "cache"), 1):
         parameters = dict(module.named_parameters())
-        for life, moment in zip(told, moments, strict=True):
+        for life, moment in zip(contents, moments, strict=True):
             name, index = texts[life["weight"]]
             own = parameters[plain_names[name]]
             assert own.grad is not None
@@ -257,7 +257,7 @@ def test_fifty_weights_of_an_independent_training(
                 pushed.setdefault((life["weight"], path), [0.0] * life["steps"])[step - 1] = part
 
     # 3. with SGD, a picture's pushes are where PyTorch's optimizer goes with its parts alone, from 0 and without decay
-    for life in told if recipe["optimizer"] == "sgd" else ():
+    for life in contents if recipe["optimizer"] == "sgd" else ():
         assert life["first"] + life["pushed"] + life["weight_decay"] == pytest.approx(life["last"], abs=1e-6)
         for pusher in life["pushers"][:2]:
             alone = torch.zeros(1, dtype=torch.float64, requires_grad=True)
