@@ -63,8 +63,7 @@ if TYPE_CHECKING:
     from pellucid.glassbox.trace.recording import explain
     from pellucid.glassbox.trace.trace import Trace
     from pellucid.keras.importing import import_keras
-    from pellucid.life.causes import suspects, taught, trained_without
-    from pellucid.life.verbs import life_of, makers
+    from pellucid.life.verbs import life_of, makers, suspects, taught, trained_without
     from pellucid.network.text import parse
     from pellucid.training.recipe import Recipe
 
@@ -122,9 +121,9 @@ _HOMES = {
     "offline": "pellucid.glassbox.page.offline",
     "parse": "pellucid.network.text",
     "readout": "pellucid.debugging.verbs",
-    "suspects": "pellucid.life.causes",
-    "taught": "pellucid.life.causes",
-    "trained_without": "pellucid.life.causes",
+    "suspects": "pellucid.life.verbs",
+    "taught": "pellucid.life.verbs",
+    "trained_without": "pellucid.life.verbs",
     "without": "pellucid.debugging.verbs",
 }
 

@@ -8,6 +8,7 @@ print(steps.result)
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from typing import Any, Generic, TypeVar
 
 Progress = TypeVar("Progress")
@@ -24,6 +25,15 @@ class Steps(Generic[Progress, Result]):
 
     def __iter__(self) -> Iterator[Progress]:
         self.result = yield from self._work
+
+
+def counted(work: Generator[Any, None, Result]) -> Generator[tuple[int, int], None, Result]:
+    """The work with its counts (done, total) alone; (0, 0) for progress of another kind, which has other counts."""
+    steps = Steps(work)
+    with closing(work):  # at once, if the reader stops
+        for progress in steps:
+            yield progress if isinstance(progress, tuple) else (0, 0)
+    return steps.result
 
 
 def result_of(work: Generator[Any, None, Result]) -> Result:

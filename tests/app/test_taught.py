@@ -78,6 +78,13 @@ def test_what_does_not_go_together_is_refused(model: Path, photos: Path, pelluci
     assert "--suspects takes no PICTURE" in pellucid("taught", model, picture, "--suspects").err
     assert "--verify is about the answer" in pellucid("taught", model, "--suspects", "--verify").err
     assert "--top is 0; it must be 1 or more." in pellucid("taught", model, picture, "--top", "0").err
+    assert (
+        "--plot is sheet.jpg; its name must end in .png."
+        in pellucid("taught", model, picture, "--plot", "sheet.jpg").err
+    )
+    assert (
+        "--out and --plot are both a.png" in pellucid("taught", model, picture, "--plot", "a.png", "--out", "a.png").err
+    )
     assert "There is no class 'redd'" in pellucid("taught", model, picture, "--label", "redd").err
     missing = pellucid("taught", model, photos / "red" / "none.png")
     assert missing.status == Exit.ERROR

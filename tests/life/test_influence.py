@@ -204,6 +204,8 @@ def test_what_cannot_be_followed_is_one_clear_sentence(
         answering.of(made.material.classifier, photos / "red" / "5.png", "redd")
     with pytest.raises(pellucid.PellucidError, match="method is 'guess'; it must be derivative or tracin"):
         result_of(influence.teaching(made, answer_of(made, photos), "guess"))  # type: ignore[arg-type]
+    with pytest.raises(pellucid.PellucidError, match="verify is -1; it must be 0 or more"):
+        pellucid.taught(made.material.model, photos / "red" / "5.png", verify=-1)
     monkeypatch.setattr(backward, "MEMORY", 1000)
     with pytest.raises(TraceError, match=r"copies of \d.\d GB"):
         result_of(backward.through_training(made, [answer_of(made, photos)]))

@@ -63,7 +63,10 @@ def _step_by_hand(made: Again, state: loop.State, row: int, step: int) -> None:
     labels = torch.from_numpy(task.labels[rows[stays]])
     recipe = task.recipe
     state.optimizer.zero_grad()
-    mean_loss(recipe.loss, state.module(images[stays]), labels, recipe.label_smoothing).backward()
+    before, last = state.module[:-2], state.module[-1]  # type: ignore[index]
+    features = before(images[stays])
+    draws = torch.nn.functional.dropout(torch.ones(len(rows), features.shape[1]), 0.2)
+    mean_loss(recipe.loss, last(features * draws[stays]), labels, recipe.label_smoothing).backward()
     for group in state.optimizer.param_groups:
         group["lr"] = made.rate(step)
     state.optimizer.step()
@@ -160,6 +163,17 @@ def test_pictures_are_named_by_path_or_content(train: Train, photos: Path, tmp_p
     validation = material.data.catalog.pictures[int(material.validation[0])].path
     with pytest.raises(CatalogError, match=r"is one of its validation pictures.*was not trained on it"):
         named.rows(material, [validation])
+    with pytest.raises(CatalogError, match="No picture is named"):
+        pellucid.trained_without(model, [], cache=model.parent / "cache")
+
+
+@pytest.mark.parametrize("settings", [PLAIN, KNOWN])
+def test_one_picture_must_be_left(settings: dict[str, Any], again: Callable[..., Again]) -> None:
+    material = again(**settings).material
+    count = len(material.train)
+    for work in (removed.removing, lambda material, rows: removed.made_without(material, frozenset(rows))):
+        with pytest.raises(CatalogError, match=f"Without these {count} pictures nothing is left"):
+            result_of(work(material, material.train.tolist()))
 
 
 def test_a_drift_is_told_and_both_networks_are_made_here(again: Callable[..., Again]) -> None:

@@ -256,6 +256,8 @@ def test_epochs_and_the_log_are_bounded(
     config = json.loads((report.folder / "config.json").read_text())
     assert f"{now.unlisted:,} earlier changes are not listed" in json.dumps(config)
     assert config["training"]["epochs"] == 12
+    with pytest.raises(ArtefactError, match="was trained by hand on a page, from another model"):
+        pellucid.life_of(report.folder, "conv1.weight[0, 0, 0, 0]", cache=taught.parent / "cache")
 
 
 def test_a_first_step_that_fails_leaves_what_can_be_made_again(session: Session) -> None:

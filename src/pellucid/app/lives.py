@@ -22,6 +22,7 @@ from pellucid.life.again import Again, begin, start
 from pellucid.life.filters import collect
 from pellucid.life.makers import Makers
 from pellucid.life.whole import Whole, through
+from pellucid.steps import counted
 
 ELEMENT = "lives"
 """The id of their element in the file."""
@@ -35,9 +36,9 @@ LARGEST, PICTURES, PUSHERS = 4, 6, 5
 
 def element(model: Path, cache: Path) -> Generator[tuple[int, int], None, str]:
     """Make the training again, twice, and return the element's JSON; yields (steps made, steps in all)."""
-    again = yield from _steps(begin(model, api.load(model), cache))
+    again = yield from counted(begin(model, api.load(model), cache))
     whole = yield from through(again, NAMES)
-    made = yield from collect((yield from _steps(start(again.material))))
+    made = yield from collect((yield from counted(start(again.material))))
     content, arrays = described(again, whole, made)
     return offline.element(content, arrays)
 
@@ -127,13 +128,3 @@ def _pushes(
         down[:, rows] += np.minimum(pushes, 0)
         times[:, rows] += 1
     return up, down, times
-
-
-def _steps(starting: Generator[Any, None, Again]) -> Generator[tuple[int, int], None, Again]:
-    """Reading pictures has other counts than steps."""
-    while True:
-        try:
-            next(starting)
-        except StopIteration as end:
-            return end.value
-        yield 0, 0

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import files
-from pellucid.errors import StorageError
+from pellucid.errors import RecipeError, StorageError
 from pellucid.training.claim import Claim, inside
 
 
@@ -22,6 +22,21 @@ def check_free(place: Path, flag: str = "--out") -> None:
         raise StorageError(f"{place} is a folder; {flag} names the file to write.")
     if place.exists():
         raise StorageError(f"{place} already exists, and nothing of yours is overwritten. Choose another {flag}.")
+
+
+def check_two_free(out: Path | None, plot: Path | None) -> None:
+    """As check_free for --out and --plot, where they are used. Raises RecipeError if both name one file."""
+    for place, flag in ((out, "--out"), (plot, "--plot")):
+        if place is not None:
+            check_free(place, flag)
+    if out is not None and plot is not None and out.resolve() == plot.resolve():
+        raise RecipeError(f"--out and --plot are both {out}; name two different files.")
+
+
+def check_png(plot: Path | None) -> None:
+    """Raises RecipeError if the value of --plot is no name of a PNG file."""
+    if plot is not None and plot.suffix.lower() != ".png":
+        raise RecipeError(f"--plot is {plot}; its name must end in .png.")
 
 
 def create_json(place: Path, content: Any) -> None:

@@ -6,13 +6,11 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pellucid import api
 from pellucid.app import progress
-from pellucid.life import again as repeat
-from pellucid.life import material as materials
-from pellucid.life.again import Again
+from pellucid.life.again import Again, gathered, start
 from pellucid.life.material import Material
 from pellucid.pictures.store import Decoding, default_cache
+from pellucid.steps import Steps
 from pellucid.training.features import Extracting
 
 Result = TypeVar("Result")
@@ -20,14 +18,12 @@ Result = TypeVar("Result")
 
 def opened(folder: Path) -> Material:
     """What the model's training is made again from. Raises ArtefactError if that cannot be."""
-    with progress.waiting("opening the model"):
-        classifier = api.load(folder)
-    return timed(materials.gather(folder, classifier, default_cache()), "reading pictures")
+    return progress.prepared(gathered(folder, default_cache()))
 
 
 def begun(material: Material) -> Again:
     """The training, ready for its first step."""
-    return timed(repeat.start(material), "computing features")
+    return progress.prepared(start(material))
 
 
 def timed(steps: Generator[Any, None, Result], what: str) -> Result:
@@ -37,12 +33,10 @@ def timed(steps: Generator[Any, None, Result], what: str) -> Result:
 
 def _counts(steps: Generator[Any, None, Result]) -> Generator[tuple[int, int], None, Result]:
     """The progress of any part of a repeated training as (done, total); the fit of a head does not know its end."""
-    while True:
-        try:
-            event = next(steps)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
+    work = Steps(steps)
+    for event in work:
         if isinstance(event, Decoding | Extracting):
             yield event.done, event.total
         elif isinstance(event, tuple):
             yield event
+    return work.result

@@ -24,7 +24,7 @@ from pellucid.classifier import store as artefact
 from pellucid.classifier.classifier import Classifier
 from pellucid.engine import device
 from pellucid.engine.device import Engine
-from pellucid.errors import ArtefactError
+from pellucid.errors import ArtefactError, CatalogError
 from pellucid.glassbox.trace import units
 from pellucid.life import material as materials
 from pellucid.life.material import Material
@@ -154,7 +154,13 @@ def differs(model: Path, drift: Drift) -> str:
 def opened(
     model: Path, cache: Path, weights: Iterable[str] = ()
 ) -> Generator[Decoding | Extracting | Fitting, None, Again]:
-    """As `begin`, with the classifier in the model folder. Raises ArtefactError also if there is none.
+    """The training of a model folder, ready for its first step. As `gathered`, then `start`."""
+    material = yield from gathered(model, cache, weights)
+    return (yield from start(material))
+
+
+def gathered(model: Path, cache: Path, weights: Iterable[str] = ()) -> Generator[Decoding, None, Material]:
+    """As material.gather, with the classifier in the model folder. Raises ArtefactError also if there is none.
 
     `weights`: such as "conv1.weight[3, 0, 2, 2]", checked before any picture is read. Raises TraceError.
     """
@@ -164,7 +170,7 @@ def opened(
     shapes = {name: tuple(each.shape) for name, each in classifier.module.named_parameters()}
     for weight in weights:
         units.weight(weight, shapes)
-    return (yield from begin(model, classifier, cache))
+    return (yield from materials.gather(model, classifier, cache))
 
 
 def _check_finished(model: Path) -> None:
@@ -189,11 +195,12 @@ def begin(model: Path, classifier: Classifier, cache: Path) -> Generator[Decodin
 def start(material: Material, left_out: frozenset[int] = frozenset()) -> Generator[Extracting | Fitting, None, Again]:
     """As `begin`, from what was gathered: a new start each time, and without the rows that are left out.
 
-    Raises ArtefactError if the known weights that it started from are not the same any more, and RecipeError if this
-    machine lacks the training's device.
+    Raises ArtefactError if the known weights that it started from are not the same any more, RecipeError if this
+    machine lacks the training's device, and CatalogError if no picture is left.
     """
     import torch
 
+    check_left(material, left_out)
     config, recipe, classifier = material.config, material.recipe, material.classifier
     training, known = config["training"], config.get("pretrained")
     assert recipe.augment != "auto"
@@ -229,6 +236,15 @@ def start(material: Material, left_out: frozenset[int] = frozenset()) -> Generat
         return Again(material, task, state)
     finally:
         torch.set_num_threads(before)
+
+
+def check_left(material: Material, left_out: frozenset[int]) -> None:
+    """Raise CatalogError if no training picture is left without these rows."""
+    if left_out.issuperset(material.train.tolist()):
+        raise CatalogError(
+            f"Without these {len(left_out):,} pictures nothing is left that {material.model} was trained on. "
+            "Leave out fewer."
+        )
 
 
 def basis_of(material: Material) -> Basis:

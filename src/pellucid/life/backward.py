@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from pellucid.errors import TraceError
 from pellucid.life.again import threads
 from pellucid.life.answer import Answer, losses
-from pellucid.life.update import VALUES, updated
+from pellucid.life.backward_update import VALUES, updated
 from pellucid.network.loss import each_loss
 from pellucid.network.standardise import to_unit
 from pellucid.training import forward, loop

@@ -30,13 +30,12 @@ from torch import Tensor, nn
 
 from pellucid.errors import TraceError
 from pellucid.glassbox.trace.frozen_copy import unknown
-from pellucid.life import head, parts, pushes
+from pellucid.life import head_makers, parts, pushes
 from pellucid.life.again import Again, Made
 from pellucid.life.makers import TOP, FilterMakers, LayerMakers, Makers, Shown, Span
 from pellucid.life.material import Material
 from pellucid.life.pushes import Pushes
 from pellucid.life.scaling import Scaling, is_exact
-from pellucid.texts import LABELS_BETWEEN
 
 TENTHS = 10
 MOST_BYTES = 1_000_000_000
@@ -49,7 +48,7 @@ def collect(
 
     `layers`: convolutions and dense layers by name; by default all. `count`: most pictures each way, for each filter
     and span. A head that was fitted at once has no steps: the pictures' parts in it are those of its one solution
-    (head.py), and the layers before it have no makers.
+    (head_makers.py), and the layers before it have no makers.
 
     Raises TraceError if there is no such layer, no step changed it, or the sums would take more than 1 GB.
     """
@@ -147,7 +146,7 @@ def _fitted(again: Again, layers: Sequence[str] | None, count: int) -> Generator
             f"No step changed {frozen[0]}: {model} has the known weights of {known['name']} there. Only its head, "
             f"{known['layer']}, was fitted to the pictures: --layer {known['layer']}."
         )
-    layer = yield from head.makers(again, count)
+    layer = yield from head_makers.makers(again, count)
     return _makers(again, (layer,), exact=True)
 
 
@@ -173,9 +172,7 @@ def _begins(material: Material) -> str:
 
 
 def _shown(material: Material, row: int) -> Shown:
-    picture, classes = material.data.catalog.pictures[row], material.classifier.classes
-    labels = [label for label in (picture.label, *picture.also) if label >= 0]
-    return Shown(picture.path, LABELS_BETWEEN.join(classes[label] for label in labels))
+    return Shown(material.data.catalog.pictures[row].path, material.label(row))
 
 
 def chosen(module: nn.Module, layers: Sequence[str] | None) -> list[str]:

@@ -96,15 +96,18 @@ def heads(again: Again) -> Generator[Extracting, None, Heads]:
 def taken_apart(layer: str, train: Side, start: LinearHead, reached: LinearHead, c: float, views: int) -> Heads:
     """A head that a search from `start` has `reached`, with what its pictures push. `c`: for the unscaled features."""
     weight, features = reached.weight.astype(np.float64), train.features.astype(np.float64)
-    errors = _errors(train, features @ weight.T + reached.bias)
+    p = scores.probabilities(features @ weight.T + reached.bias, 1.0, train.labels.ndim == 2)
+    errors = errors_of(train, p)
     count = float(len(features) if train.weights is None else train.weights.sum())
     return Heads(layer, start, c, errors, features - features.mean(axis=0), views, count, weight)
 
 
-def _errors(side: Side, logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """n_i (y_ij - p_ij), float64 (N, classes). With several labels the loss is the mean over the classes."""
-    counts = np.ones(len(logits)) if side.weights is None else side.weights
+def errors_of(side: Side, p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """n_i (y_ij - p_ij), float64 (N, classes), from the probabilities p. With several labels the loss is the mean over
+    the classes.
+    """
+    counts = np.ones(len(p)) if side.weights is None else side.weights
     several = side.labels.ndim == 2
-    truth = side.labels.astype(np.float64) if several else np.eye(logits.shape[1])[side.labels]
-    wrong = truth - scores.probabilities(logits, 1.0, several)
-    return counts[:, None] * (wrong / logits.shape[1] if several else wrong)
+    truth = side.labels.astype(np.float64) if several else np.eye(p.shape[1])[side.labels]
+    wrong = truth - p
+    return counts[:, None] * (wrong / p.shape[1] if several else wrong)

@@ -3,8 +3,8 @@
     work = Steps(teaching(again, answer_of(classifier, "cat.jpg"), "derivative"))
 
 Three ways, each in a file of its own: back through the whole training (backward.py), TracIn's estimate (tracin.py), and
-the closed form for a head on a frozen backbone (heads.py). All give nats: how much higher the loss of the answer would
-be without the picture. All are to first order: `verifying` trains again without some pictures and measures it.
+the closed form for a head on a frozen backbone (head_taught.py). All give nats: how much higher the loss of the answer
+would be without the picture. All are to first order: `verifying` trains again without some pictures and measures it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from pellucid.life.answer import Answer
 from pellucid.life.material import Material
 from pellucid.life.removed import made_without
 from pellucid.network.standardise import to_unit
-from pellucid.texts import LABELS_BETWEEN
 from pellucid.training.features import Extracting
 from pellucid.training.head import Fitting
 
@@ -149,12 +148,12 @@ def teaching(
     A head on a frozen backbone has no steps, and a closed form takes the place of both methods. Raises TraceError as
     backward.through_training.
     """
-    from pellucid.life import backward, heads, tracin
+    from pellucid.life import backward, head_taught, tracin
 
     parts: NDArray[np.float64] | None = None
     rest = None
     if not again.last:
-        by_head = yield from heads.of_answer(again, answer)
+        by_head = yield from head_taught.of_answer(again, answer)
         effect, parts, rest = by_head.effect, by_head.parts, by_head.rest
     elif method == "derivative":
         (effect,) = yield from backward.through_training(again, [answer])
@@ -200,12 +199,12 @@ def verifying(
 
 def suspecting(again: Again) -> Generator[Progress | Extracting, None, Suspects]:
     """The training pictures whose labels are most suspicious. As `teaching`."""
-    from pellucid.life import heads, tracin
+    from pellucid.life import head_taught, tracin
 
     if again.last:
         effect = yield from tracin.self_influence(again)
     else:
-        effect = yield from heads.self_influence(again)
+        effect = yield from head_taught.self_influence(again)
     drift, notes = _drift(again)
     every = [_taught(again.material, row, float(effect[at])) for at, row in enumerate(again.task.train.tolist())]
     ranked = tuple(sorted(every, key=lambda each: -each.effect))
@@ -231,9 +230,7 @@ def _drift(again: Again) -> tuple[Drift | None, list[str]]:
 
 
 def _taught(material: Material, row: int, effect: float, part: float | None = None) -> Taught:
-    catalog = material.data.catalog
-    picture = catalog.pictures[row]
-    return Taught(row, picture.path, catalog.classes_of(picture).replace("\0", LABELS_BETWEEN), effect, part)
+    return Taught(row, material.data.catalog.pictures[row].path, material.label(row), effect, part)
 
 
 def _described(each: Taught, effect: str = "effect") -> dict[str, Any]:

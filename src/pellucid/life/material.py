@@ -18,6 +18,7 @@ from pellucid.pictures.sides import TRAIN, VAL
 from pellucid.pictures.store import Decoding
 from pellucid.runs import listed, made_from, planned
 from pellucid.runs.planned import Plan
+from pellucid.texts import LABELS_BETWEEN
 from pellucid.training import recipe as recipes
 from pellucid.training import targets
 from pellucid.training.data import Data
@@ -48,6 +49,11 @@ class Material:
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
     cache: Path
+
+    def label(self, row: int) -> str:
+        """The class of a picture, or its labels with texts.LABELS_BETWEEN between them; "" for none."""
+        catalog = self.data.catalog
+        return catalog.classes_of(catalog.pictures[row]).replace("\0", LABELS_BETWEEN)
 
 
 def gather(model: Path, classifier: Classifier, cache: Path) -> Generator[Decoding, None, Material]:
@@ -93,6 +99,11 @@ def recipe_of(model: Path, config: dict[str, Any]) -> Recipe:
     settings, training = config.get("recipe"), config.get("training")
     if "imported" in config or settings is None or training is None or "step" not in config.get("optimizer", {}):
         raise ArtefactError(f"{model} does not say how it was trained, so its training cannot be made again.")
+    if training.get("by_hand"):
+        raise ArtefactError(
+            f"{model} was trained by hand on a page, from another model, and does not hold its first weights. Only a "
+            "training that ran by its recipe can be made again."
+        )
     if config.get("program") is not None:
         raise ArtefactError(
             f"{model} was trained from a Python module, whose first weights it does not hold. Only a network with a "

@@ -16,8 +16,10 @@ def rows(material: Material, names: Sequence[str | Path]) -> list[int]:
     """The rows of training pictures, each once, in the order of `names`.
 
     A name is a path as in split.csv, or any path to the file or to a copy of it with the same bytes. Raises
-    CatalogError for a picture that the model does not list, or was not trained on.
+    CatalogError for a picture that the model does not list, or was not trained on, and if there is no name.
     """
+    if not names:
+        raise CatalogError("No picture is named. Name at least one that the model was trained on.")
     return list(dict.fromkeys(_row(material, str(name)) for name in names))
 
 

@@ -192,7 +192,7 @@ def _window(layer: nn.Conv2d, inputs: Tensor, index: tuple[int, ...]) -> Tensor:
     filter_, channel, row, column = index
     group = filter_ // (layer.out_channels // layer.groups)
     channel += group * (layer.in_channels // layer.groups)
-    one = torch.zeros(1, 1, *layer.kernel_size)
+    one = torch.zeros(1, 1, *layer.kernel_size, device=inputs.device)
     one[0, 0, row, column] = 1
     return _convolved(layer, inputs[:, channel : channel + 1], one, 1)[:, 0]
 

@@ -94,7 +94,7 @@ def recording(
             runs = watch.take()
             rows.append(made.rows)
             for each in notes:
-                _note(each, runs[each.layer], len(made.rows))
+                _note(each, runs.get(each.layer, ()), len(made.rows))
             yield made.step, again.last
     for made in again.steps():
         yield made.step, again.last

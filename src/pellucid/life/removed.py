@@ -22,7 +22,6 @@ from pellucid.life import again as repeat
 from pellucid.life.again import Again, Drift, differs
 from pellucid.life.material import Material
 from pellucid.runs.made_from import remembers
-from pellucid.texts import LABELS_BETWEEN
 from pellucid.training.features import Extracting
 from pellucid.training.head import Fitting
 
@@ -120,8 +119,12 @@ def made_without(
 
 
 def removing(material: Material, rows: Sequence[int]) -> Generator[Progress | Extracting | Fitting, None, Removal]:
-    """Train again with and without some training pictures, by row, and compare the two networks. Yields progress."""
+    """Train again with and without some training pictures, by row, and compare the two networks. Yields progress.
+
+    Raises CatalogError if no training picture is left.
+    """
     left_out, last = frozenset(rows), material.last
+    repeat.check_left(material, left_out)
     again = yield from repeat.start(material)
     first = first_use(again, left_out)
     total = last + (last - first + 1 if first else 0)
@@ -172,12 +175,10 @@ def _classifier(classifier: Classifier, module: nn.Module) -> Classifier:
 
 def _left(material: Material, row: int, one: Classifier, two: Classifier) -> LeftOut:
     images = material.data.store.batch(np.array([row]))
-    catalog = material.data.catalog
-    picture = catalog.pictures[row]
+    picture = material.data.catalog.pictures[row]
     labels = [number for number in (picture.label, *picture.also) if number >= 0]
     before, after = (each.probabilities(each.logits(images))[0, labels] for each in (one, two))
-    names = catalog.classes_of(picture).replace("\0", LABELS_BETWEEN)
-    return LeftOut(picture.path, names, float(before.mean()), float(after.mean()))
+    return LeftOut(picture.path, material.label(row), float(before.mean()), float(after.mean()))
 
 
 def _moved(one: nn.Module, two: nn.Module) -> tuple[Moved, ...]:
@@ -185,7 +186,7 @@ def _moved(one: nn.Module, two: nn.Module) -> tuple[Moved, ...]:
     layers: dict[str, list[tuple[int, float, float]]] = {}
     others = dict(two.named_parameters())
     for name, parameter in one.named_parameters():
-        away = (parameter.detach().double() - others[name].detach().double()).abs()
+        away = (parameter.detach().cpu().double() - others[name].detach().cpu().double()).abs()
         layers.setdefault(name.rpartition(".")[0], []).append((away.numel(), float(away.max()), float(away.sum())))
     return tuple(
         Moved(name, sum(count for count, *_ in some), max(most for _, most, _ in some), _mean(some))

@@ -17,7 +17,7 @@ has every step's denominator, and is exact for Adam too. Here all weights are fo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,21 +48,30 @@ class Scaling:
 
     def of(self, step: int, before: Tensor) -> Movement:
         """The movement by the last step that was made, `step`, counted from 1. `before`: the weights it began with."""
-        group, state = self._group, self._optimizer.state.get(self._weight, {})
-        reach = float(self._reach[step - 1])
-        if "exp_avg_sq" in state:
-            correction = 1 - group["betas"][1] ** float(state["step"])
-            divisor = (state["exp_avg_sq"] / correction).sqrt_().add_(group["eps"])
-            gradient = divisor.reciprocal_().mul_(-reach)
-        elif "square_avg" in state:
-            gradient = state["square_avg"].sqrt().add_(group["eps"]).reciprocal_().mul_(-reach)
-        else:
-            gradient = torch.full_like(before, -reach)
+        group, reach = self._group, float(self._reach[step - 1])
+        each = scale(group, self._optimizer.state.get(self._weight, {}))
+        gradient = torch.full_like(before, -reach) if each is None else each.mul_(-reach)
         if not group["weight_decay"]:
             return Movement(gradient, None)
         if group.get("decoupled_weight_decay"):  # AdamW's is no part of the gradient, and acts at once
             return Movement(gradient, -float(self._rates[step - 1]) * group["weight_decay"] * before)
         return Movement(gradient, group["weight_decay"] * before * gradient)
+
+
+def scale(group: Mapping[str, Any], state: Mapping[str, Any]) -> Tensor | None:
+    """The scale after a step, as above, from the optimizer's `state` for a weight tensor; None for 1, as of SGD."""
+    if "exp_avg_sq" in state:
+        correction = 1 - group["betas"][1] ** float(state["step"])
+        return (state["exp_avg_sq"] / correction).sqrt_().add_(group["eps"]).reciprocal_()  # type: ignore[no-any-return]
+    if "square_avg" in state:
+        return state["square_avg"].sqrt().add_(group["eps"]).reciprocal_()  # type: ignore[no-any-return]
+    return None
+
+
+def at_a_constant_rate(group: Mapping[str, Any], state: Mapping[str, Any]) -> float | Tensor:
+    """Scale times reach for each unit of a rate that stays: the scale over 1 - momentum; of Adam the scale itself."""
+    each, reach = scale(group, state), 1 / (1 - group.get("momentum", 0.0))
+    return reach if each is None else each * reach
 
 
 def is_exact(optimizer: torch.optim.Optimizer) -> bool:

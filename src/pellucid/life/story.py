@@ -27,7 +27,6 @@ from pellucid.life import fitted
 from pellucid.life.recorded import Place, Recorded, recording
 from pellucid.life.updates import at_once, split
 from pellucid.steps import Steps
-from pellucid.texts import LABELS_BETWEEN
 
 if TYPE_CHECKING:
     from pellucid.life.again import Again, Drift
@@ -209,8 +208,10 @@ def living(
 
     Memory: 8 bytes for each picture of each step, and 8 more for each weight. Raises TraceError if there is no such
     weight, if a step is not the optimizer's formula, or if the pictures' parts do not add up to a gradient; RecipeError
-    if there is no such step.
+    if there is no such step, or `largest` is below 0.
     """
+    if largest < 0:
+        raise RecipeError(f"largest is {largest}; it must be 0 or more.")
     shapes = {name: tuple(each.shape) for name, each in again.state.module.named_parameters()}
     places = [Place(text, *units.weight(text, shapes)) for text in weights]
     start, last = again.state.step, again.last
@@ -269,7 +270,7 @@ def _fitted(again: Again, recorded: Recorded, shape: tuple[int, ...], drift: Dri
     first, pushes = head.of(recorded.place)
     pictures = again.material.data.catalog.pictures
     own = [
-        Pusher(int(row), pictures[int(row)].path, _label(again, int(row)), max(push, 0.0), min(push, 0.0), 1)
+        Pusher(int(row), pictures[int(row)].path, again.material.label(int(row)), max(push, 0.0), min(push, 0.0), 1)
         for row, push in zip(again.task.train, pushes.tolist(), strict=True)
     ]
     last = float(recorded.values[-1])
@@ -317,7 +318,7 @@ def _large(again: Again, recorded: Recorded, at: int) -> LargeStep:
             PicturePart(
                 int(rows[one]),
                 pictures[int(rows[one])].path,
-                _label(again, int(rows[one])),
+                again.material.label(int(rows[one])),
                 float(shares[one]),
                 float(shares[one] * each_push),
             )
@@ -339,16 +340,9 @@ def _pushers(again: Again, recorded: Recorded, coefficients: np.ndarray) -> tupl
     there = np.flatnonzero(times)
     order = there[np.argsort(-np.abs(up[there] + down[there]), kind="stable")]
     return tuple(
-        Pusher(row, pictures[row].path, _label(again, row), float(up[row]), float(down[row]), int(times[row]))
+        Pusher(row, pictures[row].path, again.material.label(row), float(up[row]), float(down[row]), int(times[row]))
         for row in order.tolist()
     )
-
-
-def _label(again: Again, row: int) -> str:
-    catalog = again.material.data.catalog
-    picture = catalog.pictures[row]
-    labels = (picture.label, *picture.also) if picture.label >= 0 else ()
-    return LABELS_BETWEEN.join(catalog.classes[label] for label in labels)
 
 
 def _saved(again: Again, place: Place) -> float:

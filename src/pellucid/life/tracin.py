@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pellucid.life.answer import Answer, losses
-from pellucid.life.update import scaling
+from pellucid.life.scaling import at_a_constant_rate
 from pellucid.network.loss import each_loss
 from pellucid.network.standardise import to_unit
 
@@ -33,7 +33,7 @@ def estimate(again: Again, answers: Sequence[Answer]) -> Generator[tuple[int, in
 
     TracInCP, eq. 1, with the optimizer: the sum over moments k of r_k <grad loss_k(answer), S_k grad loss_k(picture)>.
     r_k: the rates of the steps since the moment before, summed, over N. S_k: the optimizer's scaling of each weight
-    (update.scaling). Losses are of the network as it predicts, on pictures that are not varied. Two backward
+    (scaling.py). Losses are of the network as it predicts, on pictures that are not varied. Two backward
     passes along S_k grad loss_k(answer) give the products of a group of pictures. Yields (done, total).
     """
     groups = _groups(again)
@@ -117,7 +117,7 @@ class _Network:
         for group in self._optimizer.param_groups:
             for parameter in group["params"]:
                 values = self._optimizer.state.get(parameter, {})
-                scale = scaling(again.task.recipe.optimizer, group, values) if values else 1.0
+                scale = at_a_constant_rate(group, values)
                 self._scales[names[parameter]] = scale * group.get("factor", 1.0)
 
     def slope(self, answer: Answer) -> Tensors:

@@ -73,7 +73,7 @@ def _trained(session: Session, out: Path) -> Trained:
     )
     earlier = (f"{now.unlisted:,} earlier changes are not listed",) if now.unlisted else ()
     reasons = (f"trained by hand on the page of {material.model.name}", *earlier, *now.log)
-    return Trained(material.data, task, state, classifier, Keeper(out / CHECKPOINTS, {}), reasons, None)
+    return Trained(material.data, task, state, classifier, Keeper(out / CHECKPOINTS, {}), reasons, None, by_hand=True)
 
 
 def _free(beside: Path) -> str:

@@ -25,6 +25,7 @@ class Trained:
     resumed_at: int | None  # step
     recorder: Recorder | None = None  # for a training with a replay
     pretrained: dict[str, Any] = field(default_factory=dict)  # the entry on known weights in config.json
+    by_hand: bool = False  # step by step on a page, from another model, with settings that may have changed
 
 
 def epochs(steps: int, task: Task) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,13 +44,13 @@ def logits(
 ) -> torch.Tensor:
     """The outputs for pictures (n, H, W, C) of the store, augmented first if the recipe says so.
 
-    `stays`: which of them go through the network, (n,); None for all.
+    `stays`: which of them go through the network, (n,); None for all. Augmentation and dropout draw for all of them.
     """
     if task.augment == "none":
-        with task.engine.autocast():
+        with task.engine.autocast(), _drawing_for_all(module, stays):
             return task.engine.of_stored(module, task.standardise)(pixels if stays is None else _some(pixels, stays))
     images = augmented(task, pixels, generator)
-    with task.engine.autocast():
+    with task.engine.autocast(), _drawing_for_all(module, stays):
         return task.engine.forward(module)(images if stays is None else images[stays.nonzero()[0]])
 
 
@@ -61,3 +64,30 @@ def augmented(task: Task, pixels: Stored, generator: torch.Generator) -> torch.T
 
 def _some(pixels: Stored, stays: NDArray[np.bool_]) -> Stored:
     return pixels[stays] if isinstance(pixels, np.ndarray) else pixels[stays.nonzero()[0]]
+
+
+@contextmanager
+def _drawing_for_all(module: torch.nn.Module, stays: NDArray[np.bool_] | None) -> Iterator[None]:
+    """Dropout draws as for all pictures, and each picture that stays meets the draws of its own place."""
+    from torch import nn
+
+    layers = [] if stays is None else [each for each in module.modules() if isinstance(each, nn.Dropout)]
+    for layer in layers:
+        layer.forward = partial(_dropped, layer, stays)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward
+
+
+def _dropped(layer: torch.nn.Dropout, stays: NDArray[np.bool_], some: torch.Tensor) -> torch.Tensor:
+    """Dropout of the pictures that stay, (m, ...), by the draws for all n."""
+    import torch
+    import torch.nn.functional as F
+
+    last = some.ndim == 4 and some.is_contiguous(memory_format=torch.channels_last)
+    order = torch.channels_last if last else torch.contiguous_format  # draws follow the order in memory
+    places = torch.from_numpy(stays.nonzero()[0]).to(some.device)
+    every = some.new_zeros((len(stays), *some.shape[1:])).contiguous(memory_format=order)
+    return F.dropout(every.index_copy(0, places, some), layer.p, layer.training)[places]

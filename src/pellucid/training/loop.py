@@ -196,7 +196,7 @@ def epoch_order(task: Task, epoch: int) -> list[NDArray[np.int64]]:
 def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -> tuple[float, int]:
     """Forward, backward, update. Returns the mean loss of the batch and how many were right.
 
-    Rows that the task leaves out count for the random choices alone: all other pictures are varied as with them. A step
+    Rows that the task leaves out count for the random choices alone: augmentation and dropout draw as with them. A step
     without any other row changes nothing. Raises NotFinite if the loss or a gradient is not finite; weights and batch
     norm's sums are then unchanged.
     """

@@ -47,9 +47,7 @@ def life(
     """
     answers.check(largest=largest)
     span = None if steps is None else _span(steps)
-    for place, flag in ((out, "--out"), (plot, "--plot")):
-        if place is not None:
-            outputs.check_free(place, flag)
+    outputs.check_two_free(out, plot)
     if plot is not None:
         life_plot.check(plot)
     folder = models.local(model)

@@ -49,14 +49,13 @@ def taught(
             on large networks, and far less exact. A head on a frozen backbone has a closed form instead of both.
         verify: Train again without the helpers that are shown, and without the hurters, and measure the loss.
         suspects: Instead, the training pictures whose labels are most suspicious: no other picture supports them.
-        plot: Write the pictures, side by side, to this new PNG file.
+        plot: Draw the pictures, side by side, into this new file (.png).
         out: Write everything as JSON, with every training picture, to this new file.
         json: Print everything as JSON.
     """
     answers.check(top=top)
-    for flag, place in (("--plot", plot), ("--out", out)):
-        if place is not None:
-            outputs.check_free(place, flag)
+    outputs.check_two_free(out, plot)
+    outputs.check_png(plot)
     if (picture is None) == (not suspects):
         what = "--suspects takes no PICTURE" if suspects else "PICTURE is missing; or use --suspects"
         print(f"pellucid taught: {what}. See `pellucid taught --help`.", file=sys.stderr)

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pellucid import api
 from pellucid.app.page import pictures
 from pellucid.app.page.job import IDLE, Progress
 from pellucid.app.page.shown import Glass
@@ -22,15 +21,15 @@ from pellucid.errors import TraceError
 from pellucid.glassbox.page import replies
 from pellucid.glassbox.page.replies import Query, Refused, Reply
 from pellucid.life import seen
-from pellucid.life.again import Again, begin
+from pellucid.life.again import Again, begin, opened
 from pellucid.life.formula import as_json
 from pellucid.life.story import Life, living
 from pellucid.pictures.store import default_cache
+from pellucid.steps import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-T = TypeVar("T")
 LINE = "life"
 """The repeats are made one after the other: each uses all threads, and one that readers have left ends."""
 LARGEST = 12
@@ -71,7 +70,7 @@ def life(glass: Glass, query: Query) -> Reply:
 def start(glass: Glass, query: Query, _body: bytes) -> Reply:
     """Start to make the training again, unless that is done or under way; then as `life`."""
     weight = _weight(query)
-    return _started(glass, _job(weight), lambda: live(glass.model, glass.trusted, weight, cache_of(glass)))
+    return _started(glass, _job(weight), lambda: live(glass.model, weight, cache_of(glass)))
 
 
 def stop(glass: Glass, query: Query, _body: bytes) -> Reply:
@@ -112,10 +111,10 @@ def picture(glass: Glass, query: Query) -> Reply:
         return _png(_in_step(again, number)[int(places[0])])
 
 
-def live(model: Path, trust: bool, weight: str, cache: Path) -> Generator[tuple[int, int], None, Lived]:
+def live(model: Path, weight: str, cache: Path) -> Generator[tuple[int, int], None, Lived]:
     """Make a model's training again with a separate classifier, for one weight. Raises the errors of `living`."""
     began = time.monotonic()
-    again = yield from counted(begin(model, api.load(model, trust=trust), cache))
+    again = yield from counted(opened(model, cache, [weight]))
     (life,) = yield from counted(living(again, [weight], largest=LARGEST))
     return Lived(life, again, time.monotonic() - began)
 
@@ -132,16 +131,6 @@ def make_step(lived: Lived, number: int) -> Generator[tuple[int, int], None, dic
             f"Step {number} came out otherwise than before. This machine does not repeat a training exactly."
         )
     return {**made, **as_json(again, life, made)}
-
-
-def counted(work: Generator[Any, None, T]) -> Generator[tuple[int, int], None, T]:
-    """Reading pictures and features has other counts than steps: then the page says that it starts."""
-    while True:
-        try:
-            each = next(work)
-        except StopIteration as end:
-            return end.value
-        yield each if isinstance(each, tuple) else (0, 0)
 
 
 @lru_cache(maxsize=4)

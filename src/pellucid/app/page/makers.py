@@ -9,13 +9,14 @@ from typing import Any
 
 from pellucid.app.page import pictures
 from pellucid.app.page.job import IDLE
-from pellucid.app.page.life import LINE, cache_of, counted
+from pellucid.app.page.life import LINE, cache_of
 from pellucid.app.page.shown import Glass
 from pellucid.glassbox.page import replies
 from pellucid.glassbox.page.replies import Query, Refused, Reply
 from pellucid.life import stored
 from pellucid.life.again import opened
 from pellucid.life.filters import collect
+from pellucid.steps import counted
 
 
 def makers(glass: Glass, query: Query) -> Reply:

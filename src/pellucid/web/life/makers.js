@@ -12,7 +12,7 @@ import { ANSWER } from "./filter.js";
 import { partsOf } from "./place.js";
 import { say, STILL } from "../say.js";
 import { makersInside } from "./stored.js";
-import { ofFile } from "./thumbnails.js";
+import { ofFile, ofServer } from "./thumbnails.js";
 import { START } from "../store.js";
 
 /** @typedef {import("../context.js").StageContext} StageContext */
@@ -190,10 +190,7 @@ function spanOf(known, span, thumbnail, title) {
  */
 function thumbnails({ served, trace }, layer) {
   return (row) => {
-    if (served) {
-      const path = `api/makers/picture?layer=${encodeURIComponent(layer)}&row=${row}`;
-      return h("img", { src: served.source(path), alt: "", loading: "lazy" });
-    }
+    if (served) return ofServer(served.source(`api/makers/picture?layer=${encodeURIComponent(layer)}&row=${row}`));
     return ofFile(trace, row);
   };
 }

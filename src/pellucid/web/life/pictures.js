@@ -101,7 +101,7 @@ function summed(texts) {
  * @param {(value: number) => string} write
  */
 export function pushers(
-  { pushers: all, pushed, weight_decay: decay, earlier, rounding, first, last },
+  { pushers: all, optimizer, pushed, weight_decay: decay, earlier, rounding, first, last },
   thumbnail,
   write,
 ) {
@@ -111,7 +111,7 @@ export function pushers(
     ["all pictures", pushed],
     ["weight decay", decay],
     ["momentum from before", earlier],
-    ["rounding", rounding],
+    [optimizer === "lbfgs" ? "where the search for the minimum ended" : "rounding", rounding],
   ].filter(([name, value]) => value || name === "all pictures");
   const texts = shares.map(([name, value]) => `${name} ${write(/** @type {number} */ (value))}`);
   return h(

@@ -15,15 +15,19 @@ export function thumbnails({ trace, served }, weight, { augmented }) {
   return (row, step) => {
     if (served) {
       const seen = augmented && step !== null ? `&step=${step}` : "";
-      return h("img", {
-        src: served.source(`api/life/picture?${named(placeOf(weight))}&row=${row}${seen}`),
-        alt: "",
-        loading: "lazy",
-        on: { error: (event) => event.target.replaceWith(h("span", { class: "gone" }, "no longer there")) },
-      });
+      return ofServer(served.source(`api/life/picture?${named(placeOf(weight))}&row=${row}${seen}`));
     }
     return ofFile(trace, row);
   };
+}
+
+/**
+ * A training picture from the server, or a word in its place.
+ * @param {string} src
+ */
+export function ofServer(src) {
+  const error = (/** @type {any} */ event) => event.target.replaceWith(h("span", { class: "gone" }, "no longer there"));
+  return h("img", { src, alt: "", loading: "lazy", on: { error } });
 }
 
 /**
@@ -35,6 +39,6 @@ export function ofFile(trace, row) {
   if (!trace.lives) return h("span", { class: "gone" }, "not inside");
   const canvas = /** @type {HTMLCanvasElement} */ (h("canvas", { "aria-hidden": "true" }));
   const surface = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-  if (trace.lives) void draw(trace.lives(), row, surface);
+  void draw(trace.lives(), row, surface);
   return canvas;
 }

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pellucid.life.again import features
 from pellucid.life.answer import Answer
+from pellucid.life.fitted import errors_of
 from pellucid.network import scores
 from pellucid.training.features import Extracting
 from pellucid.training.head import LinearHead, Side
@@ -57,7 +58,7 @@ def of_answer(again: Again, answer: Answer) -> Generator[Extracting, None, OfHea
 
 
 def self_influence(again: Again) -> Generator[Extracting, None, Array]:
-    """The squared length of each picture's own gradient at the head, (N,): |p - y|^2 (|features|^2 + 1)."""
+    """The squared length of each picture's own gradient at the head, (N,): n^2 |p - y|^2 (|features - mean|^2 + 1)."""
     fit = yield from _fit(again)
     plain = len(again.task.train)
     lengths = np.einsum("nd,nd->n", fit.centred[:plain], fit.centred[:plain]) + 1
@@ -133,13 +134,9 @@ def _fit(again: Again) -> Generator[Extracting, None, _Fit]:
     head = LinearHead(layer.weight.detach().cpu().numpy(), layer.bias.detach().cpu().numpy())  # type: ignore[union-attr]
     several = classifier.thresholds is not None
     p = scores.probabilities(head.logits(side.features), 1.0, several)
-    truth = side.labels if several else np.eye(p.shape[1])[side.labels]
-    error = (p - truth) / (p.shape[1] if several else 1)
-    if side.weights is not None:
-        error = error * side.weights[:, None]
     mean = side.features.mean(axis=0, dtype=np.float64)
     centred = side.features - mean.astype(np.float32)
-    return _Fit(head, seen.start, side, mean, centred, error, p, about["head"]["c"], several, again)
+    return _Fit(head, seen.start, side, mean, centred, -errors_of(side, p), p, about["head"]["c"], several, again)
 
 
 def _by_picture(values: Array, again: Again) -> Array:

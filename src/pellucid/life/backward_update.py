@@ -1,4 +1,4 @@
-"""An optimizer's update of one weight tensor as a function, with a gradient by all that goes into it."""
+"""An optimizer's update of one weight tensor, for backward.py: PyTorch operations, with a derivative by all inputs."""
 
 from __future__ import annotations
 
@@ -54,16 +54,3 @@ def updated(
     square = second * values["exp_avg_sq"] + (1 - second) * gradient * gradient
     length = square.clamp(min=LEAST).sqrt() / (1 - second**step) ** 0.5 + group["eps"]
     return {"": weight - rate / (1 - first**step) * mean / length, "/exp_avg": mean, "/exp_avg_sq": square}
-
-
-def scaling(optimizer: str, group: Mapping[str, Any], values: Mapping[str, Tensor]) -> float | Tensor:
-    """How far an update goes for each unit of a lasting gradient and of the rate, from the optimizer's numbers.
-
-    Of SGD with momentum: 1 / (1 - momentum). Of Adam and RMSprop: 1 / root of each mean square.
-    """
-    if optimizer == "sgd":
-        return 1 / (1 - group["momentum"])
-    if optimizer == "rmsprop":
-        return 1 / ((values["square_avg"].sqrt() + group["eps"]) * (1 - group["momentum"]))
-    step = float(values["step"])
-    return 1 / ((values["exp_avg_sq"] / (1 - group["betas"][1] ** step)).sqrt() + group["eps"])
