@@ -83,13 +83,7 @@ def run(args: list[str]) -> int:
 
 def _check(layer: tuple[str, ...], number: int | None, out: Path | None, plot: Path | None) -> None:
     """Refuse what cannot be done before the training is made again."""
-    for place, flag in ((out, "--out"), (plot, "--plot")):
-        if place is not None:
-            outputs.check_free(place, flag)
-    if out is not None and plot is not None and out.resolve() == plot.resolve():
-        raise RecipeError(f"--out and --plot are both {out}; name two different files.")
-    if plot is not None and plot.suffix.lower() != ".png":
-        raise RecipeError(f"--plot is {plot}; its name must end in .png.")
+    outputs.check_drawn(out, plot)
     for flag, value in (("--filter", number), ("--plot", plot)):
         if value is not None and len(layer) != 1:
             raise RecipeError(f"{flag} is about one layer. Name it: --layer conv1 {flag} {value}.")
