@@ -160,7 +160,10 @@ def test_maps(pellucid: Callable, trained: Path, picture: Path, here: Path, meth
         (["--out", "x.png"], "--out requires --map or --why-not."),
         (["--map", "grad_cam", "--why-not", "blue", "--out", "x.png"], "but --out names only one. Remove --out."),
         (["--map", "grad_cam", "--out", "."], ". is a folder; --out names the file to write."),
-        (["--map", "grad_cam", "--out", "no/x.png"], "no/x.png could not be written: No such file or directory."),
+        (
+            ["--map", "grad_cam", "--out", "no/x.png"],
+            "no/x.png could not be written: there is no folder no. Create it first.",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_on_one_line_and_nothing_is_written(

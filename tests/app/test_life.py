@@ -139,7 +139,9 @@ def test_a_picture_of_the_curve(
         ([WEIGHT, "--steps", "3"], "--steps is '3'; it must be the first and the last step, such as 1:100."),
         ([WEIGHT, "--steps", "2:900"], "steps are 2:900, but the training made steps 1 to "),
         ([WEIGHT, "--largest", "0"], "--largest is 0; it must be 1 or more."),
-        ([WEIGHT, "--plot", "a.png", "--out", "a.png"], "--out and --plot are both a.png; name two different files."),
+        ([WEIGHT, "--plot", "x.svg", "--out", "x.svg"], "--out and --plot are both x.svg; name two different files."),
+        ([WEIGHT, "--out", "no/x"], "no/x could not be written: there is no folder no. Create it first."),
+        ([""], "'' names no weight. Write the parameter and its index: conv1.weight[2, 1, 1, 1]."),
         ([WEIGHT, "--plot", "life.gif"], "--plot is life.gif; its name must end in .png or .svg."),
     ],
 )

@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 
 import pellucid as library
+from pellucid.app import taught_text
 from pellucid.app.exits import Exit
+from pellucid.life.influence import Taught, Teaching
 
 SETTINGS = {"model": "conv(3, 3) relu maxpool(2) flatten dense", "size": 8, "epochs": 2, "batch": 8, "test": 0.25}
 
@@ -37,7 +39,8 @@ def test_helpers_and_hurters_are_listed_verified_drawn_and_written(
     whole = json.loads(out.read_text())
     assert len(whole["helped"]) + len(whole["hurt"]) == whole["trained_on"]
     assert len(whole["verified"]) == 2
-    assert f"{picture}: {whole['class']} ({whole['probability']:.1%})" in result.out
+    answer = f"{picture}: {whole['class']} ({whole['probability']:.1%})"
+    assert f"{answer}; loss before calibration {whole['loss']:.4g}\n" in result.out
     for each in (*whole["helped"][:2], *whole["hurt"][:2]):
         row = next(line for line in result.out.splitlines() if line.rstrip().endswith(each["path"]))
         assert row.split()[:2] == [each["class"], f"{each['effect']:+.3g}".replace("-", "−", 1)]
@@ -77,6 +80,12 @@ def test_what_does_not_go_together_is_refused(model: Path, photos: Path, pelluci
     assert "PICTURE is missing; or use --suspects" in pellucid("taught", model).err
     assert "--suspects takes no PICTURE" in pellucid("taught", model, picture, "--suspects").err
     assert "--verify is about the answer" in pellucid("taught", model, "--suspects", "--verify").err
+    jpeg = pellucid("taught", model, "--suspects", "--plot", "sheet.jpg")
+    assert "--plot is sheet.jpg; its name must end in .png." in jpeg.err
+    both = pellucid("taught", model, picture, "--out", "x.png", "--plot", "x.png")
+    assert "--out and --plot are both x.png" in both.err
+    nowhere = pellucid("without", model, "--picture", picture, "--out", "no/x")
+    assert nowhere.err == "pellucid: no/x could not be written: there is no folder no. Create it first.\n"
     assert "--top is 0; it must be 1 or more." in pellucid("taught", model, picture, "--top", "0").err
     assert (
         "--plot is sheet.jpg; its name must end in .png."
@@ -110,3 +119,29 @@ def test_without_a_picture(model: Path, photos: Path, tmp_path: Path, pellucid: 
     unknown = pellucid("without", model, "--picture", "red/none.png")
     assert unknown.status == Exit.ERROR
     assert "lists no picture of this name" in unknown.err
+
+
+def test_figures_that_a_loss_cannot_reach_are_marked(capsys: pytest.CaptureFixture[str]) -> None:
+    """-log of a probability is 0 or more: a picture cannot raise it by more than there is."""
+    for effect, marked in ((-0.4, False), (-0.6, True)):
+        every = (Taught(0, "a.png", "cat", 0.2), Taught(1, "b.png", "cat", effect))
+        taught_text.teaching(Teaching("x.png", "cat", 0.9, "derivative", 0.5, 6, every), 1)
+        assert ("a loss cannot fall below 0" in capsys.readouterr().out) is marked
+
+
+def test_a_picture_without_any_label_has_no_probability(
+    tmp_path: Path, photos: Path, pellucid: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = sorted(photos.glob("*/*.png"))
+    rows = [f"{each},{each.parent.name if number % 3 else ''}" for number, each in enumerate(pictures)]
+    (tmp_path / "table.csv").write_text("path,label\n" + "\n".join(rows) + "\n")
+    cache = tmp_path / "cache"
+    library.train(tmp_path / "table.csv", tmp_path / "model", cache=cache, labels="several", device="cpu", **SETTINGS)
+    monkeypatch.setattr("pellucid.app.repeating.default_cache", lambda: cache)
+    split = (tmp_path / "model" / "split.csv").read_text().splitlines()
+    bare = next(line.split(",")[0] for line in split if ",,train," in line)
+    result = pellucid("without", tmp_path / "model", "--picture", bare, "--out", tmp_path / "out.json")
+    assert (result.status, result.err) == (Exit.OK, "")
+    (left_out,) = json.loads((tmp_path / "out.json").read_text())["left_out"]
+    assert (left_out["before"], left_out["after"]) == (None, None)
+    assert sum(line.split()[-2:] == ["–", "–"] for line in result.out.splitlines()) == 1

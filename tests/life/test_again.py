@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tests.life.conftest import NETWORK, SETTINGS, Train
 
 import pellucid
@@ -152,3 +153,25 @@ def test_a_training_in_minutes_that_was_stopped_and_resumed_is_made_again_as_one
     assert steps == list(range(1, again.last + 1))
     assert (model / "plan.csv").exists()
     again.check()
+
+
+def test_pictures_of_16_bits_are_decoded_as_in_the_training(tmp_path: Path) -> None:
+    """Black and white were measured over all pictures; those that the network was trained on alone have others."""
+    generator = np.random.default_rng(0)
+    for number in range(24):
+        place = tmp_path / "photos" / ("cat" if number % 2 else "dog") / f"{number:02}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        pixels = generator.integers(1000, 4000 + 700 * number, (8, 8), dtype=np.uint16)
+        Image.fromarray(pixels).save(place)
+    settings = {"model": "conv(2, 3) relu flatten dense", "size": 8, "epochs": 1, "batch": 8, "device": "cpu"}
+    model, cache = tmp_path / "model", tmp_path / "cache"
+    pellucid.train(tmp_path / "photos", model, cache=cache, seed=3, **settings)
+    classifier = pellucid.load(model)
+    assert classifier.ranges.integer is not None
+    for stored in (cache, tmp_path / "another cache"):
+        again = result_of(begin(model, classifier, stored))
+        trained = [again.material.data.catalog.pictures.paths[row] for row in again.material.train]
+        assert not {"cat/23.png", "dog/22.png"} & set(trained), "the brightest are not among them"
+        for _ in again.steps():
+            pass
+        assert again.drift() is None

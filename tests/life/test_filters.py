@@ -259,6 +259,8 @@ def test_pictures_with_several_labels(tagged: Path) -> None:
 def test_what_cannot_be_done_is_said(again: Callable[..., Again], monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(TraceError, match=r"no convolution or dense layer 'cnv1'\. Did you mean conv1"):
         result_of(collect(again(**ADAM), ["cnv1"]))
+    with pytest.raises(TraceError, match=r"No layer is named\. There are: conv1, "):
+        result_of(collect(again(**ADAM), []))
     monkeypatch.setattr(filters, "MOST_BYTES", 1000)
     with pytest.raises(TraceError, match=r"pictures on .* filters take .* --layer conv1"):
         result_of(collect(again(**ADAM)))

@@ -93,6 +93,7 @@ def test_the_served_page_follows_a_weight(page_of_life: Page, server: Server, li
         shown = facts(page)
         for name, value in (("before", large.before), ("after the step", large.after), ("gradient", large.gradient)):
             assert np.float32(shown[name]) == np.float32(value), name
+        assert shown["change"] == pytest.approx(large.after - large.before, rel=1e-6), "with its own sign"
         assert shown["learning rate"] == pytest.approx(large.rate)
         worked = float(number(page.locator(".life-formula code.strong").inner_text().removeprefix("= ")))
         assert worked == pytest.approx(large.after, rel=1e-6, abs=1e-9)

@@ -6,16 +6,9 @@ import io
 from pathlib import Path
 
 from pellucid import files
-from pellucid.errors import RecipeError
 from pellucid.life.story import Life
 
 ENDINGS = (".png", ".svg")
-
-
-def check(place: Path) -> None:
-    """Raises RecipeError if the name does not say a format that can be drawn."""
-    if place.suffix.lower() not in ENDINGS:
-        raise RecipeError(f"--plot is {place}; its name must end in {' or '.join(ENDINGS)}.")
 
 
 def write(place: Path, life: Life) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,26 +17,27 @@ from pellucid.training.claim import Claim, inside
 
 
 def check_free(place: Path, flag: str = "--out") -> None:
-    """Raises StorageError if no file can be created at `place`, the value of `flag`, because something is there."""
+    """Raises StorageError if no file can be created at `place`, the value of `flag`: it exists, or has no folder."""
     if place.is_dir():
         raise StorageError(f"{place} is a folder; {flag} names the file to write.")
     if place.exists():
         raise StorageError(f"{place} already exists, and nothing of yours is overwritten. Choose another {flag}.")
+    if not place.parent.exists():
+        raise StorageError(f"{place} could not be written: there is no folder {place.parent}. Create it first.")
 
 
-def check_two_free(out: Path | None, plot: Path | None) -> None:
-    """As check_free for --out and --plot, where they are used. Raises RecipeError if both name one file."""
+def check_drawn(out: Path | None, plot: Path | None, endings: Sequence[str] = (".png",)) -> None:
+    """Check --out and --plot before the work. Raises StorageError as `check_free`, and RecipeError.
+
+    `endings`: of a picture's name.
+    """
     for place, flag in ((out, "--out"), (plot, "--plot")):
         if place is not None:
             check_free(place, flag)
     if out is not None and plot is not None and out.resolve() == plot.resolve():
         raise RecipeError(f"--out and --plot are both {out}; name two different files.")
-
-
-def check_png(plot: Path | None) -> None:
-    """Raises RecipeError if the value of --plot is no name of a PNG file."""
-    if plot is not None and plot.suffix.lower() != ".png":
-        raise RecipeError(f"--plot is {plot}; its name must end in .png.")
+    if plot is not None and plot.suffix.lower() not in endings:
+        raise RecipeError(f"--plot is {plot}; its name must end in {' or '.join(endings)}.")
 
 
 def create_json(place: Path, content: Any) -> None:

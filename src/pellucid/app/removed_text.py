@@ -22,9 +22,8 @@ def removal(result: Removal, every: bool) -> None:
         console.print("the head was fitted again, to the features of the other pictures")
     table = columns("left out", "class", "its probability with>", "without>")
     for each in result.pictures:
-        table.add_row(
-            Text(printable(each.path)), Text(printable(each.label)), f"{each.before:.1%}", f"{each.after:.1%}"
-        )
+        probabilities = ("–" if value is None else f"{value:.1%}" for value in (each.before, each.after))
+        table.add_row(Text(printable(each.path)), Text(printable(each.label)), *probabilities)
     console.print(table)
     table = columns("layer", "weights>", "largest change>", "mean change>")
     for layer in result.layers:

@@ -20,7 +20,7 @@ def teaching(result: Teaching, top: int) -> None:
     """The answer, its strongest helpers and hurters, and what training again without them showed."""
     console = Console(highlight=False, soft_wrap=True)
     what = f"{printable(result.picture)}: {printable(result.label)} ({result.probability:.1%})"
-    console.print(Text(f"{what}; loss {result.loss:.4g}", style="bold"))
+    console.print(Text(f"{what}; loss before calibration {result.loss:.4g}", style="bold"))
     console.print(Text(HOW[result.method].format(steps=result.steps)))
     for title, some in (("helped", result.helped(top)), ("hurt", result.hurt(top))):
         _table(title, some, console)
@@ -31,6 +31,12 @@ def teaching(result: Teaching, top: int) -> None:
         style="dim",
         markup=False,
     )
+    if any(each.effect < -result.loss for each in result.hurt(top)):
+        console.print(
+            "a loss cannot fall below 0: here the figures are far too large, and only --verify says what would happen",
+            style="yellow",
+            markup=False,
+        )
     if result.rest is not None:
         parts = sum(each.part or 0.0 for each in result.every)
         console.print(
@@ -74,7 +80,7 @@ def _table(title: str, some: list[Taught], console: Console) -> None:
 def _verified(each: Verified, console: Console) -> None:
     who = many(len(each.pictures), "helper" if each.expected > 0 else "hurter")
     moved = "rose" if each.after > each.before else "fell"
-    verdict = "as expected" if each.agrees else "NOT as expected"
+    verdict = "in the expected direction" if each.agrees else "NOT in the expected direction"
     console.print(
         Text(
             f"trained again without {who}: the loss {moved} from {each.before:.4g} to {each.after:.4g}, {verdict} "

@@ -176,8 +176,10 @@ def _shown(material: Material, row: int) -> Shown:
 
 
 def chosen(module: nn.Module, layers: Sequence[str] | None) -> list[str]:
-    """The convolutions and dense layers by these names, or all. Raises TraceError if there is no such layer."""
+    """The convolutions and dense layers by these names, or all. Raises TraceError if there is none."""
     names = [name for name, part in module.named_modules() if isinstance(part, nn.Conv2d | nn.Linear)]
+    if layers is not None and not layers:
+        raise TraceError(f"No layer is named. There are: {', '.join(names)}.")
     for layer in layers or ():
         if layer not in names:
             raise unknown(layer, names, "convolution or dense layer")

@@ -68,7 +68,8 @@ def gather(model: Path, classifier: Classifier, cache: Path) -> Generator[Decodi
     catalog, digests = listed.catalog(model, classifier, root, rows)
     if not any(row["side"] == TRAIN for row in rows):
         raise ArtefactError(f"{model} lists no picture that it was trained on; {INSTEAD}.")
-    store = yield from stores.build(catalog, classifier.form, cache, pixel_limit=int(recipe.megapixels * 1e6))
+    limit = int(recipe.megapixels * 1e6)
+    store = yield from stores.build(catalog, classifier.form, cache, limit, classifier.ranges)
     pictures = store.catalog.pictures
     at = {path: row for row, path in enumerate(pictures.paths)}
     needed = (TRAIN, VAL) if config.get("pretrained") else (TRAIN,)

@@ -51,12 +51,15 @@ class Moved:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A picture that was left out, and the probability of its label with and without it in the training, 0 to 1."""
+    """A picture that was left out, and the probability of its label with and without it in the training, 0 to 1.
+
+    Of several labels the mean; None for a picture without any.
+    """
 
     path: str
     label: str
-    before: float
-    after: float
+    before: float | None
+    after: float | None
 
 
 @dataclass(frozen=True)
@@ -177,6 +180,8 @@ def _left(material: Material, row: int, one: Classifier, two: Classifier) -> Lef
     images = material.data.store.batch(np.array([row]))
     picture = material.data.catalog.pictures[row]
     labels = [number for number in (picture.label, *picture.also) if number >= 0]
+    if not labels:
+        return LeftOut(picture.path, "", None, None)
     before, after = (each.probabilities(each.logits(images))[0, labels] for each in (one, two))
     return LeftOut(picture.path, material.label(row), float(before.mean()), float(after.mean()))
 

@@ -145,10 +145,11 @@ class Store:
 
 
 def build(
-    catalog: Catalog, form: Form, cache: Path, pixel_limit: int = PIXEL_LIMIT
+    catalog: Catalog, form: Form, cache: Path, pixel_limit: int = PIXEL_LIMIT, ranges: Ranges | None = None
 ) -> Generator[Decoding, None, Store]:
     """Decode the pictures of `catalog`, or take them over from the last run; yields progress, returns the store.
 
+    `ranges`: what is black and white in files with more than 8 bits a sample, by default measured over the catalog.
     Unusable files join the quarantine in the store's catalog. Closing the generator, at any point, stops the threads
     and does not change the cache. A second process that wants the same store waits for the first. Raises StorageError
     if the disk is full or cannot be written.
@@ -168,10 +169,10 @@ def build(
             clearing.remove_leftovers(folder, _NAME)
         old = Index.load(folder, identity)
         catalog, stamps = there(catalog)
-        if old is not None and old.describes(catalog, stamps):
+        if old is not None and old.describes(catalog, stamps) and ranges in (None, old.ranges):
             yield Decoding(len(stamps), len(stamps), len(stamps))
             return _open(old, catalog, form, identity)
-        ranges = measure(catalog, pixel_limit)
+        ranges = measure(catalog, pixel_limit) if ranges is None else ranges
         with ExitStack() as others:
             if old is None:
                 old = others.enter_context(neighbour(folder, identity))

@@ -47,9 +47,7 @@ def life(
     """
     answers.check(largest=largest)
     span = None if steps is None else _span(steps)
-    outputs.check_two_free(out, plot)
-    if plot is not None:
-        life_plot.check(plot)
+    outputs.check_drawn(out, plot, life_plot.ENDINGS)
     folder = models.local(model)
     again = progress.prepared(opened(folder, cache or default_cache(), [weight]))
     (result,) = progress.timed(living(again, [weight], largest, span), "training again")

@@ -83,8 +83,7 @@ def run(args: list[str]) -> int:
 
 def _check(layer: tuple[str, ...], number: int | None, out: Path | None, plot: Path | None) -> None:
     """Refuse what cannot be done before the training is made again."""
-    outputs.check_two_free(out, plot)
-    outputs.check_png(plot)
+    outputs.check_drawn(out, plot)
     for flag, value in (("--filter", number), ("--plot", plot)):
         if value is not None and len(layer) != 1:
             raise RecipeError(f"{flag} is about one layer. Name it: --layer conv1 {flag} {value}.")

@@ -38,7 +38,8 @@ def taught(
     """Show who taught an answer: the training pictures that helped it most, and those that hurt it most.
 
     The training is made again, so its pictures must be on this machine. A figure is an estimate of how much higher the
-    loss of the answer, -log of its probability, would be without the picture. --verify trains again and measures it.
+    loss of the answer, -log of its probability before calibration, would be without the picture. --verify trains again
+    and measures it.
 
     Args:
         model: Model folder.
@@ -49,13 +50,12 @@ def taught(
             on large networks, and far less exact. A head on a frozen backbone has a closed form instead of both.
         verify: Train again without the helpers that are shown, and without the hurters, and measure the loss.
         suspects: Instead, the training pictures whose labels are most suspicious: no other picture supports them.
-        plot: Draw the pictures, side by side, into this new file (.png).
+        plot: Write the pictures, side by side, to this new file (.png).
         out: Write everything as JSON, with every training picture, to this new file.
         json: Print everything as JSON.
     """
     answers.check(top=top)
-    outputs.check_two_free(out, plot)
-    outputs.check_png(plot)
+    outputs.check_drawn(out, plot)
     if (picture is None) == (not suspects):
         what = "--suspects takes no PICTURE" if suspects else "PICTURE is missing; or use --suspects"
         print(f"pellucid taught: {what}. See `pellucid taught --help`.", file=sys.stderr)

@@ -59,14 +59,21 @@ def weight(text: str, shapes: Mapping[str, Shape]) -> tuple[str, Index]:
 
     Raises TraceError with the nearest names, or the valid ranges.
     """
+    if _parted(text) is None:
+        raise TraceError(f"{text!r} names no weight. Write the parameter and its index: conv1.weight[2, 1, 1, 1].")
     name = named(text)
     if name not in shapes:
         raise TraceError(_unknown(name, list(shapes), list(shapes), parameters_only=True))
     return name, _index(text, name, shapes[name], batched=False, word="weight")
 
 
+def _parted(text: str) -> re.Match[str] | None:
+    """The name and what is in brackets behind it; None if the text is not made so."""
+    return re.fullmatch(r"\s*([^\[\]]+?)\s*(?:\[([^\[\]]*)\])?\s*", text)
+
+
 def _taken_apart(unit: str) -> tuple[str, str | None]:
-    match = re.fullmatch(r"\s*([^\[\]]+?)\s*(?:\[([^\[\]]*)\])?\s*", unit)
+    match = _parted(unit)
     if match is None:
         raise TraceError(f"{unit!r} names no unit. Write the layer and its index: conv1[3, 10, 12].")
     return match[1], match[2]

@@ -23,7 +23,7 @@ export function arithmetic(context, made, optimizer) {
   const change = before - after;
   const facts = [
     ["before", before],
-    ["change", change],
+    ["change", after - before],
     ["after the step", after],
     ["gradient", gradient],
     ["learning rate", rate],
