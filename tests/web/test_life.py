@@ -366,9 +366,6 @@ def test_who_made_a_filter(page_of_life: Page, server: Server, trained: Path, ax
         assert complaints(page, axe) == []
     page.keyboard.press("Escape")
     expect(page.locator("main h1")).to_have_text("conv1")
-    page.goto(f"{server.address}#/")
-    page.keyboard.press("m")
-    expect(page.locator(".makers code")).to_have_text("pellucid taught model 1.png")
 
 
 def test_the_file_says_who_made_a_filter(page: Page, file: Path) -> None:
