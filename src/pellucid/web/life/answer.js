@@ -109,7 +109,11 @@ function shown({ served, trace }, known, query) {
     h(
       "section",
       { class: "span" },
-      h("h2", {}, `“${known.class}”, ${percent(known.probability)}; loss ${number(known.loss, false, 4)}`),
+      h(
+        "h2",
+        {},
+        `“${known.class}”, ${percent(known.probability)}; loss ${number(known.loss, false, 4)} before calibration`,
+      ),
       h("p", { class: "note" }, `Of ${counted(known.trained_on)} training pictures. ${how(known)}`),
       side("Helped: the loss would be higher without it", pictures(known.helped, 0), most),
       side("Hurt: the loss would be lower without it", pictures(known.hurt, known.helped.length), most),

@@ -54,7 +54,7 @@ export function answerLink(context) {
  * @param {string} place
  */
 export function ofAnswer(place) {
-  return place === ANSWER || /^answer,\d+$/.test(place);
+  return new RegExp(`^${ANSWER}(,\\d+)?$`).test(place);
 }
 
 /**
