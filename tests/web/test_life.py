@@ -378,9 +378,6 @@ def test_who_made_a_filter(page_of_life: Page, server: Server, trained: Path, ax
         assert complaints(page, axe) == []
     page.keyboard.press("Escape")
     expect(page.locator("main h1")).to_have_text("conv1")
-    page.goto(f"{server.address}#/")
-    page.keyboard.press("m")
-    expect(page.locator(".makers code")).to_have_text("pellucid taught model 1.png")
 
 
 def test_the_file_says_who_made_a_filter(page: Page, file: Path) -> None:
@@ -394,6 +391,10 @@ def test_the_file_says_who_made_a_filter(page: Page, file: Path) -> None:
     names = page.locator(".span").first.locator(".pushed .hidden").all_inner_texts()
     assert names == [content["pictures"][each[0]]["path"] for each in (*whole["toward"], *whole["away"])]
     assert names[0].startswith("3/"), "a picture of a 3 taught the unit for 3 most"
+    page.goto(f"{file.as_uri()}#/")
+    page.locator(".overview .to-life").click()
+    expect(page.locator(".makers p").first).to_contain_text("This is work for a command")
+    expect(page.locator(".makers code")).to_have_text(re.compile(r"^pellucid taught \S+ \S+( --label \d)? --verify$"))
 
 
 def test_in_forced_colours_and_the_dark(browser: Browser, file: Path) -> None:

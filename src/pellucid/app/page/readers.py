@@ -21,7 +21,7 @@ from pellucid.serving.served import Served
 
 MOST = 8
 """Readers whose runs are in memory; the one who has asked for nothing longest begins again."""
-OWN = ("/api/mistakes", "/api/exemplars", "/api/training", "/api/live", "/api/life", "/api/makers")
+OWN = ("/api/mistakes", "/api/exemplars", "/api/training", "/api/live", "/api/life", "/api/makers", "/api/taught")
 """Questions whose answers show the model's own pictures."""
 _OWN = "A server does not show the model's own pictures. “pellucid open” shows them."
 _NONE = {"state": "failed", "error": _OWN}

@@ -14,6 +14,7 @@ from pellucid.app.page import (
     makers,
     measuring,
     mistakes,
+    taught,
     training,
     whatif,
     where,
@@ -111,6 +112,8 @@ GET: dict[str, Callable[[Glass, Query], Reply]] = {
     "/api/life/picture": life.picture,
     "/api/makers": makers.makers,
     "/api/makers/picture": makers.picture,
+    "/api/taught": taught.taught,
+    "/api/taught/picture": taught.picture,
     "/api/live": live_requests.state,
 }
 POST: dict[str, Callable[[Glass, Query, bytes], Reply]] = {
@@ -139,6 +142,8 @@ POST: dict[str, Callable[[Glass, Query, bytes], Reply]] = {
     "/api/life/step/stop": life.stop_step,
     "/api/makers": makers.start,
     "/api/makers/stop": makers.stop,
+    "/api/taught": taught.start,
+    "/api/taught/stop": taught.stop,
     **LIVE,
 }
 WORKS = frozenset(
@@ -153,6 +158,7 @@ WORKS = frozenset(
         "/api/life",
         "/api/life/step",
         "/api/makers",
+        "/api/taught",
         *LIVE,
     }
 )

@@ -52,6 +52,12 @@ class Shown:
         content = {**self.document.content, **self.extra, "run": self.run}
         return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
 
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """The network's input before standardising, with paint: uint8 (H, W, C)."""
+        trace = self.document.trace
+        return trace.values[trace.nodes[0].name][0].transpose(1, 2, 0).astype(np.uint8)
+
 
 @dataclass(frozen=True)
 class Past:
@@ -176,7 +182,7 @@ class Glass:
     @property
     def original_pixels(self) -> NDArray[np.uint8]:
         """The network's input without paint: uint8 (H, W, C)."""
-        return _pixels(self.plain)
+        return self.plain.pixels
 
     @property
     def trusted(self) -> bool:
@@ -197,7 +203,7 @@ class Glass:
         """Show a picture with these changes; if that fails, change nothing."""
         shown = plain
         if altered:
-            pixels = altered.pixels if altered.pixels is not None else _pixels(plain)
+            pixels = altered.pixels if altered.pixels is not None else plain.pixels
             trace = plain.document.trace
             label = trace.against  # the losses before and after are against the same class
             image = Prepared(pixels, plain.called)
@@ -265,12 +271,6 @@ def _size(pasts: Iterable[Past], besides: Source) -> int:
             size = len(each) if isinstance(each, bytes) else each.nbytes if isinstance(each, np.ndarray) else 0
             held[id(each)] = 0 if each is besides else size
     return sum(held.values())
-
-
-def _pixels(shown: Shown) -> NDArray[np.uint8]:
-    """uint8 (H, W, C)"""
-    trace = shown.document.trace
-    return trace.values[trace.nodes[0].name][0].transpose(1, 2, 0).astype(np.uint8)
 
 
 def _offers(model: Path, classifier: Classifier) -> list[str]:

@@ -1,7 +1,7 @@
 /** The actions of the keys. */
 
 import { beside } from "../picture/pictures.js";
-import { makersState } from "../life/filter.js";
+import { makersState, ofAnswer } from "../life/filter.js";
 import { lifeState, weightHere } from "../life/place.js";
 import { resume, turn as turnLesson } from "../lessons/guide.js";
 import { replay, toggle } from "../number/play.js";
@@ -100,8 +100,8 @@ function turn(hands, direction) {
 function back(hands, { view, place, name, index, lesson, present }) {
   if (present && !view) return set(hands, { present: false }, true);
   if (lesson) return set(hands, { lesson: "" });
-  // from a weight's life, or a filter's makers, back to the number or layer that the reader came from
-  const came = (view === "life" && index !== null) || (view === "makers" && name);
+  // from a weight's life, a filter's makers or an answer's teachers, back to where the reader came from
+  const came = (view === "life" && index !== null) || (view === "makers" && (name || ofAnswer(place)));
   if (view)
     return set(
       hands,

@@ -2,7 +2,7 @@
 
 import { layerForm } from "../whatif/adjust.js";
 import { h } from "../element.js";
-import { makersLink } from "../life/filter.js";
+import { answerLink, makersLink } from "../life/filter.js";
 import { exemplars } from "./exemplars.js";
 import { filters } from "./filters.js";
 import { number, size } from "../format.js";
@@ -35,7 +35,7 @@ export async function layer(context) {
   }
   const data = (await trace.array(`${maps.prefix}/${state.name}`)).data;
   if (maps.vector) {
-    stage.append(units(context, data), histogram(data) ?? "");
+    stage.append(units(context, data), answerLink(context), histogram(data) ?? "");
     return stage;
   }
   const first = maps.channels > MANY ? mostActive(data, maps) : 0;

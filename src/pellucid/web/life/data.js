@@ -1,4 +1,4 @@
-/** A weight's life and a filter's makers as data, as life/story.py and life/makers.py in Python write them. */
+/** A weight’s life, a filter’s makers and an answer’s teachers as data, as Python’s room life writes them. */
 
 /** @typedef {import("../arithmetic/declaration.js").Op} Op */
 /**
@@ -67,6 +67,21 @@
  * @property {{largest: number, where: string, different: number, weights: number} | null} drift
  * @property {Record<string, {path: string, label: string}>} pictures
  * @property {{layer: string, shape: number[], filters: Filter[]}[]} layers
+ */
+/** @typedef {{path: string, class: string, effect: number}} Teacher effect in nats, above 0 if the picture helped */
+/**
+ * Who taught an answer, as Teaching.as_json in life/influence.py.
+ * @typedef {object} Teaching
+ * @property {string} class
+ * @property {number} probability
+ * @property {number} loss
+ * @property {"derivative" | "tracin" | "head"} method
+ * @property {string} source of the method
+ * @property {number} steps
+ * @property {number} trained_on
+ * @property {Teacher[]} helped the strongest first
+ * @property {Teacher[]} hurt
+ * @property {string[]} notes
  */
 
 export {};

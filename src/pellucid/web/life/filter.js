@@ -33,9 +33,36 @@ export function makersState({ trace, state: { view, name, index, cursor } }) {
  * @param {string} text
  * @returns {HTMLElement | ""} nothing if the page does not offer it here
  */
-export function makersLink({ trace, state, store }, text) {
-  const there = makersState({ trace, state });
-  if (!there || there.place === ANSWER) return "";
+export function makersLink(context, text) {
+  const there = makersState(context);
+  return there && there.place !== ANSWER ? link(context, there, text) : "";
+}
+
+/**
+ * @param {Context} context
+ * @returns {HTMLElement | ""} nothing if this is not the prediction, or the page does not offer it
+ */
+export function answerLink(context) {
+  const { trace, state } = context;
+  const there = makersState(context);
+  const here = ["", trace.role("probability"), trace.role("loss")].includes(state.name);
+  return here && there?.place === ANSWER ? link(context, there, "Who taught this answer") : "";
+}
+
+/**
+ * Whether a place is about the prediction.
+ * @param {string} place
+ */
+export function ofAnswer(place) {
+  return new RegExp(`^${ANSWER}(,\\d+)?$`).test(place);
+}
+
+/**
+ * @param {Context} context
+ * @param {Partial<import("../store.js").PageState>} there
+ * @param {string} text
+ */
+function link({ store }, there, text) {
   const go = (/** @type {MouseEvent} */ event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();

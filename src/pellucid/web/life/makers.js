@@ -7,13 +7,15 @@ import { h } from "../element.js";
 import { counted, number } from "../format.js";
 import { progress } from "../job.js";
 import { exemplars } from "../layer/exemplars.js";
-import { moved, named as commandName } from "./words.js";
-import { ANSWER } from "./filter.js";
+import { answer } from "./answer.js";
+import { ANSWER, ofAnswer } from "./filter.js";
 import { partsOf } from "./place.js";
 import { say, STILL } from "../say.js";
+import { side } from "./side.js";
 import { makersInside } from "./stored.js";
 import { ofFile, ofServer } from "./thumbnails.js";
 import { START } from "../store.js";
+import { moved, named as commandName } from "./words.js";
 
 /** @typedef {import("../context.js").StageContext} StageContext */
 /** @typedef {import("./data.js").Maker} Maker */
@@ -34,7 +36,7 @@ const stopped = new Set();
  */
 export async function makers(context) {
   const { trace, state, store, served } = context;
-  if (state.place === ANSWER) return answer(context);
+  if (ofAnswer(state.place)) return answer(context);
   const layers = layersOf(context);
   const { name, index } = partsOf(state.place || `${Object.keys(layers)[0]},0`);
   const on = (/** @type {(Node | string | false)[]} */ ...inside) => [
@@ -137,38 +139,13 @@ function drift({ drift: apart }) {
  * @param {string} title
  */
 function spanOf(known, span, thumbnail, title) {
-  const most = Math.max(...[...span.toward, ...span.away].map(([, push]) => Math.abs(push))) || 1;
-  const side = (/** @type {string} */ name, /** @type {Maker[]} */ all) =>
-    h(
-      "div",
-      { class: "pushed" },
-      h("h3", {}, name),
-      all.length
-        ? h(
-            "ul",
-            {},
-            ...all.map(([row, push, step]) => {
-              const { path, label } = known.pictures[row];
-              return h(
-                "li",
-                { title: step ? `${path}; its strongest push was in step ${counted(step)}` : path },
-                thumbnail(row),
-                h("b", {}, number(push, false, 3)),
-                h("span", {}, label),
-                h(
-                  "span",
-                  { class: "length", "aria-hidden": "true" },
-                  h("i", {
-                    class: push < 0 ? "below" : "above",
-                    style: { width: `${(100 * Math.abs(push)) / most}%` },
-                  }),
-                ),
-                h("span", { class: "hidden" }, path),
-              );
-            }),
-          )
-        : h("p", { class: "note" }, "None."),
-    );
+  const most = Math.max(...[...span.toward, ...span.away].map(([, push]) => Math.abs(push)));
+  const named = (/** @type {Maker[]} */ all) =>
+    all.map(([row, push, step]) => {
+      const { path, label } = known.pictures[row];
+      const title = step ? `${path}; its strongest push was in step ${counted(step)}` : path;
+      return { path, label, title, value: push, image: thumbnail(row) };
+    });
   return h(
     "section",
     { class: "span" },
@@ -178,8 +155,8 @@ function spanOf(known, span, thumbnail, title) {
       { class: "note" },
       `It moved by ${number(span.moved, false, 4)} along its whole way; all pictures pushed ${number(span.push, false, 4)}${span.decay ? `, weight decay ${number(span.decay, false, 4)}` : ""}.`,
     ),
-    side("Pushed it towards its end", span.toward),
-    side("Pushed it back", span.away),
+    side("Pushed it towards its end", named(span.toward), most),
+    side("Pushed it back", named(span.away), most),
   );
 }
 
@@ -247,36 +224,4 @@ function choice({ store }, layers, layer, channel) {
       "Who taught this answer",
     ),
   );
-}
-
-/**
- * Who taught the prediction: a command works it out.
- * @param {StageContext} context
- * @returns {Node[]}
- */
-function answer({ trace, store }) {
-  const { model, picture, predicted } = trace.about;
-  const name = model.name && !/\s/.test(model.name) ? model.name : "MODEL";
-  const file = picture && !/\s/.test(picture) ? picture : "PICTURE";
-  const title = "Who taught this answer";
-  return [
-    say(title, [`Which training pictures made the network say “${model.classes[predicted]}” here?`], STILL),
-    h(
-      "section",
-      { class: "stage makers", "aria-label": title },
-      h("p", {}, "This is work for a command, because it goes back through the whole training:"),
-      h("p", {}, h("code", {}, `pellucid taught ${name} ${file}`)),
-      h(
-        "p",
-        { class: "note" },
-        "It lists the training pictures that helped this answer most, and those that hurt it. With --verify it trains again " +
-          "without them, and says whether the answer moved as expected. --plot draws the pictures.",
-      ),
-      h(
-        "button",
-        { type: "button", class: "single", key: "makers/filters", on: { click: () => void store.set({ place: "" }) } },
-        "Who made the filters",
-      ),
-    ),
-  ];
 }

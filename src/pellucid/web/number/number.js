@@ -9,6 +9,7 @@ import { placeOf } from "./follow.js";
 import { formula } from "./formula.js";
 import { chosenMap } from "./chosen.js";
 import { grid } from "./grid.js";
+import { answerLink } from "../life/filter.js";
 import { lifeLink } from "../life/link.js";
 import { lines } from "./lines.js";
 import { player } from "./play.js";
@@ -44,7 +45,7 @@ export async function numberView(outer, working) {
   };
   const stage = h("section", { class: "stage number-view", "aria-label": unit(state.name, state.index ?? []) });
   stage.append(result(working, state.exact), player(context) ?? "", (await wholeMap(context, working)) ?? "");
-  stage.append(checkedBadge(context, working) ?? "", lifeLink(context));
+  stage.append(checkedBadge(context, working) ?? "", lifeLink(context), answerLink(context));
   stage.append((await weightForm(context)) ?? "");
   const sum = working.parts.findIndex(added);
   const step = working.quantity === "update" ? await stepView(context, working) : null;

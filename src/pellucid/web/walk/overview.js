@@ -2,6 +2,7 @@
 
 import { h, sharpCanvas } from "../element.js";
 import { probability } from "../format.js";
+import { answerLink } from "../life/filter.js";
 import { drawPicture, isPicture, mapsOf } from "../layer/maps.js";
 import { marks, ranked } from "../truth.js";
 import { routeOf, strongest } from "../lessons/route.js";
@@ -26,7 +27,9 @@ export async function overview(context) {
     canvas.setAttribute("aria-label", `The picture ${trace.about.picture}, as the network receives it`);
     stage.append(h("div", { class: "seen" }, canvas, sizeNote(trace), paintButton(context)));
   }
-  stage.append(h("div", { class: "opening" }, sumButton(context), changeButton(context), classes(context)));
+  stage.append(
+    h("div", { class: "opening" }, sumButton(context), changeButton(context), classes(context), answerLink(context)),
+  );
   return stage;
 }
 
