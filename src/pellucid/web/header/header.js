@@ -164,10 +164,16 @@ function views({ trace, state, store }) {
       },
       title,
     );
-  return h(
+  const nav = h(
     "nav",
     { class: "views", "aria-label": "Views" },
     link("", "Network"),
     ...offered.map(([view, { title }]) => link(view, title)),
   );
+  // on a phone the links are one row: the present one is in its middle
+  requestAnimationFrame(() => {
+    const current = /** @type {HTMLElement | null} */ (nav.querySelector("[aria-current]"));
+    if (current) nav.scrollLeft = current.offsetLeft - (nav.clientWidth - current.offsetWidth) / 2;
+  });
+  return nav;
 }
