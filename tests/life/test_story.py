@@ -217,7 +217,7 @@ def test_known_weights_begin_where_the_backbone_was_taken_over(again: Callable[.
         ("dense1.weight[1]", r"is not a weight: dense1\.weight has outputs 0 to 5, inputs 0 to 255"),
         ("conv1.weigth[0, 0, 0, 0]", r"There is no weight 'conv1\.weigth'\. Nearest: conv1\.weight"),
         ("dense1.bias[one]", "an index consists of whole numbers"),
-        ("[0]", "names no unit"),
+        ("[0]", "names no weight"),
     ],
 )
 def test_a_weight_that_there_is_not(train: Train, weight: str, says: str) -> None:
