@@ -145,7 +145,7 @@ def test_edit_step_run_undo(live: Page, server: Server, trained: Path, axe: str)
     assert step_of(page) == 0
     undo.click()
     expect(page.get_by_label("Network", exact=True)).to_have_value("conv(4, 3) relu maxpool(2) flatten dense")
-    expect(page.locator(".live-counts")).to_contain_text(f"Step {ran} ")
+    expect(page.locator(".live-counts")).to_contain_text(f"Step {ran:,} ")
     # a loss that is no number
     settle(page, "Learning rate", "1000")
     page.locator("h1").focus()
