@@ -25,7 +25,7 @@ ALLOWED = {
     "pictures": {"errors", "files", "runtime", "texts", "steps"},
     "network": {"errors", "runtime"},
     "engine": {"errors", "runtime", "network"},
-    "training": {"errors", "files", "texts", "steps", "pictures", "network", "engine"},
+    "training": {"errors", "files", "runtime", "texts", "steps", "pictures", "network", "engine"},
     "glassbox": {"errors", "files", "steps", "runtime", "texts", "network"},
     "lessons": {"errors", "files", "network", "glassbox"},
     "classifier": {
@@ -74,6 +74,7 @@ ALLOWED = {
     "live": {
         "errors",
         "files",
+        "runtime",
         "texts",
         "steps",
         "pictures",

@@ -8,7 +8,7 @@ import pytest
 
 import pellucid
 from pellucid.engine import blocks
-from pellucid.life.again import Again, begin
+from pellucid.life.again import Again, opened
 from pellucid.steps import result_of
 
 NETWORK = (
@@ -48,6 +48,6 @@ def again(train: Train) -> Callable[..., Again]:
 
     def again(**settings: Any) -> Again:
         model = train(**settings)
-        return result_of(begin(model, pellucid.load(model), model.parent / "cache"))
+        return result_of(opened(model, model.parent / "cache"))
 
     return again

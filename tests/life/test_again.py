@@ -15,7 +15,7 @@ from tests.life.conftest import NETWORK, SETTINGS, Train
 import pellucid
 from pellucid.errors import ArtefactError
 from pellucid.life import parts
-from pellucid.life.again import Again, begin
+from pellucid.life.again import Again, opened
 from pellucid.runs.run import Run
 from pellucid.steps import result_of
 from pellucid.training.loop import Step
@@ -108,7 +108,7 @@ def test_a_picture_that_is_not_the_same_is_named(train: Train, photos: Path, tmp
         path.write_bytes(other.read_bytes())
     says = {"gone": "is missing", "changed": "has changed since", "broken": "cannot be read"}[change]
     with pytest.raises(ArtefactError, match=says) as caught:
-        result_of(begin(model, pellucid.load(model), tmp_path / "cache"))
+        result_of(opened(model, tmp_path / "cache"))
     assert str(path) in str(caught.value)
     assert row["sha256"][:12] in str(caught.value)
 
@@ -132,7 +132,7 @@ def test_a_plan_in_minutes_that_is_missing_is_named(train: Train, tmp_path: Path
     shutil.copytree(train(**KINDS["minutes"]), model)
     (model / "plan.csv").unlink()
     with pytest.raises(ArtefactError, match=r"plan\.csv is missing"):
-        result_of(begin(model, pellucid.load(model), tmp_path / "cache"))
+        result_of(opened(model, tmp_path / "cache"))
 
 
 def test_a_training_in_minutes_that_was_stopped_and_resumed_is_made_again_as_one(photos: Path, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_training_in_minutes_that_was_stopped_and_resumed_is_made_again_as_one
     first.save_checkpoint()
     first.close()
     pellucid.train(photos, model, cache=cache, resume=True, **settings)
-    again = result_of(begin(model, pellucid.load(model), cache))
+    again = result_of(opened(model, cache))
     steps = [each.step for each in again.steps()]
     assert steps == list(range(1, again.last + 1))
     assert (model / "plan.csv").exists()
@@ -166,10 +166,9 @@ def test_pictures_of_16_bits_are_decoded_as_in_the_training(tmp_path: Path) -> N
     settings = {"model": "conv(2, 3) relu flatten dense", "size": 8, "epochs": 1, "batch": 8, "device": "cpu"}
     model, cache = tmp_path / "model", tmp_path / "cache"
     pellucid.train(tmp_path / "photos", model, cache=cache, seed=3, **settings)
-    classifier = pellucid.load(model)
-    assert classifier.ranges.integer is not None
+    assert pellucid.load(model).ranges.integer is not None
     for stored in (cache, tmp_path / "another cache"):
-        again = result_of(begin(model, classifier, stored))
+        again = result_of(opened(model, stored))
         trained = [again.material.data.catalog.pictures.paths[row] for row in again.material.train]
         assert not {"cat/23.png", "dog/22.png"} & set(trained), "the brightest are not among them"
         for _ in again.steps():

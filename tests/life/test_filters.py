@@ -14,7 +14,7 @@ from tests.life.conftest import Train
 import pellucid
 from pellucid.errors import ArtefactError, TraceError
 from pellucid.life import filters
-from pellucid.life.again import Again, begin
+from pellucid.life.again import Again, opened
 from pellucid.life.filters import collect
 from pellucid.life.makers import FilterMakers, Makers, Span
 from pellucid.steps import Steps, result_of
@@ -299,4 +299,4 @@ def test_a_model_without_its_pictures(train: Train, tmp_path: Path, what: str) -
         config["imported"] = {"from": "keras"}
     store.write_json(model / store.CONFIG, config)
     with pytest.raises(ArtefactError, match="nowhere does not exist" if what == "gone" else "does not say how it was"):
-        result_of(begin(model, pellucid.load(model), tmp_path / "cache"))
+        result_of(opened(model, tmp_path / "cache"))

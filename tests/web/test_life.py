@@ -25,7 +25,7 @@ from pellucid.app.page.server import Server
 from pellucid.errors import TraceError
 from pellucid.glassbox.page import rebuild
 from pellucid.life import stored
-from pellucid.life.again import Drift, begin
+from pellucid.life.again import Drift, opened
 from pellucid.life.story import Life, living
 from pellucid.steps import result_of
 
@@ -37,7 +37,7 @@ PLACE = f"#/~life/conv1.weight,{INDEX}"
 @pytest.fixture(scope="module")
 def life(trained: Path) -> Life:
     """The life of the weight, made without a page."""
-    again = result_of(begin(trained, pellucid.load(trained), trained.parent / "cache"))
+    again = result_of(opened(trained, trained.parent / "cache"))
     return result_of(living(again, [TEXT], largest=LARGEST))[0]
 
 
@@ -140,7 +140,7 @@ def test_any_step_is_made_again_for_its_pictures(page_of_life: Page, server: Ser
     expect(page.locator(".life-at")).to_have_text(f"Step {step}")
     page.get_by_role("button", name="Show its pictures").press("Enter")
     expect(page.locator(".pushed img").first).to_be_visible()
-    again = result_of(begin(trained, pellucid.load(trained), trained.parent / "cache"))
+    again = result_of(opened(trained, trained.parent / "cache"))
     (alone,) = result_of(living(again, [TEXT], largest=1, steps=(step, step)))
     (made,) = alone.largest
     parts = [float(number(each)) for each in page.locator(".pushed b").all_inner_texts()]

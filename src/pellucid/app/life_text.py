@@ -66,7 +66,8 @@ def _sum(result: Life, console: Console) -> None:
     if not result.pushers:
         return
     up, down = (math.fsum(getattr(each, name) for each in result.pushers) for name in ("up", "down"))
-    lines = [(up, f"upwards by {many(len(result.pushers), 'picture')}"), (down, "downwards by them")]
+    counts = [sum(bool(getattr(each, name)) for each in result.pushers) for name in ("up", "down")]
+    lines = [(up, f"upwards by {many(counts[0], 'picture')}"), (down, f"downwards by {many(counts[1], 'picture')}")]
     lines += [(result.decay, "weight decay")] if result.decay else []
     lines += [(result.earlier, "momentum from the steps before")] if result.earlier else []
     last = "where the search for the minimum ended" if result.optimizer == "lbfgs" else "rounding"
@@ -166,16 +167,15 @@ def worked(step: LargeStep, result: Life) -> Iterator[str]:
 
 
 def _pushers(result: Life, console: Console) -> None:
-    if not result.pushers:
+    pushers = [each for each in result.pushers if each.up or each.down]
+    if not pushers:
         return
     console.print()
     console.print(Text("the pictures that pushed it most", style="bold"))
     table = columns("picture", "class", "up>", "down>", "together>", "steps>")
-    for each in result.pushers[:PUSHERS]:
+    for each in pushers[:PUSHERS]:
         values = (f"{value:+.4g}" if value else "0" for value in (each.up, each.down, each.net))
         table.add_row(Text(printable(each.path)), Text(printable(each.label)), *values, f"{each.times:,}")
     console.print(table)
-    if len(result.pushers) > PUSHERS:
-        console.print(
-            f"… and {len(result.pushers) - PUSHERS:,} more; --json lists more, and docs/why/life.md defines a push"
-        )
+    if len(pushers) > PUSHERS:
+        console.print(f"… and {len(pushers) - PUSHERS:,} more; --json lists more, and docs/why/life.md defines a push")

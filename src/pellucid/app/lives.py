@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid import api
 from pellucid.glassbox.arithmetic.ops import optimizers
 from pellucid.glassbox.page import offline, rebuild
-from pellucid.life.again import Again, begin, start
+from pellucid.life.again import Again, opened, start
 from pellucid.life.filters import collect
 from pellucid.life.makers import Makers
 from pellucid.life.whole import Whole, through
@@ -36,7 +35,7 @@ LARGEST, PICTURES, PUSHERS = 4, 6, 5
 
 def element(model: Path, cache: Path) -> Generator[tuple[int, int], None, str]:
     """Make the training again, twice, and return the element's JSON; yields (steps made, steps in all)."""
-    again = yield from counted(begin(model, api.load(model), cache))
+    again = yield from counted(opened(model, cache))
     whole = yield from through(again, NAMES)
     made = yield from collect((yield from counted(start(again.material))))
     content, arrays = described(again, whole, made)

@@ -1,6 +1,6 @@
 """A finished training, made again step by step, with the same bits.
 
-    again = result_of(begin(model, classifier, cache))
+    again = result_of(opened(model, cache))
     for made in again.steps():
         print(made.step, made.rate, made.loss)
     again.check()
@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.classifier import store as artefact
-from pellucid.classifier.classifier import Classifier
 from pellucid.engine import device
 from pellucid.engine.device import Engine
 from pellucid.errors import ArtefactError, CatalogError
@@ -35,6 +34,7 @@ from pellucid.pretrained.find import find
 from pellucid.runs import transfer
 from pellucid.runs.place import CHECKPOINTS
 from pellucid.runs.transfer import Basis
+from pellucid.runtime.draws import drawing
 from pellucid.training import loop
 from pellucid.training.features import Extracting
 from pellucid.training.head import Fitting, LinearHead, Side
@@ -154,7 +154,7 @@ def differs(model: Path, drift: Drift) -> str:
 def opened(
     model: Path, cache: Path, weights: Iterable[str] = ()
 ) -> Generator[Decoding | Extracting | Fitting, None, Again]:
-    """The training of a model folder, ready for its first step. As `gathered`, then `start`."""
+    """The training of a model folder, ready for its first step; yields progress. As `gathered`, then `start`."""
     material = yield from gathered(model, cache, weights)
     return (yield from start(material))
 
@@ -186,14 +186,8 @@ def _check_finished(model: Path) -> None:
     )
 
 
-def begin(model: Path, classifier: Classifier, cache: Path) -> Generator[Decoding | Extracting | Fitting, None, Again]:
-    """A model's training, ready for its first step; yields progress. Raises the errors of material.gather."""
-    material = yield from materials.gather(model, classifier, cache)
-    return (yield from start(material))
-
-
 def start(material: Material, left_out: frozenset[int] = frozenset()) -> Generator[Extracting | Fitting, None, Again]:
-    """As `begin`, from what was gathered: a new start each time, and without the rows that are left out.
+    """The training of what was gathered, ready for its first step: each call starts anew, without these rows.
 
     Raises ArtefactError if the known weights that it started from are not the same any more, RecipeError if this
     machine lacks the training's device, and CatalogError if no picture is left.
@@ -207,9 +201,9 @@ def start(material: Material, left_out: frozenset[int] = frozenset()) -> Generat
     before = torch.get_num_threads()
     try:
         once = device.choose(training["device"], training["precision"], training["threads"])
-        torch.manual_seed(recipe.seed)
         assert classifier.network is not None
-        module = once.place(classifier.network.module(classifier.input_shape, len(classifier.classes)))
+        with drawing(recipe.seed):
+            module = once.place(classifier.network.module(classifier.input_shape, len(classifier.classes)))
         kernels, fused = training.get("kernels"), training.get("fused")
         engine = device.for_steps(once, module, training["precision"], training["precision"], kernels)
         batch = min(recipe.batch or 1, len(material.train))

@@ -32,6 +32,7 @@ from pellucid.life.answer import Answer, losses
 from pellucid.life.backward_update import VALUES, updated
 from pellucid.network.loss import each_loss
 from pellucid.network.standardise import to_unit
+from pellucid.runtime.draws import drawing
 from pellucid.training import forward, loop
 from pellucid.training.norms import train_mode
 
@@ -246,26 +247,27 @@ class _Backward:
         """For each part of a step: its places in the step, leaves, weights; the gradient and new sums, with graph."""
         task, module = self._task, self._module
         train_mode(module, task.frozen_norms)
-        torch.manual_seed(seed := loop.seed_of(task, step))
-        generator = torch.Generator().manual_seed(seed)
-        recipe = task.recipe
-        for part in forward.parts(task, module, rows):
-            pixels = task.images.batch(part)
-            if task.augment == "none":
-                images = task.standardise(to_unit(pixels, task.engine.device))
-            else:
-                images = forward.augmented(task, pixels, generator)
-            leaves = {name: _leaf(tensor) for name, tensor in before.module.items() if tensor.is_floating_point()}
-            weights = torch.ones(len(part), device=images.device, requires_grad=True)
-            self._norms.weights, self._norms.sums = weights, {}
-            logits = torch.func.functional_call(module, leaves, (images,)).float()
-            labels = task.engine.send(task.labels[part])
-            each = each_loss(recipe.loss, logits, labels, recipe.label_smoothing, task.weights)
-            parameters = {name: leaves[name] for name in before.gradient}
-            loss = (weights * each).sum() / len(rows)
-            slopes = torch.autograd.grad(loss, list(parameters.values()), create_graph=True)
-            at = np.isin(rows, part).nonzero()[0]
-            yield at, leaves, weights, dict(zip(parameters, slopes, strict=True)), self._norms.sums
+        seed = loop.seed_of(task, step)
+        with drawing(seed, task.engine.device):
+            generator = torch.Generator().manual_seed(seed)
+            recipe = task.recipe
+            for part in forward.parts(task, module, rows):
+                pixels = task.images.batch(part)
+                if task.augment == "none":
+                    images = task.standardise(to_unit(pixels, task.engine.device))
+                else:
+                    images = forward.augmented(task, pixels, generator)
+                leaves = {name: _leaf(tensor) for name, tensor in before.module.items() if tensor.is_floating_point()}
+                weights = torch.ones(len(part), device=images.device, requires_grad=True)
+                self._norms.weights, self._norms.sums = weights, {}
+                logits = torch.func.functional_call(module, leaves, (images,)).float()
+                labels = task.engine.send(task.labels[part])
+                each = each_loss(recipe.loss, logits, labels, recipe.label_smoothing, task.weights)
+                parameters = {name: leaves[name] for name in before.gradient}
+                loss = (weights * each).sum() / len(rows)
+                slopes = torch.autograd.grad(loss, list(parameters.values()), create_graph=True)
+                at = np.isin(rows, part).nonzero()[0]
+                yield at, leaves, weights, dict(zip(parameters, slopes, strict=True)), self._norms.sums
 
 
 def _leaf(tensor: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Which training pictures made each filter: one repeat of the training, with every picture's push on every filter.
 
-    again = result_of(begin(model, classifier, cache))
+    again = result_of(opened(model, cache))
     makers = result_of(collect(again))
 
 A filter, with the weights w, moves from its first weights to its last: movement M = w_T - w_0, direction D = M / |M|.

@@ -5,7 +5,7 @@ As JSON (`Makers.as_json`; a number has six significant digits):
     steps       how many steps the training made; 0: the head was fitted at once
     begins      where the movement begins, in words
     optimizer   its name
-    exact       whether the pushes and the decay add up to the movement by the formula: SGD, RMSprop, a fitted head
+    estimate    whether pushes and decay add up to the movement only nearly, as for Adam; not SGD, RMSprop, a fitted head
     drift       null; or how far the repeated training ended from the saved weights: largest, where, different, weights
     pictures    row -> {"path", "label"}, of the pictures that the layers name; a path is relative to the folder `root`
     root        the folder of the pictures
@@ -171,7 +171,7 @@ class Makers:
             "steps": self.steps,
             "begins": self.begins,
             "optimizer": self.optimizer,
-            "exact": self.exact,
+            "estimate": not self.exact,
             "drift": None if self.drift is None else asdict(self.drift),
             "root": str(self.root),
             "pictures": {str(row): self.pictures[row]._asdict() for row in rows},

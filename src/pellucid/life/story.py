@@ -1,6 +1,6 @@
 """The life of a weight: from its first value, through every update, to the saved one, and the pictures that pushed it.
 
-    again = result_of(begin(model, classifier, cache))
+    again = result_of(opened(model, cache))
     life, = result_of(living(again, ["conv1.weight[3, 0, 2, 2]"]))
     print(life.first, "+", life.moved, "=", life.last, life.saved)
 

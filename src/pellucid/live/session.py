@@ -21,6 +21,7 @@ from pellucid.live.history import Moment, Past, Point, Progress, Tally, memory_o
 from pellucid.live.material import Material
 from pellucid.live.step import Last
 from pellucid.network.network import Network
+from pellucid.runtime.draws import drawing
 from pellucid.training import loop
 from pellucid.training import optimizer as optimizers
 from pellucid.training.history import Epoch
@@ -229,11 +230,9 @@ class Session:
 
     def _fresh(self, recipe: Recipe, network: Network) -> State:
         """A network's random weights, those that a training with this seed begins with."""
-        import torch
-
         about = self.material.classifier
-        torch.manual_seed(recipe.seed)
-        module = self.task.engine.place(network.module(about.input_shape, len(about.classes)))
+        with drawing(recipe.seed):
+            module = self.task.engine.place(network.module(about.input_shape, len(about.classes)))
         return State(module, optimizers.optimizer(recipe, module), steps=0)
 
     def _order(self, epoch: int) -> list[NDArray[np.int64]]:

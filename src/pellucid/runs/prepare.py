@@ -27,6 +27,7 @@ from pellucid.runs.choose import Chosen, Request, choose, counts, settle
 from pellucid.runs.events import DataSummary
 from pellucid.runs.place import CHECKPOINTS
 from pellucid.runs.trained import Trained
+from pellucid.runtime.draws import drawing
 from pellucid.training import bring, checkpoint, folds, loop, minutes, replay, weighting
 from pellucid.training import data as datasets
 from pellucid.training.checkpoint import Checkpoint
@@ -103,19 +104,17 @@ def check_same(saved: Checkpoint | None, data: Data) -> None:
 
 def build(chosen: Chosen, data: Data, request: Request, saved: Checkpoint | None) -> Built:
     """The module on its device, and the fastest engine for it; a resumed run keeps its engine."""
-    import torch
-
     recipe, named, own, shape = chosen.recipe, chosen.basis.named, chosen.own, chosen.shape
     threads = saved.context["threads"] if saved else request.alike.get("threads")
     engine = device.choose(recipe.device, recipe.precision, threads)
-    torch.manual_seed(recipe.seed)
-    if own is not None:
-        engine = bring.computing(engine, recipe, own, shape)
-        module, network, program = own.placed(engine.place, engine.device), own.network, own.program
-    else:
-        assert isinstance(named, zoo.Named)
-        module = engine.place(named.network.module(shape, len(data.catalog.classes)))
-        network, program = named.network, None
+    with drawing(recipe.seed, engine.device):
+        if own is not None:
+            engine = bring.computing(engine, recipe, own, shape)
+            module, network, program = own.placed(engine.place, engine.device), own.network, own.program
+        else:
+            assert isinstance(named, zoo.Named)
+            module = engine.place(named.network.module(shape, len(data.catalog.classes)))
+            network, program = named.network, None
     assert recipe.batch is not None
     once = engine
     if recipe.epochs != 0:

@@ -21,6 +21,7 @@ from pellucid.errors import TrainingError
 from pellucid.network.loss import mean_loss
 from pellucid.network.standardise import Standardise
 from pellucid.pictures.augment import Augment, augment_stored
+from pellucid.runtime.draws import drawing
 from pellucid.training import forward, minutes, pace, targets
 from pellucid.training.evaluate import surely_less
 from pellucid.training.history import Epoch, is_best
@@ -202,32 +203,14 @@ def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -
     """
     import torch
 
-    seed = seed_of(task, state.step)
-    device = task.engine.device
-    # for dropout; seeding all devices makes PyTorch look for them each time
-    (torch.default_generator.manual_seed if device == "cpu" else torch.manual_seed)(seed)
-    generator = torch.Generator().manual_seed(seed)
-
     train_mode(state.module, task.frozen_norms)
     buffers = [buffer.clone() for buffer in state.module.buffers()]  # batch norm's, which the forward pass changes
     state.optimizer.zero_grad(set_to_none=True)
-    losses, right = [], []
     there = None if task.left_out.isdisjoint(rows.tolist()) else ~np.isin(rows, list(task.left_out))
-    count = len(rows) if there is None else int(there.sum())
-    if not count:
+    if there is not None and not there.any():
         return 0.0, 0
-    for part in forward.parts(task, state.module, rows):
-        stays = None if there is None else there[np.isin(rows, part)]
-        if stays is not None and not stays.any():
-            continue
-        trained = part if stays is None else part[stays]
-        labels = task.engine.send(task.labels[trained])
-        logits = forward.logits(task, state.module, task.images.batch(part), generator, stays).float()
-        recipe = task.recipe
-        loss = mean_loss(recipe.loss, logits, labels, recipe.label_smoothing, task.weights) * (len(trained) / count)
-        loss.backward()
-        losses.append(loss.detach())
-        right.append(targets.right(logits.detach(), labels))
+    with drawing(seed_of(task, state.step), task.engine.device):  # for dropout
+        losses, right = _losses(task, state, rows, there)
     gradients = [parameter.grad for parameter in state.module.parameters() if parameter.grad is not None]
     sums = torch.stack(losses).sum(), torch.nn.utils.get_total_norm(gradients), torch.stack(right).sum()
     value, length, correct = torch.stack(sums).tolist()  # together: each read waits for a GPU
@@ -241,6 +224,32 @@ def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -
         group["lr"] = rate * group.get("factor", 1.0)
     state.optimizer.step()
     return value, int(correct)
+
+
+def _losses(
+    task: Task, state: State, rows: NDArray[np.int64], there: NDArray[np.bool_] | None
+) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Forward and backward, part by part: each part's share of the mean loss, and how many were right.
+
+    `there`: which rows are trained on; None for all. The gradients are in the parameters' `grad`.
+    """
+    import torch
+
+    recipe, generator = task.recipe, torch.Generator().manual_seed(seed_of(task, state.step))
+    count = len(rows) if there is None else int(there.sum())
+    losses, right = [], []
+    for part in forward.parts(task, state.module, rows):
+        stays = None if there is None else there[np.isin(rows, part)]
+        if stays is not None and not stays.any():
+            continue
+        trained = part if stays is None else part[stays]
+        labels = task.engine.send(task.labels[trained])
+        logits = forward.logits(task, state.module, task.images.batch(part), generator, stays).float()
+        loss = mean_loss(recipe.loss, logits, labels, recipe.label_smoothing, task.weights) * (len(trained) / count)
+        loss.backward()
+        losses.append(loss.detach())
+        right.append(targets.right(logits.detach(), labels))
+    return losses, right
 
 
 def seed_of(task: Task, step: int) -> int:

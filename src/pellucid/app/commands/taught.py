@@ -33,6 +33,7 @@ def taught(
     suspects: Switch = False,
     plot: Place = None,
     out: Place = None,
+    cache: Place = None,
     json: Switch = False,
 ) -> int:
     """Show who taught an answer: the training pictures that helped it most, and those that hurt it most.
@@ -52,6 +53,7 @@ def taught(
         suspects: Instead, the training pictures whose labels are most suspicious: no other picture supports them.
         plot: Write the pictures, side by side, to this new file (.png).
         out: Write everything as JSON, with every training picture, to this new file.
+        cache: Where decoded pictures and features are stored. Default: the user's cache folder.
         json: Print everything as JSON.
     """
     answers.check(top=top)
@@ -64,7 +66,7 @@ def taught(
         raise RecipeError(
             f"--{'verify' if verify else 'label'} is about the answer to a PICTURE, not about --suspects."
         )
-    material = repeating.opened(models.local(model))
+    material = repeating.opened(models.local(model), cache)
     result: Teaching | Suspects
     if picture is None:
         result = repeating.timed(influence.suspecting(repeating.begun(material)), "training again")

@@ -26,6 +26,7 @@ def without(
     picture: Annotated[tuple[Path, ...], arg(metavar="PATH", help_behavior_hint=""), UseAppendAction] = (),
     list: Switch = False,  # noqa: A002 (the flag's name)
     out: Place = None,
+    cache: Place = None,
     json: Switch = False,
     trust: Switch = False,
 ) -> int:
@@ -47,6 +48,7 @@ def without(
             copy. Repeat the flag for several.
         list: List every filter, not only the ten that cost most; with --picture, every answer that changes.
         out: Write everything as JSON to this new file.
+        cache: With --picture, where decoded pictures and features are stored. Default: the user's cache folder.
         json: Print everything as JSON.
         trust: Open a saved Python module, which may run code. Use this only if you trust who made MODEL.
     """
@@ -59,7 +61,7 @@ def without(
                 f"{pictures[0] if pictures else '--layer'} goes with filters, and --picture trains again without "
                 "pictures. Use one of the two; the networks are compared on the pictures that MODEL kept."
             )
-        return _without_pictures(model, folder, picture, out, json, every=list)
+        return _without_pictures(model, folder, picture, out, cache, json, every=list)
     with progress.waiting("opening the model"):
         classifier = api.load(folder, trust=trust)
         chosen = sources.chosen(folder, pictures, classifier.classes, classifier.thresholds is not None)
@@ -81,10 +83,10 @@ def without(
 
 
 def _without_pictures(
-    model: Path, folder: Path, names: tuple[Path, ...], out: Path | None, json: bool, every: bool
+    model: Path, folder: Path, names: tuple[Path, ...], out: Path | None, cache: Path | None, json: bool, every: bool
 ) -> int:
     """Train again without these pictures, and compare."""
-    material = repeating.opened(folder)
+    material = repeating.opened(folder, cache)
     rows = named.rows(material, names)
     result = repeating.timed(removed.removing(material, rows), "training again")
     content = result.as_json() | {"model": str(model)}

@@ -125,6 +125,13 @@ class Jobs:
             job.stop()
         return progress
 
+    def again(self, name: str, work: Work, line: str = "") -> Progress:
+        """As `ask`, because a reader wants it: a job that has failed starts anew."""
+        before = self.known(name)
+        if before is not None and before.error is not None:
+            self.drop(name)
+        return self.ask(name, work, line=line)
+
     def _step_out(self, line: str, name: str) -> tuple[list[Job], threading.Lock]:
         """The left jobs of a line, taken out of it, and the lock that gives its turns. This one joins it."""
         turn, names = self._lines.setdefault(line, (threading.Lock(), set()))

@@ -21,7 +21,8 @@ from pellucid.errors import TraceError
 from pellucid.glassbox.page import replies
 from pellucid.glassbox.page.replies import Query, Refused, Reply
 from pellucid.life import seen
-from pellucid.life.again import Again, begin, opened
+from pellucid.life.again import Again, opened
+from pellucid.life.again import start as start_again
 from pellucid.life.formula import as_json
 from pellucid.life.story import Life, living
 from pellucid.pictures.store import default_cache
@@ -116,13 +117,14 @@ def live(model: Path, weight: str, cache: Path) -> Generator[tuple[int, int], No
     began = time.monotonic()
     again = yield from counted(opened(model, cache, [weight]))
     (life,) = yield from counted(living(again, [weight], largest=LARGEST))
+    again.state.optimizer.zero_grad()
+    again.state.optimizer.state.clear()  # with the gradients three times the weights, for every life that stays
     return Lived(life, again, time.monotonic() - began)
 
 
 def make_step(lived: Lived, number: int) -> Generator[tuple[int, int], None, dict[str, Any]]:
     """Make the training again up to a step; returns the step as one of Lived.as_json's largest. Raises TraceError."""
-    material = lived.again.material
-    again = yield from counted(begin(material.model, material.classifier, material.cache))
+    again = yield from counted(start_again(lived.again.material))
     again.last = number
     (life,) = yield from counted(living(again, [lived.life.weight], largest=1, steps=(number, number)))
     (made,) = life.as_json(SHOWN, 0)["largest"]
@@ -140,10 +142,7 @@ def _in_step(again: Again, number: int) -> NDArray[np.uint8]:
 
 
 def _started(glass: Glass, job: str, work: Any) -> Reply:
-    before = glass.jobs.known(job)
-    if before is not None and before.error is not None:
-        glass.jobs.drop(job)  # the reader tries again
-    return _answer(glass.jobs.ask(job, work, line=LINE))
+    return _answer(glass.jobs.again(job, work, line=LINE))
 
 
 def _answer(progress: Progress | None) -> Reply:

@@ -35,12 +35,9 @@ def makers(glass: Glass, query: Query) -> Reply:
 def start(glass: Glass, query: Query, _body: bytes) -> Reply:
     """Start to make the training again for a layer, unless that has been done; then as `makers`."""
     layer = _layer(query)
-    before = glass.jobs.known(_job(layer))
-    if before is not None and before.error is not None:
-        glass.jobs.drop(_job(layer))  # the reader tries again
-    if before is not None or _stored(glass.model, layer) is None:
+    if glass.jobs.known(_job(layer)) is not None or _stored(glass.model, layer) is None:
         cache = cache_of(glass)
-        glass.jobs.ask(_job(layer), lambda: make(glass.model, layer, cache), line=LINE)
+        glass.jobs.again(_job(layer), lambda: make(glass.model, layer, cache), line=LINE)
     return makers(glass, query)
 
 

@@ -32,7 +32,7 @@ def without(glass: Glass, query: Query) -> Reply:
 def start_without(glass: Glass, query: Query, _body: bytes) -> Reply:
     """Start measuring, if that has not been started; then as `without`."""
     name = _layer(query)
-    _start(glass, _job(name), lambda: remove(glass.model, name, glass.trusted))
+    glass.jobs.again(_job(name), lambda: remove(glass.model, name, glass.trusted))
     return without(glass, query)
 
 
@@ -50,7 +50,7 @@ def readout(glass: Glass, _query: Query) -> Reply:
 
 def start_readout(glass: Glass, query: Query, _body: bytes) -> Reply:
     """Start measuring, if that has not been started; then as `readout`."""
-    _start(glass, measured.READOUT, lambda: know(glass.model, glass.trusted))
+    glass.jobs.again(measured.READOUT, lambda: know(glass.model, glass.trusted))
     return readout(glass, query)
 
 
@@ -76,13 +76,6 @@ def know(model: Path, trust: bool = False) -> Generator[tuple[int, int], None, F
     yield from readouts
     measured.store_readout(model, readouts.result)
     return readouts.result.as_json()
-
-
-def _start(glass: Glass, name: str, work: Any) -> None:
-    before = glass.jobs.known(name)
-    if before is not None and before.error is not None:
-        glass.jobs.drop(name)  # the reader tries again
-    glass.jobs.ask(name, work)
 
 
 def _answer(glass: Glass, name: str, stored: Figures | None) -> Reply:

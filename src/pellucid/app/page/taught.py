@@ -12,10 +12,9 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from pellucid import api
 from pellucid.app.page import pictures
 from pellucid.app.page.job import IDLE
-from pellucid.app.page.life import LINE, cache_of, counted
+from pellucid.app.page.life import LINE, cache_of
 from pellucid.app.page.shown import Glass
 from pellucid.classifier.predict.pictures import Prepared
 from pellucid.errors import TraceError
@@ -23,6 +22,7 @@ from pellucid.glassbox.page import replies
 from pellucid.glassbox.page.replies import Outdated, Query, Refused, Reply
 from pellucid.life import again, answer
 from pellucid.life.influence import Teaching, teaching
+from pellucid.steps import counted
 
 SHOWN = 8
 """Pictures of each kind."""
@@ -52,12 +52,8 @@ def taught(glass: Glass, query: Query) -> Reply:
 def start(glass: Glass, query: Query, _body: bytes) -> Reply:
     """Start to work it out, unless that is done or under way; then as `taught`."""
     picture, number = _answer(glass, query)
-    job = _job(picture, number)
-    before = glass.jobs.known(job)
-    if before is not None and before.error is not None:
-        glass.jobs.drop(job)  # the reader tries again
-    model, trust, cache = glass.model, glass.trusted, cache_of(glass)
-    glass.jobs.ask(job, lambda: make(model, trust, cache, picture, number), line=LINE)
+    model, cache = glass.model, cache_of(glass)
+    glass.jobs.again(_job(picture, number), lambda: make(model, cache, picture, number), line=LINE)
     return taught(glass, query)
 
 
@@ -78,14 +74,12 @@ def picture(glass: Glass, query: Query) -> Reply:
     return pictures.png(pictures.prepared(glass, str(known.root / teachers[at]["path"])))
 
 
-def make(
-    model: Path, trust: bool, cache: Path, picture: Prepared, number: int
-) -> Generator[tuple[int, int], None, Known]:
+def make(model: Path, cache: Path, picture: Prepared, number: int) -> Generator[tuple[int, int], None, Known]:
     """Work it out with a separate classifier, by TracIn where the derivative cannot be followed.
 
-    `number`: the class. Raises the errors of `begin` and `teaching`.
+    `number`: the class. Raises the errors of `opened` and `teaching`.
     """
-    ready = yield from counted(again.begin(model, api.load(model, trust=trust), cache))
+    ready = yield from counted(again.opened(model, cache))
     classifier = ready.material.classifier
     about = answer.of(classifier, picture, classifier.classes[number])
     notes: list[str] = []

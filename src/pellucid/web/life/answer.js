@@ -177,7 +177,7 @@ function command({ trace: { about } }, label) {
       "p",
       { class: "note" },
       "It lists the training pictures that helped this answer most, and those that hurt it. With --verify it trains again " +
-        "without them, and says whether the answer moved as expected.",
+        "without them, and says whether its loss moved in the expected direction.",
     ),
   );
 }

@@ -63,7 +63,7 @@
  * @property {number} steps
  * @property {string} begins
  * @property {string} optimizer
- * @property {boolean} exact
+ * @property {boolean} estimate
  * @property {{largest: number, where: string, different: number, weights: number} | null} drift
  * @property {Record<string, {path: string, label: string}>} pictures
  * @property {{layer: string, shape: number[], filters: Filter[]}[]} layers
