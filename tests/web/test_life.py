@@ -358,6 +358,8 @@ def test_who_made_a_filter(page_of_life: Page, server: Server, trained: Path, ax
     expect(page.locator(".makers .span h2").first).to_have_text("The whole training of filter 2 of conv1")
     expect(page.locator(".makers .patches img").first).to_be_visible()
     known = pellucid.makers(trained, ["conv1"], cache=trained.parent / "cache")
+    sums = "add up to the movement." if known.exact else "the pushes are an estimate"
+    expect(page.locator("main")).to_contain_text(sums)
     whole = known.layers[0].filters[2].whole
     pushes = [float(number(each)) for each in page.locator(".span").first.locator(".pushed b").all_inner_texts()]
     expected = [each.push for each in (*whole.toward[: stored.WHOLE], *whole.away[: stored.WHOLE])]

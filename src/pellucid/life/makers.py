@@ -5,7 +5,7 @@ As JSON (`Makers.as_json`; a number has six significant digits):
     steps       how many steps the training made; 0: the head was fitted at once
     begins      where the movement begins, in words
     optimizer   its name
-    estimate    whether pushes and decay add up to the movement only nearly, as for Adam; not SGD, RMSprop, a fitted head
+    estimate    whether pushes and decay add up to the movement only nearly, as for Adam; not for SGD and RMSprop
     drift       null; or how far the repeated training ended from the saved weights: largest, where, different, weights
     pictures    row -> {"path", "label"}, of the pictures that the layers name; a path is relative to the folder `root`
     root        the folder of the pictures

@@ -7,14 +7,14 @@ import { counted, number } from "../format.js";
  * @param {import("./data.js").Filter} filter
  * @param {string} name
  */
-export function moved({ steps, begins, optimizer, exact }, { straight, distance }, name) {
+export function moved({ steps, begins, optimizer, estimate }, { straight, distance }, name) {
   const far = (/** @type {number} */ length) => number(length, false, 3);
   const way = steps
     ? `In ${counted(steps)} steps ${name} went a way of ${far(distance)}, and ended ${far(straight)} from its start: ${begins}.`
     : `${name.charAt(0).toUpperCase()}${name.slice(1)} moved by ${far(straight)} from its start: ${begins}.`;
-  const kind = exact
-    ? "The pushes of all pictures, with weight decay, add up to the movement."
-    : `With ${optimizer} the pushes are an estimate: they add up to the movement only roughly.`;
+  const kind = estimate
+    ? `With ${optimizer} the pushes are an estimate: they add up to the movement only roughly.`
+    : "The pushes of all pictures, with weight decay, add up to the movement.";
   return [way, kind];
 }
 
