@@ -388,6 +388,9 @@ def test_the_file_says_who_made_a_filter(page: Page, file: Path) -> None:
     page.locator("main h1").wait_for()
     page.keyboard.press("m")
     expect(page.locator(".makers .span h2").first).to_have_text("The whole training of unit 3 of dense1")
+    expect(page.locator("main")).to_contain_text(
+        "The pushes of all pictures, with weight decay, add up to the movement."
+    )
     (dense,) = [each for each in content["makers"]["layers"] if each["layer"] == "dense1"]
     whole = dense["filters"][3]["whole"]
     names = page.locator(".span").first.locator(".pushed .hidden").all_inner_texts()
