@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from pellucid.errors import PictureError, RecipeError
-from pellucid.pictures.decode import PAD, Fit, Form, decode, read, read_with_stat, resize
+from pellucid.pictures.decode import PAD, Fit, Form, decode, resize
+from pellucid.pictures.reading import read, read_with_stamp
 
 Encode = Callable[..., bytes]
 NOISE = np.random.default_rng(7).integers(0, 256, (9, 13, 3), np.uint8)
@@ -407,7 +408,7 @@ def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def refuse(*_: object) -> int:
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr("pellucid.pictures.decode.os.open", refuse)
+        monkeypatch.setattr("pellucid.pictures.reading.os.open", refuse)
     assert read_reason(path) == "no permission"
 
 
@@ -425,10 +426,10 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     assert len(os.listdir("/proc/self/fd") if before else []) == len(before)
 
 
-def test_read_with_stat(tmp_path: Path) -> None:
+def test_read_with_stamp(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
-    data, status = read_with_stat(tmp_path / "a")
-    assert (data, status.st_size) == (b"abc", 3)
+    status = (tmp_path / "a").stat()
+    assert read_with_stamp(tmp_path / "a") == (b"abc", (3, status.st_mtime_ns, status.st_ctime_ns))
 
 
 # --------------------------------------------------------------------------------------------------- resize

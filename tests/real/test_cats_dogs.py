@@ -8,7 +8,8 @@ from tests.forked import run as pellucid
 
 from pellucid import load
 from pellucid.errors import PictureError
-from pellucid.pictures.decode import decode, read
+from pellucid.pictures.decode import decode
+from pellucid.pictures.reading import read
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 for folder in (DATA / "cats_dogs", DATA / "odd"):

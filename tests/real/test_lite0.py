@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from pellucid.pictures.decode import decode, read
+from pellucid.pictures.decode import decode
+from pellucid.pictures.reading import read
 from pellucid.pretrained import lite0
 
 SHARED = Path(__file__).parents[3] / "shared"

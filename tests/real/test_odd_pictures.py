@@ -8,7 +8,8 @@ import pytest
 
 from pellucid.errors import PictureError
 from pellucid.pictures.catalog import scan
-from pellucid.pictures.decode import Form, decode, read
+from pellucid.pictures.decode import Form, decode
+from pellucid.pictures.reading import read
 from pellucid.pictures.store import build
 from pellucid.steps import result_of
 

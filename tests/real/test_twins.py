@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pellucid.pictures.decode import decode, read
+from pellucid.pictures.decode import decode
+from pellucid.pictures.reading import read
 from pellucid.pictures.twins import describe, groups, pairs
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

@@ -14,7 +14,8 @@ from pellucid.classifier import caveats, crossed, figures, labels, matrix, origi
 from pellucid.classifier.caveats import plain as _plain
 from pellucid.classifier.figures import MOST_NAMED
 from pellucid.errors import PictureError
-from pellucid.pictures.decode import ALONE, Ranges, decode, read, resize
+from pellucid.pictures.decode import ALONE, Ranges, decode, resize
+from pellucid.pictures.reading import read
 from pellucid.texts import listed
 
 TINY = 64  # pixels; a picture below half of this is enlarged

@@ -11,7 +11,8 @@ from typing import Any
 from PIL import Image
 
 from pellucid import files
-from pellucid.pictures.decode import decode, read
+from pellucid.pictures.decode import decode
+from pellucid.pictures.reading import read
 
 PIECE = 1 << 20  # bytes of a file that are read at a time
 SIDE = 128  # pixels of a thumbnail, on a screen that shows half of it

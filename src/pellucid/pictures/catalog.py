@@ -6,12 +6,15 @@ alone is passed through: DIR/photos/CLASS, DIR/train/train/CLASS. Folders that a
 until a file `classes.txt` says which of them are the classes: `parts`.
 """
 
+from __future__ import annotations
+
 import os
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pellucid.errors import CatalogError
 from pellucid.pictures import layout, parts, sides
@@ -19,6 +22,9 @@ from pellucid.pictures.columns import Picture, Pictures, Writer
 from pellucid.pictures.split import SIDES
 from pellucid.pictures.walk import Entry, walk
 from pellucid.texts import alike, composed, listed
+
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
 
 _LAYOUTS = "DIR/CLASS/picture, or DIR/train/CLASS/picture with DIR/val/... or DIR/test/... beside it"
 IN_TWO = "the same file is also in class"  # how the reason begins for a file in two classes
@@ -42,7 +48,7 @@ class Catalog:
     class.
     """
 
-    root: Path
+    root: Place
     classes: tuple[str, ...]
     pictures: Pictures
     quarantine: tuple[Quarantined, ...]

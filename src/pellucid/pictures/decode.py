@@ -12,11 +12,8 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -37,7 +34,6 @@ if TYPE_CHECKING:
 Fit = Literal["pad", "crop", "stretch"]
 
 PIXEL_LIMIT = 100_000_000
-FILE_LIMIT = 1 << 30  # bytes; a picture at the pixel limit, uncompressed with 16 bits a channel, has 0.8e9
 ALONE = Ranges()  # each file with more than 8 bits a sample judged alone
 PAD = 128  # the border of "pad": mid-grey, near the mean of photographs, so about 0 in a scaled input
 
@@ -77,37 +73,6 @@ class Form:
     def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """`resize` to this form: uint8 (H, W, 3) -> uint8 (height, width, channels)."""
         return resize(image, self.height, self.width, self.channels, self.fit, self.crop, self.filter)
-
-
-def read(path: Path) -> bytes:
-    """The content of a file. Raises PictureError if it is empty, missing, not permitted, or not a regular file."""
-    return read_with_stat(path)[0]
-
-
-def read_with_stat(path: Path) -> tuple[bytes, os.stat_result]:
-    """As `read`, with the state of exactly the file that was read, even if `path` is being replaced meanwhile."""
-    # a pipe would block in open() until somebody writes to it; Windows changes line ends by default
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    try:
-        descriptor = os.open(path, flags)
-        try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise PictureError("a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file")
-            if status.st_size > FILE_LIMIT:
-                limit = f"{FILE_LIMIT / 1e9:.1f} for a file"
-                raise PictureError(f"{status.st_size / 1e9:.1f} GB, over the limit of {limit}")
-            with open(descriptor, "rb", closefd=False) as file:
-                data = file.read(FILE_LIMIT)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        from pellucid.pictures.reasons import open_reason
-
-        raise PictureError(open_reason(error)) from error
-    if not data:
-        raise PictureError("empty file")
-    return data, status
 
 
 def decode(data: bytes, pixel_limit: int = PIXEL_LIMIT, ranges: Ranges = ALONE) -> NDArray[np.uint8]:

@@ -25,6 +25,7 @@ from pellucid.pictures import twins
 from pellucid.pictures.catalog import Catalog, Quarantined, by_path, contradictions
 from pellucid.pictures.decode import Form
 from pellucid.pictures.ranges import Ranges
+from pellucid.pictures.reading import Stamp, stamp_of
 from pellucid.pictures.reasons import open_reason
 
 VERSION = 2  # of the layout, and of what decode.py and twins.py make of a file; a store of another version is rebuilt
@@ -42,7 +43,7 @@ RECORD = np.dtype(
 class Result:
     """The result for one file: an image and its description, or the reason why there is none."""
 
-    stamp: tuple[int, int, int]
+    stamp: Stamp
     digest: bytes = bytes(32)
     size: tuple[int, int] = (0, 0)
     image: NDArray[np.uint8] | None = None
@@ -216,15 +217,6 @@ def hash_lines(lines: Iterable[str]) -> str:
     return total.hexdigest()
 
 
-def stamp_of(path: str | Path) -> tuple[int, int, int]:
-    """(size, mtime_ns, ctime_ns); -1 if unavailable."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return -1, -1, -1
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
 def there(catalog: Catalog) -> tuple[Catalog, NDArray[np.int64]]:
     """The catalog without missing files, which join the quarantine; and the stamps of the others, (N, 3).
 
@@ -233,12 +225,12 @@ def there(catalog: Catalog) -> tuple[Catalog, NDArray[np.int64]]:
     """
     stamps = np.empty((len(catalog.pictures), 3), np.int64)
     for stamp, path in zip(stamps, catalog.pictures.paths, strict=True):
-        stamp[:] = stamp_of(os.path.join(catalog.root, path))
+        stamp[:] = stamp_of(catalog.root / path)
     lost = []
     for number in np.flatnonzero(stamps[:, 0] < 0).tolist():
         path = catalog.pictures.paths[number]
         try:
-            os.stat(os.path.join(catalog.root, path))
+            (catalog.root / path).stat()
         except FileNotFoundError as error:
             lost.append((number, Quarantined(path, open_reason(error), catalog.class_at(number))))
         except OSError:

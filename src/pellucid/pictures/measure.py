@@ -13,9 +13,10 @@ import numpy as np
 
 from pellucid.errors import PictureError
 from pellucid.pictures.catalog import Catalog
-from pellucid.pictures.decode import read, samples_of
+from pellucid.pictures.decode import samples_of
 from pellucid.pictures.levels import Pool, choose
 from pellucid.pictures.ranges import Kind, Range, Ranges
+from pellucid.pictures.reading import read
 from pellucid.pictures.render import is_measured, pool_of
 from pellucid.pictures.split import SIDES
 from pellucid.runtime.threads import cores

@@ -36,7 +36,7 @@ from pellucid import files
 from pellucid.errors import PictureError, StorageError
 from pellucid.pictures import clearing, twins
 from pellucid.pictures.catalog import Catalog, Quarantined, by_path
-from pellucid.pictures.decode import PIXEL_LIMIT, Form, decode, expect_many, read_with_stat
+from pellucid.pictures.decode import PIXEL_LIMIT, Form, decode, expect_many
 from pellucid.pictures.index import (
     RECORD,
     Digests,
@@ -48,13 +48,13 @@ from pellucid.pictures.index import (
     labels_of,
     read_header,
     read_row,
-    stamp_of,
     there,
 )
 from pellucid.pictures.lock import Lock, beside
 from pellucid.pictures.measure import measure
 from pellucid.pictures.neighbour import neighbour
 from pellucid.pictures.ranges import Ranges
+from pellucid.pictures.reading import UNKNOWN, read_with_stamp, stamp_of
 from pellucid.pictures.rows import RowFile
 from pellucid.pictures.space import ELSEWHERE, another_place, full_disk
 from pellucid.runtime.memory import keep_memory
@@ -327,19 +327,18 @@ def _finished(item: list[Result] | Future[list[Result]]) -> list[Result]:
 def _look(path: Path, form: Form, pixel_limit: int, ranges: Ranges) -> Result:
     """Read, hash, decode and describe one file."""
     try:
-        data, status = read_with_stat(path)
+        data, stamp = read_with_stamp(path)
     except PictureError as error:
         # a bad disk or network may recover without a trace in the file's times: such a file is tried again each time
         passing = isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, PermissionError)
-        return Result((-1, -1, -1) if passing else stamp_of(path), reason=error.reason)
-    stamp = status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        return Result(UNKNOWN if passing else stamp_of(path), reason=error.reason)
     digest = hashlib.sha256(data).digest()
     try:
         image = decode(data, pixel_limit, ranges)
         return Result(stamp, digest, image.shape[:2], form.apply(image), twins.describe(image))
     except PictureError as error:
         passing = isinstance(error.__cause__, MemoryError)
-        return Result((-1, -1, -1) if passing else stamp, digest, reason=error.reason)
+        return Result(UNKNOWN if passing else stamp, digest, reason=error.reason)
 
 
 def _folder(cache: Path, catalog: Catalog, form: Form, pixel_limit: int) -> Path:

@@ -17,7 +17,8 @@ from pellucid.classifier.predict.pictures import Prepared, Source
 from pellucid.classifier.predict.predictor import Predictor
 from pellucid.errors import PictureError
 from pellucid.pictures import familiar, twins
-from pellucid.pictures.decode import decode, read
+from pellucid.pictures.decode import decode
+from pellucid.pictures.reading import read
 from pellucid.runtime.threads import cores
 
 AHEAD = 64  # pictures read before they are classified

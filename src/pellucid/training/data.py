@@ -20,7 +20,8 @@ from pellucid.pictures import catalog as catalogs
 from pellucid.pictures import split as splits
 from pellucid.pictures import store as stores
 from pellucid.pictures.catalog import Catalog, Quarantined
-from pellucid.pictures.decode import PIXEL_LIMIT, Form, decode, read
+from pellucid.pictures.decode import PIXEL_LIMIT, Form, decode
+from pellucid.pictures.reading import read
 from pellucid.pictures.store import Decoding, Store
 from pellucid.pictures.tabular import Columns
 from pellucid.steps import Steps

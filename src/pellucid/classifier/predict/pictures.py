@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.errors import PictureError
-from pellucid.pictures.decode import ALONE, Ranges, decode, read
+from pellucid.pictures.decode import ALONE, Ranges, decode
+from pellucid.pictures.reading import read
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs

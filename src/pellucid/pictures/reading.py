@@ -1,0 +1,93 @@
+"""Read the content of a picture's file, and the stamp by which a later run recognises that it has not changed."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from pellucid.errors import PictureError
+from pellucid.pictures.places import is_address
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+    from pellucid.pictures.places import Place
+
+FILE_LIMIT = 1 << 30  # bytes; a picture at the pixel limit, uncompressed with 16 bits a channel, has 0.8e9
+
+Stamp: TypeAlias = tuple[int, int, int]
+"""Of a file of this machine: size, mtime_ns, ctime_ns. Of an address: size, a number for its version, 0."""
+UNKNOWN: Stamp = -1, -1, -1
+
+
+def read(place: Place) -> bytes:
+    """The content of a file. Raises PictureError if it is empty, missing, not permitted, or not a regular file."""
+    return read_with_stamp(place)[0]
+
+
+def read_with_stamp(place: Place) -> tuple[bytes, Stamp]:
+    """As `read`, with the stamp of exactly the file that was read, even if it is being replaced meanwhile."""
+    data, stamp = _from_address(place) if is_address(place) else _from_disk(place)
+    if not data:
+        raise PictureError("empty file")
+    return data, stamp
+
+
+def stamp_of(place: str | Place) -> Stamp:
+    """The stamp of a file; UNKNOWN if it is unavailable. Raises nothing."""
+    try:
+        if is_address(place):
+            return _stamp_of_address(place)
+        status = os.stat(place)
+    except Exception:
+        return UNKNOWN
+    return _stamp(status)
+
+
+def _from_disk(path: Path) -> tuple[bytes, Stamp]:
+    # a pipe would block in open() until somebody writes to it; Windows changes line ends by default
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(path, flags)
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise PictureError("a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file")
+            _check_size(status.st_size)
+            with open(descriptor, "rb", closefd=False) as file:
+                data = file.read(FILE_LIMIT)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        from pellucid.pictures.reasons import open_reason
+
+        raise PictureError(open_reason(error)) from error
+    return data, _stamp(status)
+
+
+def _from_address(address: UPath) -> tuple[bytes, Stamp]:
+    try:
+        stamp = _stamp_of_address(address)
+        _check_size(stamp[0])
+        return address.read_bytes(), stamp
+    except OSError as error:
+        from pellucid.pictures.reasons import open_reason
+
+        raise PictureError(open_reason(error)) from error
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _stamp_of_address(address: UPath) -> Stamp:
+    file_system = address.fs
+    size = file_system.info(address.path).get("size")
+    return -1 if size is None else int(size), int(file_system.ukey(address.path)[:15], 16), 0
+
+
+def _check_size(size: int) -> None:
+    if size > FILE_LIMIT:
+        raise PictureError(f"{size / 1e9:.1f} GB, over the limit of {FILE_LIMIT / 1e9:.1f} for a file")
