@@ -149,7 +149,7 @@ class Index:
         good[list(self.reasons)] = False
         numbers = np.flatnonzero(good)
         places = Digests(self.records["digest"][good]).differing(catalog.pictures.kinds()[good])
-        pictures = [catalog.pictures[numbers[at]] for at in places.tolist()]
+        pictures = [catalog.pictures[number] for number in numbers[places].tolist()]
         digests = Digests(self.records["digest"][numbers[places]])
         clashing = contradictions(pictures, digests, catalog.classes)
         return {int(numbers[places[at]]): reason for at, reason in clashing.items()}

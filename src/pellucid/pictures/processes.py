@@ -13,7 +13,6 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -38,20 +37,21 @@ _MANY = 4000  # small pictures: with fewer, starting the processes takes longer 
 class Processes:
     """`count` processes; as many threads may call `look` at once. Close it, or they last as long as this process.
 
-    If one dies, or cannot be started, its work is done in this process: the answer is the same.
+    If one dies, or cannot be started, its work is done in this process: the answer is the same. `running`: those that
+    were started.
     """
 
-    def __init__(self, count: int, root: Path, way: Way) -> None:
+    def __init__(self, count: int, root: str, way: Way) -> None:
         self._root, self._way, self._closed = root, way, False
-        self._all: list[subprocess.Popen[bytes]] = []
+        self.running: list[subprocess.Popen[bytes]] = []
         self._idle: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
         for _ in range(count):
             with suppress(OSError):
-                self._all.append(_started())
-        for process in self._all:
+                self.running.append(_started())
+        for process in self.running:
             with suppress(OSError):
                 _send(process, [path for path in sys.path if isinstance(path, str)])
-                _send(process, (str(root), way))
+                _send(process, (root, way))
             self._idle.put(process)
 
     def look(self, names: Sequence[str]) -> Looks:
@@ -59,7 +59,7 @@ class Processes:
         try:
             process = self._idle.get_nowait()
         except Empty:  # all have died
-            return _look(str(self._root), names, self._way)
+            return _look(self._root, names, self._way)
         try:
             _send(process, names)
             assert process.stdout is not None
@@ -67,7 +67,7 @@ class Processes:
         except (OSError, EOFError, ValueError, pickle.UnpicklingError):
             if self._closed:
                 raise
-            return _look(str(self._root), names, self._way)
+            return _look(self._root, names, self._way)
         self._idle.put(process)
         if isinstance(answer, BaseException):
             raise answer
@@ -76,9 +76,9 @@ class Processes:
     def close(self) -> None:
         """End them at once, whatever they are doing."""
         self._closed = True
-        for process in self._all:
+        for process in self.running:
             process.kill()
-        for process in self._all:
+        for process in self.running:
             process.wait()
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None:
@@ -125,16 +125,14 @@ def _look(root: str, names: Sequence[str], way: Way) -> Looks:
 
 def _started() -> subprocess.Popen[bytes]:
     """In a group of its own: Ctrl-C is for the parent, which then ends it."""
-    group: dict[str, Any] = {"process_group": 0}
-    if sys.platform == "win32":
-        group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     return subprocess.Popen(
         [sys.executable, "-P", "-c", _PROGRAM, "pellucid: decodes pictures"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # it has one core
-        **group,
+        process_group=0,  # Windows ignores this, and other systems have no such flag
+        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
     )
 
 

@@ -290,7 +290,7 @@ def _looks(
         ends.callback(executor.shutdown, cancel_futures=True)
         look_at = partial(_look_at, catalog.root, way)
         if small and not alone:
-            look_at = ends.enter_context(closing(Processes(workers, Path(catalog.root), way))).look
+            look_at = ends.enter_context(closing(Processes(workers, str(catalog.root), way))).look
         fitting = max(1, min(_GROUP, _BYTES // int(np.prod(way.form.shape))))
         waiting: deque[tuple[Future[Looks] | Looks, bool]] = deque()
         for part in _parts(new, fitting if small else 1, fitting):
