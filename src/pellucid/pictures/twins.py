@@ -5,7 +5,7 @@ whole, cropped to its inner 95% and 90%, and mirrored, to find crops and borders
 decides. `docs/why/twins.md` has the measurements behind every number here.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from hashlib import blake2b
@@ -48,13 +48,31 @@ def describe(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     The whole picture stretched to a square: a grey thumbnail of 32 x 32 cells and two colour-difference thumbnails (Cb
     + 128, Cr + 128) of 8 x 8, row by row. Then min(H, W, 255).
     """
-    # smooth, because it will be shifted by parts of a cell
-    planes = shrink(image, GREY).astype(np.float32) @ YCBCR.T  # (32, 32, 3)
-    side = GREY // COLOUR
-    colour = planes[..., 1:].reshape(COLOUR, side, COLOUR, side, 2).mean(axis=(1, 3)) + 128  # (8, 8, 2)
-    size = [min(*image.shape[:2], 255)]
-    numbers = np.concatenate([planes[..., 0].ravel(), colour[..., 0].ravel(), colour[..., 1].ravel(), size])
-    return np.clip(np.rint(numbers), 0, 255).astype(np.uint8)
+    return descriptions_of([thumbnail(image)], np.array([image.shape[:2]]))[0]
+
+
+def thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The part of a picture that describes it: (H, W, 3) uint8 RGB -> (32, 32, 3) uint8."""
+    return shrink(image, GREY)  # smooth, because it will be shifted by parts of a cell
+
+
+def descriptions_of(thumbnails: Sequence[NDArray[np.uint8]], sizes: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """`describe` n pictures, from their thumbnails and their heights and widths (n, 2) -> (n, DESCRIPTION) uint8."""
+    if not thumbnails:
+        return np.empty((0, DESCRIPTION), np.uint8)
+    count, side = len(thumbnails), GREY // COLOUR
+    colours = np.empty((3, count, GREY, GREY), np.float32)
+    colours[:] = np.moveaxis(np.stack(thumbnails), 3, 0)
+    planes = (YCBCR @ colours.reshape(3, -1)).reshape(3, count, COLOUR, side, COLOUR, side)
+    # in this order, which rounds like the mean over one picture's cells; for many small ones NumPy's own mean is slow
+    sums = np.zeros((2, count, COLOUR, COLOUR), np.float32)
+    for row, column in np.ndindex(side, side):
+        sums += planes[1:, :, :, row, :, column]
+    described = np.empty((count, DESCRIPTION), np.float32)
+    described[:, : GREY * GREY] = planes[0].reshape(count, -1)
+    described[:, GREY * GREY : -1] = np.moveaxis(sums / side**2 + 128, 0, 1).reshape(count, -1)
+    described[:, -1] = np.minimum(sizes.min(axis=1), 255)
+    return np.clip(np.rint(described), 0, 255).astype(np.uint8)
 
 
 class Descriptions(Protocol):
