@@ -55,6 +55,18 @@ def check(team: Team, engine: Engine, recipe: Recipe, train: int) -> None:
         )
 
 
+def reasons(team: Team, engine: Engine) -> tuple[str, ...]:
+    """How the team shares the work, as a sentence; none for a process alone."""
+    if team.alone:
+        return ()
+    each = (
+        f"{engine.threads} thread{'s' if engine.threads > 1 else ''} each" if engine.device == "cpu" else "a GPU each"
+    )
+    machines = max(1, team.world // max(1, team.local_world))
+    where = f" on {machines} machines" if machines > 1 else ""
+    return (f"{team.world} processes{where} share each step, {each}",)
+
+
 def about(chosen: Chosen, built: Built) -> dict[str, Any]:
     """What all processes of a team must have alike before the first step, by the name in a message."""
     import torch

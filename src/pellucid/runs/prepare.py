@@ -92,7 +92,12 @@ def prepare(
     if task.recipe.replay and team.leads:
         paths, classes = data.catalog.pictures.paths, data.catalog.classes
         recorder = Recorder(request.out / replay.FOLDER, task, state, paths, classes)
-    reasons = (*_reasons(chosen, built, data), *where, *folds.suggestion(data, task.recipe))
+    reasons = (
+        *_reasons(chosen, built, data),
+        *members.reasons(team, built.engine),
+        *where,
+        *folds.suggestion(data, task.recipe),
+    )
     resumed_at = state.step if saved is not None else None
     return Trained(data, task, state, classifier, keeper, reasons, resumed_at, recorder, chosen.basis.about)
 
