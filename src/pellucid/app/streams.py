@@ -6,7 +6,8 @@ import io
 import json
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 
@@ -59,6 +60,18 @@ class _Nowhere(io.TextIOWrapper):
             print(self._note, file=sys.stderr)
         self.lost = self.lost or bool(text)
         return len(text)
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Discard what this process prints, within the block."""
+    before = sys.stdout, sys.stderr
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        sys.stdout = sys.stderr = nowhere
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = before
 
 
 def is_lost() -> bool:

@@ -1,0 +1,1 @@
+"""Beyond one process: trainings that several processes share."""
