@@ -38,6 +38,7 @@ ALLOWED = {
         "pictures.decode",
         "pictures.places",
         "pictures.reading",
+        "pictures.shards",
         "pictures.walk",
         "pictures.table",
         "network",

@@ -25,7 +25,7 @@ from pellucid.pictures import twins
 from pellucid.pictures.catalog import Catalog, Quarantined, by_path, contradictions
 from pellucid.pictures.decode import Form
 from pellucid.pictures.ranges import Ranges
-from pellucid.pictures.reading import Stamp, stamp_of
+from pellucid.pictures.reading import Stamp, is_missing, stamp_of
 from pellucid.pictures.reasons import open_reason
 
 VERSION = 2  # of the layout, and of what decode.py and twins.py make of a file; a store of another version is rebuilt
@@ -229,12 +229,8 @@ def there(catalog: Catalog) -> tuple[Catalog, NDArray[np.int64]]:
     lost = []
     for number in np.flatnonzero(stamps[:, 0] < 0).tolist():
         path = catalog.pictures.paths[number]
-        try:
-            (catalog.root / path).stat()
-        except FileNotFoundError as error:
-            lost.append((number, Quarantined(path, open_reason(error), catalog.class_at(number))))
-        except OSError:
-            continue  # a disk or network that fails now may recover
+        if is_missing(catalog.root / path):  # a disk or network that fails now may recover
+            lost.append((number, Quarantined(path, open_reason(FileNotFoundError()), catalog.class_at(number))))
     if not lost:
         return catalog, stamps
     rows = np.delete(np.arange(len(stamps)), [number for number, _ in lost])
