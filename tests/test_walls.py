@@ -181,6 +181,7 @@ ALLOWED = {
         "network.own.file",
         "network.plan",
         "pictures.png",
+        "pictures.shards",
         "pictures.sides",
         "pictures.store",
         "pictures.tabular",

@@ -33,6 +33,7 @@ from pellucid.texts import decoded, listed
 
 CLASS_LISTS = ("classes.json", "classes.txt")
 MANIFEST = "manifest.json"
+UNFINISHED = "packing.json"  # lists the whole shards while `pack` is at work
 _EVAL = len(SIDES)  # a side that is test, or validation if another is test
 _LABELS = ("label", "labels", *samples.LABELS)
 
@@ -49,6 +50,8 @@ class Entry(NamedTuple):
 
 def scan(shards: Shards, columns: Columns) -> Catalog:
     """The catalog of shards. Raises CatalogError if no label can be read, or if labels or keys contradict each other."""
+    if Path(shards.place) == shards.root and (shards.root / UNFINISHED).is_file():
+        raise CatalogError(f"{shards.place} is not packed to its end. Run the same `pellucid pack` again; it goes on.")
     reading = _Reading(shards, columns)
     for number in range(len(shards.paths)):
         reading.read(number)
