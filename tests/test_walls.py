@@ -207,6 +207,7 @@ ALLOWED = {
         "classifier",
         "glassbox",
         "keras",
+        "pictures.shards",
         "training",
     },
     "__main__": {"app"},

@@ -1,4 +1,4 @@
-"""The verbs: start, train, finish, load, predict, evaluate, export, push, pack, plan, probe, article, cached, clear_cache.
+"""The verbs: start, train, finish, load, predict, evaluate, export, push, plan, probe, article, cached, clear_cache.
 
 The command line calls them, and so can you. Each verb imports what it needs when it is called: a cold command that
 predicts one picture must not wait for the imports of training. `explain`, `offline`, `import_keras` and the verbs of
@@ -7,7 +7,7 @@ predicts one picture must not wait for the imports of training. `explain`, `offl
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from pellucid.exports.pushing import Pushed
     from pellucid.lessons.lesson import Lesson
     from pellucid.network.plan import Plan
-    from pellucid.pictures.shards.packing import Packed, Packing
     from pellucid.pictures.store import StoreInfo
-    from pellucid.pictures.tabular import Columns
     from pellucid.pretrained.cache import WeightsInfo
     from pellucid.runs.evaluation import Evaluation
     from pellucid.runs.folds import CrossValidation
@@ -264,56 +262,6 @@ def push(
     from pellucid.exports import pushing
 
     return pushing.push(model, repository, public, branch, message, pictures)
-
-
-def pack(
-    source: str | Path,
-    out: str | Path,
-    *,
-    format: str = "webdataset",
-    shard_size: str | int = "1GB",
-    labels: str = "one",
-    seed: int = 0,
-    path_column: str | None = None,
-    label_column: str | None = None,
-    split_column: str | None = None,
-    group_column: str | None = None,
-) -> Packed:
-    """Write the pictures of a folder, a table or other shards into shards in the folder `out`, shuffled by `seed`.
-
-    `format`: "webdataset" for tars of `key.jpg` with `key.cls`, "parquet" for files with a column image of bytes and
-    path. `shard_size`: about how many bytes a shard has. `labels`: "several" if a picture may have several labels.
-
-    Files keep their bytes. Each is decoded once; one that cannot be is listed in quarantine.csv with the reason. The
-    sides of a split have shards of their own. `manifest.json` has the SHA-256 of each shard. After an interruption, the
-    same call goes on after the last whole shard, and the result has the same bytes.
-
-    Raises CatalogError if there is no picture, RecipeError for an unknown setting, ArtefactError if `out` holds
-    something else, StorageError if the disk is full: whole shards stay.
-    """
-    from pellucid.errors import RecipeError
-    from pellucid.pictures.tabular import Columns
-    from pellucid.steps import result_of
-
-    if labels not in ("one", "several"):
-        raise RecipeError(f"labels is {labels!r}; it must be one or several.")
-    columns = Columns(path_column, label_column, split_column, group_column, several=labels == "several")
-    return result_of(packing(Path(source), Path(out), format, shard_size, seed, columns))
-
-
-def packing(
-    source: Path, out: Path, format: str, shard_size: str | int, seed: int, columns: Columns
-) -> Generator[Packing, None, Packed]:
-    """See `pack`; yields progress."""
-    from pellucid.errors import ArtefactError
-    from pellucid.pictures import table
-    from pellucid.pictures.joined import joined
-    from pellucid.pictures.shards import packing
-
-    if source.resolve() == out.resolve():
-        raise ArtefactError(f"{out} is the source itself. Name another folder for the shards.")
-    catalog = table.read(source, columns, leave_out=out)
-    return (yield from packing.pack(joined(catalog) if columns.several else catalog, out, format, shard_size, seed))
 
 
 def plan(network: str, input: str | tuple[int, ...] | None = None, classes: int = 2, batch: int = 32) -> Plan:

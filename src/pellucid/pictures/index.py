@@ -41,7 +41,10 @@ RECORD = np.dtype(
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The result for one file: an image and its description, or the reason why there is none."""
+    """The result for one file: an image and its description, or the reason why there is none.
+
+    Taken over for a set that is streamed, it has no image.
+    """
 
     stamp: Stamp
     digest: bytes = bytes(32)
@@ -116,15 +119,21 @@ class Index:
         """Write everything but the images and descriptions, which exist already."""
         np.save(self.folder / "files.npy", self.records, allow_pickle=False)
         (self.folder / "paths.json").write_text(json.dumps([list(self.paths), self.reasons]))
-        names = ["images.raw", "descriptions.raw", "files.npy", "paths.json"]
+        raw = [name for name in ("images.raw", "descriptions.raw") if (self.folder / name).exists()]
+        names = [*raw, "files.npy", "paths.json"]
         header = identity | {
             "labels": self.labels,
             "ranges": self.ranges.as_json(),
             "pictures": int((self.records["row"] >= 0).sum()),
             "lengths": {name: (self.folder / name).stat().st_size for name in names},
-            "hashes": {name: files.sha256(self.folder / name) for name in names[2:]},
+            "hashes": {name: files.sha256(self.folder / name) for name in names[len(raw) :]},
         }
         (self.folder / "store.json").write_text(json.dumps(header | {"self": _hash(header)}, indent=1))
+
+    @property
+    def holds_images(self) -> bool:
+        """Whether the decoded pictures are stored, too; a set that does not fit into the cache is streamed."""
+        return (self.folder / "images.raw").exists()
 
     def describes(self, catalog: Catalog, stamps: NDArray[np.int64]) -> bool:
         """Whether building the store again would give exactly this store."""
@@ -152,11 +161,12 @@ class Index:
 class Reuse:
     """Takes unchanged results over from an older store."""
 
-    def __init__(self, old: Index, form: Form) -> None:
+    def __init__(self, old: Index, form: Form, with_images: bool = True) -> None:
+        """`with_images`: whether the new store holds images; without, a description is enough."""
         self.old = old
         self.form = form
         self.numbers = {path: number for number, path in enumerate(old.paths)}
-        self.images = (old.folder / "images.raw").open("rb", buffering=0)
+        self.images = (old.folder / "images.raw").open("rb", buffering=0) if with_images else None
         self.descriptions = (old.folder / "descriptions.raw").open("rb", buffering=0)
 
     def find(self, path: str, stamp: NDArray[np.int64]) -> Result | None:
@@ -169,11 +179,12 @@ class Reuse:
             return Result(*known, reason=reason, reused=True)
         if (row := int(record["row"])) < 0:  # it was in two classes then
             return None
-        image = read_row(self.images, row, self.form.shape)
+        image = None if self.images is None else read_row(self.images, row, self.form.shape)
         return Result(*known, image, read_row(self.descriptions, row, (twins.DESCRIPTION,)), reused=True)
 
     def close(self) -> None:
-        self.images.close()
+        if self.images is not None:
+            self.images.close()
         self.descriptions.close()
 
 

@@ -1,8 +1,8 @@
 """In which order pictures are read: shard by shard, and shuffled in blocks where a shard makes jumps expensive.
 
-Files, and members of a tar, are reached at their places. Blocks of 16 neighbours make the jumps rare, and 4,096 pictures
-are then shuffled together. In a Parquet file a block is a row group, which is read as a whole; as many are shuffled
-together as fit into 256 MB, half of what `shards.opened` holds.
+Files, and members of a tar, are reached at their places. Blocks of 16 neighbours make the jumps rare, and 4,096
+pictures are then shuffled together. In a Parquet file a block is a row group, which is read as a whole; as many
+are shuffled together as fit into 256 MB, half of what `shards.opened` holds.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Blocks:
 
 def in_shards(paths: Texts) -> bool:
     """Whether any of the pictures is in a shard, by its path."""
-    return _SHARD.search(memoryview(paths.content)) is not None
+    return _SHARD.search(paths.content.data) is not None
 
 
 def reading_order(paths: Texts, stamps: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -2,7 +2,8 @@
 
 A store is a folder below the cache, one for each (data folder, table if any, form, pixel limit):
 
-    images.raw         uint8 (N, height, width, channels), one usable picture after the other
+    images.raw         uint8 (N, height, width, channels), one usable picture after the other; not there for a set that
+                       does not fit into the free space: its pictures are decoded again at each use (streamed.py)
     descriptions.raw   uint8 (N, DESCRIPTION), for the search for twins
     files.npy          one record (`index.RECORD`) for each file of the catalog, in the catalog's order
     paths.json         [[path, ...], {file's number: why it cannot be used}]
@@ -21,7 +22,7 @@ import os
 import re
 import time
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, replace
@@ -43,7 +44,6 @@ from pellucid.pictures.index import (
     Index,
     Result,
     Reuse,
-    hash_lines,
     identity_of,
     labels_of,
     read_header,
@@ -53,10 +53,11 @@ from pellucid.pictures.index import (
 from pellucid.pictures.lock import Lock, beside
 from pellucid.pictures.measure import measure
 from pellucid.pictures.neighbour import neighbour
+from pellucid.pictures.opened_store import Store
+from pellucid.pictures.order import reading_order
 from pellucid.pictures.ranges import Ranges
 from pellucid.pictures.reading import UNKNOWN, read_with_stamp, stamp_of
-from pellucid.pictures.rows import RowFile
-from pellucid.pictures.space import ELSEWHERE, another_place, full_disk
+from pellucid.pictures.space import ELSEWHERE, another_place, free_in, full_disk
 from pellucid.runtime.memory import keep_memory
 from pellucid.runtime.threads import cores
 
@@ -90,60 +91,6 @@ class StoreInfo:
     used: float
 
 
-class Store:
-    """A finished store, open for reading; its files stay readable even if another process replaces them.
-
-    * catalog: the usable pictures, in the order of the rows below, and the complete quarantine
-    * form: size and fit of `images`
-    * digests: SHA-256 of each picture's file, hexadecimal
-    * sizes: int32 (N, 2), height and width of each picture, upright, before it was brought to the form
-    * ranges: which values are black and white in files with more than 8 bits a sample, measured over the folder
-    * fingerprint: SHA-256 over the sorted (path, digest, class) of all usable pictures
-    * made_by: everything except the file that determines its pixels, as JSON
-    * descriptions: rows of uint8 (N, DESCRIPTION)
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        catalog: Catalog,
-        form: Form,
-        digests: Sequence[str],
-        sizes: NDArray[np.int32],
-        ranges: Ranges,
-        made_by: dict[str, Any] | None = None,
-    ) -> None:
-        self.folder = folder
-        self.catalog = catalog
-        self.form = form
-        self.digests = digests
-        self.sizes = sizes
-        self.ranges = ranges
-        self.made_by = made_by or {}
-        self.fingerprint = _fingerprint(catalog, digests)
-        self.descriptions = RowFile(folder / "descriptions.raw", (len(digests), twins.DESCRIPTION))
-        self._images = RowFile(folder / "images.raw", (len(digests), *form.shape))
-
-    def __len__(self) -> int:
-        return len(self.digests)
-
-    @property
-    def images(self) -> NDArray[np.uint8]:
-        """(N, height, width, channels), read-only, mapped: touched pages count as the process's memory."""
-        return self._images.mapped
-
-    def batch(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Copy the images of `rows`, (n,) -> (n, height, width, channels).
-
-        Raises IndexError for a row outside 0..N-1 and StorageError if the file cannot be read.
-        """
-        return self._images[rows]
-
-    def close(self) -> None:
-        self.descriptions.close()
-        self._images.close()
-
-
 def build(
     catalog: Catalog, form: Form, cache: Path, pixel_limit: int = PIXEL_LIMIT, ranges: Ranges | None = None
 ) -> Generator[Decoding, None, Store]:
@@ -169,7 +116,13 @@ def build(
             clearing.remove_leftovers(folder, _NAME)
         old = Index.load(folder, identity)
         catalog, stamps = there(catalog)
-        if old is not None and old.describes(catalog, stamps) and ranges in (None, old.ranges):
+        streams = _bytes(form, len(stamps)) > free_in(cache)
+        if (
+            old is not None
+            and (old.holds_images or streams)
+            and old.describes(catalog, stamps)
+            and ranges in (None, old.ranges)
+        ):
             yield Decoding(len(stamps), len(stamps), len(stamps))
             return _open(old, catalog, form, identity)
         ranges = measure(catalog, pixel_limit) if ranges is None else ranges
@@ -178,7 +131,9 @@ def build(
                 old = others.enter_context(neighbour(folder, identity))
             if old is not None and old.ranges != ranges:
                 old = None  # its pictures were decoded with another range
-            yield from _rebuild(folder, identity, catalog, form, pixel_limit, ranges, old, stamps)
+            if old is not None and not (old.holds_images or streams):
+                old = None  # its pictures are needed now, and it has only their descriptions
+            yield from _rebuild(folder, identity, catalog, form, pixel_limit, ranges, old, stamps, streams)
         new = Index.load(folder, identity)
         if new is None:
             raise StorageError(f"{folder} does not read as it was written: the disk may be damaged.")
@@ -230,7 +185,13 @@ def _open(index: Index, catalog: Catalog, form: Form, identity: dict[str, Any]) 
     made_by = {name: value for name, value in identity.items() if name != "root"}
     made_by["ranges"] = index.ranges.as_json()
     digests, sizes = Digests(records["digest"]), records["size"].copy()
-    return Store(index.folder, usable, form, digests, sizes, index.ranges, made_by)
+    return Store(index.folder, usable, form, digests, sizes, index.ranges, made_by, records["stamp"].copy())
+
+
+def _bytes(form: Form, pictures: int, with_images: bool = True) -> int:
+    """What a store of so many pictures takes."""
+    image = int(np.prod(form.shape)) if with_images else 0
+    return pictures * (image + twins.DESCRIPTION + RECORD.itemsize)
 
 
 def _rebuild(
@@ -242,33 +203,41 @@ def _rebuild(
     ranges: Ranges,
     old: Index | None,
     stamps: NDArray[np.int64],
+    streams: bool,
 ) -> Generator[Decoding, None, None]:
-    """Build the store beside `folder`, then move it there."""
+    """Build the store beside `folder`, then move it there. `streams`: without the images."""
     total = len(stamps)
-    lengths = int(np.prod(form.shape)), twins.DESCRIPTION  # bytes per picture in the two raw files
+    lengths = twins.DESCRIPTION, int(np.prod(form.shape))  # bytes per picture in the raw files
+    order = reading_order(catalog.pictures.paths, stamps)
+    jumps = not np.array_equal(order, np.arange(total))  # a picture's place in the raw files is then its number
+    ordered = replace(catalog, pictures=catalog.pictures.take(order)) if jumps else catalog
     done, rows, reused, reported = 0, 0, 0, -np.inf
-    needed = total * (sum(lengths) + RECORD.itemsize)
-    with full_disk(folder.parent, needed), files.replacing_folder(folder) as part:
+    with full_disk(folder.parent, _bytes(form, total, not streams)), files.replacing_folder(folder) as part:
         new = Index(part, labels_of(catalog), catalog.pictures.paths, {}, np.zeros(total, RECORD), ranges)
-        with (
-            (part / "images.raw").open("w+b", buffering=0) as images,
-            (part / "descriptions.raw").open("w+b", buffering=0) as descriptions,
-            closing(_results(catalog, form, pixel_limit, ranges, old, stamps)) as results,
-        ):
+        with ExitStack() as stack:
+            names = ["descriptions.raw"] if streams else ["descriptions.raw", "images.raw"]
+            raw = [stack.enter_context((part / name).open("w+b", buffering=0)) for name in names]
+            results = stack.enter_context(
+                closing(_results(ordered, form, pixel_limit, ranges, old, stamps[order], not streams))
+            )
             yield Decoding(0, total, 0)  # the resizing code may have to be compiled first
-            for number, result in enumerate(results):
-                if result.image is not None and result.description is not None:
-                    _write(images.fileno(), result.image)
-                    _write(descriptions.fileno(), result.description)
-                new.add(number, result, -1 if result.image is None else rows)
-                done, rows, reused = done + 1, rows + (result.image is not None), reused + result.reused
+            for number, result in zip(order.tolist(), results, strict=True):
+                row = -1 if result.description is None else number if jumps else rows
+                for file, length, array in zip(raw, lengths, (result.description, result.image), strict=False):
+                    if array is not None:
+                        if jumps:
+                            file.seek(row * length)
+                        _write(file.fileno(), array)
+                new.add(number, result, row)
+                done, rows, reused = done + 1, rows + (row >= 0), reused + result.reused
                 if (now := time.monotonic()) >= reported + _EVERY:
                     reported = now
                     yield Decoding(done, total, reused)
-            if clashes := new.clashes(catalog):
+            clashes = new.clashes(catalog)
+            if clashes or jumps:
                 new.records["row"][list(clashes)] = -1
                 stored_rows = np.flatnonzero(new.records["row"] >= 0)
-                for file, length in zip((images, descriptions), lengths, strict=True):
+                for file, length in zip(raw, lengths, strict=False):
                     _keep_rows(file, new.records["row"][stored_rows], length)
                 new.records["row"][stored_rows] = np.arange(len(stored_rows))
         new.save(identity)
@@ -282,13 +251,14 @@ def _results(
     ranges: Ranges,
     old: Index | None,
     stamps: NDArray[np.int64],
+    with_images: bool = True,
 ) -> Generator[Result, None, None]:
     """The results of all files, in the catalog's order: taken over, or decoded by threads that run a little ahead."""
     small = len(stamps) > 0 and stamps[:, 0].mean() < _SMALL
     workers, group = (1, _GROUP) if small else (min(_WORKERS, cores()), 1)
     waiting: deque[list[Result] | Future[list[Result]]] = deque()
     keep_memory()  # the next picture reuses the memory of the last one
-    reuse = None if old is None else Reuse(old, form)
+    reuse = None if old is None else Reuse(old, form, with_images)
     if reuse is None and len(stamps) >= _MANY:
         expect_many()  # not during the decoding, whose threads would slow the import
     executor = ThreadPoolExecutor(workers, thread_name_prefix="decode")
@@ -346,12 +316,6 @@ def _folder(cache: Path, catalog: Catalog, form: Form, pixel_limit: int) -> Path
     key = json.dumps([str(root), asdict(form), pixel_limit, *table])
     name = re.sub(r"\W+", "_", Path(*table).stem if table else root.name)[:40]
     return cache / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.store"
-
-
-def _fingerprint(catalog: Catalog, digests: Sequence[str]) -> str:
-    order, _ = catalog.pictures.paths.order()
-    rows = ((picture, digests[row]) for picture, row in zip(catalog.pictures.take(order), order, strict=True))
-    return hash_lines(f"{picture.path}\0{digest}\0{catalog.classes_of(picture)}\0" for picture, digest in rows)
 
 
 def _write(file: int, array: NDArray[np.uint8]) -> None:

@@ -21,6 +21,7 @@ from pellucid.network.network import Network
 from pellucid.network.own.program import Program
 from pellucid.pictures.catalog import Catalog
 from pellucid.pictures.joined import hint
+from pellucid.pictures.space import free_in
 from pellucid.pictures.store import Decoding
 from pellucid.runs import events, transfer
 from pellucid.runs.choose import Chosen, Request, choose, counts, settle
@@ -76,14 +77,14 @@ def prepare(
     yield events.summary(request.directory, data)
     chosen = settle(chosen, data, request, saved)
     built = build(chosen, data, request, saved)
-    task, where = make_task(chosen, built, data)
+    task, where = make_task(chosen, built, data, saved)
     state = State(built.module, optimizer(task.recipe, built.module), steps=_steps(task))
     if chosen.basis.known is not None:
         basis, more = yield from transfer.begin(chosen.basis, data, task, state, request.cache, built.once)
         chosen = replace(chosen, basis=basis, reasons=(*chosen.reasons, *more))
     chosen = replace(chosen, reasons=(*chosen.reasons, *set_clock(task, state, request, saved)))
     classifier = _classifier(chosen, built, data, task)
-    keeper = write_first(chosen, built, data, state, request, classifier)
+    keeper = write_first(chosen, built, data, state, request, classifier, task.blocks is not None)
     recorder = None
     if task.recipe.replay:
         paths, classes = data.catalog.pictures.paths, data.catalog.classes
@@ -127,12 +128,20 @@ def build(chosen: Chosen, data: Data, request: Request, saved: Checkpoint | None
     return Built(device.with_blocks(engine, module, shape, batch, fused), once, module, network, program)
 
 
-def make_task(chosen: Chosen, built: Built, data: Data) -> tuple[Task, tuple[str, ...]]:
-    """The loop's task, and sentences that say where the pictures are held."""
+def make_task(
+    chosen: Chosen, built: Built, data: Data, saved: Checkpoint | None = None
+) -> tuple[Task, tuple[str, ...]]:
+    """The loop's task, and sentences that say where the pictures are held.
+
+    A resumed run keeps its order of pictures.
+    """
     recipe, basis, rows = chosen.recipe, chosen.basis, data.rows("train")
+    streamed = saved.context.get("streamed", False) if saved is not None else data.store.streams
+    began = time.perf_counter()
     scale = basis.standardise or standardise.measure(_batches(data, rows), basis.form.channels)
     augment = recipe.augment
     assert augment != "auto"
+    seconds = time.perf_counter() - began if basis.standardise is None else None
     images, where = hold(data.store, len(data.labels), built.engine)
     reported = 0 if recipe.minutes is None else len(data.rows("val")) + len(data.rows("test")) or len(rows)
     task = Task(
@@ -147,10 +156,24 @@ def make_task(chosen: Chosen, built: Built, data: Data) -> tuple[Task, tuple[str
         reported,
         weighting.of(recipe, counts(data)),
         frozen_norms=basis.is_known,
+        blocks=data.store.blocks if streamed else None,
     )
     _check_batch(task, built.module)
     loop.load(task)
-    return task, where
+    return task, (*where, *_streams(data, len(rows), seconds))
+
+
+def _streams(data: Data, pictures: int, seconds: float | None) -> tuple[str, ...]:
+    """A sentence if the pictures are streamed: why, and what it costs. `seconds`: of one pass over `pictures`."""
+    store = data.store
+    if not store.streams:
+        return ()
+    size, free = len(store) * int(np.prod(store.form.shape)), free_in(store.folder.parent)
+    cost = "" if seconds is None else f", which takes {seconds:,.1f} s for the {pictures:,} to train on"
+    return (
+        f"each epoch decodes the pictures again{cost}: decoded, they take {size / 1e9:,.2f} GB, and "
+        f"{free / 1e9:,.2f} GB are free in {store.folder.parent}; --cache names another place",
+    )
 
 
 def set_clock(task: Task, state: State, request: Request, saved: Checkpoint | None) -> tuple[str, ...]:
@@ -175,13 +198,19 @@ def set_clock(task: Task, state: State, request: Request, saved: Checkpoint | No
 
 
 def write_first(
-    chosen: Chosen, built: Built, data: Data, state: State, request: Request, classifier: Classifier
+    chosen: Chosen,
+    built: Built,
+    data: Data,
+    state: State,
+    request: Request,
+    classifier: Classifier,
+    streamed: bool = False,
 ) -> checkpoint.Keeper:
     """Write the first files in `out`. The checkpoint comes first: once any file is there, the run can be resumed."""
     place = request.out / CHECKPOINTS
     halves = (0.5,) * len(classifier.classes) if data.catalog.several else None
     described = artefact.description(replace(classifier, thresholds=halves))
-    context = {**_context(chosen, built, data, request), "classifier": described}
+    context = {**_context(chosen, built, data, request, streamed), "classifier": described}
     keeper = checkpoint.Keeper(place, context, request.checkpoint_seconds)
     with files.storage_errors(request.out):
         request.out.mkdir(parents=True, exist_ok=True)
@@ -192,7 +221,7 @@ def write_first(
     return keeper
 
 
-def _context(chosen: Chosen, built: Built, data: Data, request: Request) -> dict[str, Any]:
+def _context(chosen: Chosen, built: Built, data: Data, request: Request, streamed: bool) -> dict[str, Any]:
     """What a checkpoint holds beside the state, for resuming a run."""
     return {
         "asked": request.recipe.as_json(),
@@ -200,6 +229,7 @@ def _context(chosen: Chosen, built: Built, data: Data, request: Request) -> dict
         "reasons": chosen.reasons,
         "threads": built.engine.threads,
         "fused": built.engine.fused,
+        "streamed": streamed,
         "kernels": built.engine.kernels,
         "precision": built.engine.precision,
         "fingerprint": data.fingerprint,
@@ -257,5 +287,6 @@ def _steps(task: Task) -> int:
 
 
 def _batches(data: Data, rows: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
+    data.store.coming(rows)
     for start in range(0, len(rows), FEW):
         yield data.store.batch(rows[start : start + FEW])

@@ -142,6 +142,7 @@ def _computed(
     total = reused + len(rows)
     began, reported = time.monotonic(), -np.inf
     yield Extracting(reused, total, reused, 0.0, 0.0)
+    store.coming(rows)
     for start in range(0, len(rows), BATCH):
         here = rows[start : start + BATCH]
         pixels = store.batch(here)

@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,12 @@ from pellucid.errors import TrainingError
 from pellucid.network.loss import mean_loss
 from pellucid.network.standardise import Standardise
 from pellucid.pictures.augment import Augment, augment_stored
+from pellucid.pictures.order import Blocks, shuffled
 from pellucid.runtime.draws import drawing
 from pellucid.training import forward, minutes, pace, targets
 from pellucid.training.evaluate import surely_less
 from pellucid.training.history import Epoch, is_best
+from pellucid.training.images import Images, announce
 from pellucid.training.norms import train_mode
 from pellucid.training.recipe import Recipe
 from pellucid.training.schedule import learning_rate
@@ -32,18 +34,8 @@ from pellucid.training.schedule import learning_rate
 if TYPE_CHECKING:
     import torch
 
-    from pellucid.network.standardise import Stored
-
 
 PROBE = 5.0  # seconds: the plan follows the speed of later steps anyway
-
-
-class Images(Protocol):
-    """A source of batches: the store, a GPU that holds it (resident.py), or any other source of rows."""
-
-    def batch(self, rows: NDArray[np.int64]) -> Stored:
-        """Rows (n,) -> uint8 (n, H, W, C): an array, or a tensor on the engine's device."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -62,6 +54,7 @@ class Task:
     weights: tuple[float, ...] | None = None  # factor of each class's pictures in the loss
     frozen_norms: bool = False  # batch norm uses the sums of known weights in training as in prediction
     left_out: frozenset[int] = frozenset()  # rows that take their place in the order, and are not trained on
+    blocks: Blocks | None = None  # for pictures that are streamed: those that are read together; None for any order
 
     @property
     def steps_per_epoch(self) -> int:
@@ -156,6 +149,7 @@ def run(task: Task, state: State) -> Iterator[Step | Epoch]:
         epoch, position = divmod(state.step, per_epoch)
         if position == 0 or not order:
             order = epoch_order(task, epoch)
+            announce(task.images, np.concatenate(order[position:]))
         rows = order[position]
 
         rate = learning_rate(task.recipe, state.step, state.steps)
@@ -188,10 +182,13 @@ def run(task: Task, state: State) -> Iterator[Step | Epoch]:
 def epoch_order(task: Task, epoch: int) -> list[NDArray[np.int64]]:
     """The rows of each step of an epoch: all training pictures once, shuffled, in steps of nearly equal size.
 
+    Pictures that are streamed are shuffled in blocks and then within a buffer: see pictures/order.py.
     Nearly equal, because a last step of one picture would make a noisy update and break batch norm.
     """
     generator = np.random.default_rng((task.recipe.seed, 0, epoch))
-    return np.array_split(generator.permutation(task.train), task.steps_per_epoch)
+    train, blocks = task.train, task.blocks
+    rows = generator.permutation(train) if blocks is None else shuffled(train, blocks, generator)
+    return np.array_split(rows, task.steps_per_epoch)
 
 
 def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -> tuple[float, int]:
@@ -358,6 +355,7 @@ def predict_rows(task: Task, module: torch.nn.Module, rows: NDArray[np.int64]) -
     module.eval()
     forward = task.engine.of_stored(module, task.standardise)
     parts = []
+    announce(task.images, rows)
     with torch.inference_mode(), task.engine.autocast():
         for start in range(0, len(rows), task.batch):
             pixels = task.images.batch(rows[start : start + task.batch])

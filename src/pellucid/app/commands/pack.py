@@ -9,13 +9,13 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from pellucid import api
 from pellucid.app import streams
 from pellucid.app.bars import UNTIMED, only_bar, progress_bars
 from pellucid.app.exits import Exit
 from pellucid.app.flags import Column, Switch, parse
 from pellucid.app.format import duration, many, printable, size
 from pellucid.pictures.shards.packing import QUARANTINE, Packed, Packing
+from pellucid.pictures.shards.verb import packing
 from pellucid.pictures.tabular import Columns
 from pellucid.steps import Steps
 
@@ -24,7 +24,7 @@ def pack(
     source: Annotated[Positional[Path], arg(metavar="SOURCE")],
     out: Annotated[Positional[Path], arg(metavar="OUT")],
     /,
-    format: Literal["webdataset", "parquet"] = "webdataset",
+    format: Literal["webdataset", "parquet"] = "webdataset",  # noqa: A002
     shard_size: Annotated[str, arg(metavar="SIZE")] = "1GB",
     labels: Literal["one", "several"] = "one",
     seed: int = 0,
@@ -53,12 +53,13 @@ def pack(
         json: Print as JSON.
     """
     columns = Columns(path_column, label_column, split_column, group_column, several=labels == "several")
-    packed = _watched(api.packing(source, out, format, shard_size, seed, columns))
+    packed = _watched(packing(source, out, format, shard_size, seed, columns))
     if json:
         streams.write_json(packed.as_json(), indent=2)
         return Exit.OK
     total = size(sum(shard.size for shard in packed.shards))
-    print(f"{many(packed.pictures, 'picture')} in {many(len(packed.shards), 'shard')}, {total}: {printable(packed.out)}")
+    shards = many(len(packed.shards), "shard")
+    print(f"{many(packed.pictures, 'picture')} in {shards}, {total}: {printable(packed.out)}")
     if packed.reused:
         print(f"{many(packed.reused, 'shard')} of an earlier run stayed.")
     if packed.quarantine:

@@ -25,7 +25,10 @@ class LeftOut:
 
 
 def expand(pictures: Iterable[Source]) -> Iterator[Source]:
-    """Replace folders, globs, tables and shards by their pictures. Everything else passes through unchanged, missing files too."""
+    """Replace folders, globs, tables and shards by their pictures.
+
+    Everything else passes through unchanged, missing files too.
+    """
     return (each for each in walked(pictures) if not isinstance(each, LeftOut))
 
 

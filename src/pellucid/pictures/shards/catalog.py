@@ -49,7 +49,10 @@ class Entry(NamedTuple):
 
 
 def scan(shards: Shards, columns: Columns) -> Catalog:
-    """The catalog of shards. Raises CatalogError if no label can be read, or if labels or keys contradict each other."""
+    """The catalog of shards.
+
+    Raises CatalogError if no label can be read, or if labels or keys contradict each other.
+    """
     if Path(shards.place) == shards.root and (shards.root / UNFINISHED).is_file():
         raise CatalogError(f"{shards.place} is not packed to its end. Run the same `pellucid pack` again; it goes on.")
     reading = _Reading(shards, columns)
@@ -94,8 +97,10 @@ def _of_tar(path: str, classes: list[str] | None, columns: Columns) -> Iterator[
         label = next((about[name] for name in labels if name in about), None)
         if label is None and columns.label in (None, *samples.LABELS):
             label = sample.label
-        own = (next((about[name] for name in columns.names(role) if name in about), None) for role in ("split", "group"))
-        yield Entry(sample.name, _named(label, classes), *own, fault=sample.fault)
+        split, group = (
+            next((about[name] for name in columns.names(role) if name in about), None) for role in ("split", "group")
+        )
+        yield Entry(sample.name, _named(label, classes), split, group, sample.fault)
 
 
 def _of_parquet(path: str, classes: list[str] | None, columns: Columns) -> Iterator[Entry]:
@@ -173,8 +178,8 @@ class _Reading:
             place, several = self._shards.place, len(self._shards.paths) > 1
             if has_ending(self._shards.paths[0], (TAR,)):
                 raise CatalogError(
-                    f"{place} has no labels: no key in {'these tars' if several else 'this tar'} has a .cls, or a .json "
-                    "with label. Add 0001.cls beside each 0001.jpg; if folders in it are the classes, unpack it."
+                    f"{place} has no labels: no key in {'these tars' if several else 'this tar'} has a .cls, or a "
+                    ".json with label. Add 0001.cls beside each 0001.jpg; if folders in it are the classes, unpack it."
                 )
             file = str(self._shards.root / self._shards.paths[0])
             names = listed(list(parquet.opened(file).schema_arrow.names), 20)
@@ -186,7 +191,8 @@ class _Reading:
         same = (keys[order][1:] == keys[order][:-1]) & (holders[order][1:] != holders[order][:-1])
         if same.any():
             at = int(np.flatnonzero(same)[0])
-            self._refuse(int(keys[order][at]), *holders[order][at : at + 2].tolist(), int(same.sum()))
+            one, other = holders[order][at : at + 2].tolist()
+            self._refuse(int(keys[order][at]), one, other, int(same.sum()))
 
     def _refuse(self, key: int, one: int, other: int, count: int) -> None:
         first, second = self._shards.paths[one], self._shards.paths[other]

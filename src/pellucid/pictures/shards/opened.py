@@ -17,7 +17,6 @@ from pellucid.pictures.shards import parquet, samples
 from pellucid.pictures.shards.naming import TAR, has_ending
 from pellucid.pictures.shards.tar import Fault, Opened, members
 
-
 OPEN = 32  # shards
 HELD = 512 << 20  # bytes of row groups, or the two last ones if they are larger
 LARGEST = 1 << 30  # bytes of a picture, as of a file

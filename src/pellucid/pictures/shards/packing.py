@@ -15,10 +15,10 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +94,7 @@ class Plan:
     """
 
     catalog: Catalog
-    format: Format
+    form: Format
     names: tuple[str, ...]
     rows: tuple[NDArray[np.int64], ...]
     keys: tuple[str, ...]
@@ -103,7 +103,7 @@ class Plan:
 
 
 @dataclass
-class _State:
+class _Done:
     """The whole shards so far, by name, and what could not be read for each."""
 
     shards: dict[str, Written] = field(default_factory=dict)
@@ -111,23 +111,22 @@ class _State:
 
 
 def pack(
-    catalog: Catalog, out: Path, format: str = "webdataset", shard_size: str | int = "1GB", seed: int = 0
+    catalog: Catalog, out: Path, form: str = "webdataset", shard_size: str | int = "1GB", seed: int = 0
 ) -> Generator[Packing, None, Packed]:
     """Write the pictures of a catalog into shards below `out`; yields progress.
 
     Files keep their bytes. Each is decoded once: one that cannot be is listed in quarantine.csv with the reason.
     Raises RecipeError, CatalogError if there is no picture, ArtefactError if `out` holds something else, StorageError.
     """
-    if format not in get_args(Format):
-        raise RecipeError(f"format is {format!r}; it must be {' or '.join(get_args(Format))}.")
-    form: Format = "parquet" if format == "parquet" else "webdataset"
+    if form not in get_args(Format):
+        raise RecipeError(f"format is {form!r}; it must be {' or '.join(get_args(Format))}.")
     if form == "parquet":
         _check_parquet()
     size = bytes_of(shard_size)
     catalog, stamps = there(catalog)
     if not len(catalog.pictures):
         catalogs.check(catalog)
-    plan = planned(catalog, stamps, form, size, seed)
+    plan = planned(catalog, stamps, cast(Format, form), size, seed)
     with files.storage_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     with closing(Lock(beside(out.absolute()))) as lock:
@@ -145,12 +144,12 @@ def bytes_of(size: str | int) -> int:
     return int(number)
 
 
-def planned(catalog: Catalog, stamps: NDArray[np.int64], format: Format, size: int, seed: int) -> Plan:
+def planned(catalog: Catalog, stamps: NDArray[np.int64], form: Format, size: int, seed: int) -> Plan:
     """Deal the pictures, shuffled by the seed, to shards of about `size` bytes, each side of a split for itself."""
     pictures = catalog.pictures
     sides, more = pictures.sides, catalog.several or bool((pictures.groups >= 0).any())
     mixed = bool((sides < 0).any() and (sides >= 0).any())
-    weights = np.array([writing.occupied(max(0, each), format, more or mixed) for each in stamps[:, 0].tolist()])
+    weights = np.array([writing.occupied(max(0, each), form, more or mixed) for each in stamps[:, 0].tolist()])
     jumps = order.blocks(pictures.paths, stamps) if order.in_shards(pictures.paths) else None
     names, rows = [], []
     for side in np.unique(sides).tolist():
@@ -162,20 +161,20 @@ def planned(catalog: Catalog, stamps: NDArray[np.int64], format: Format, size: i
         cuts = np.searchsorted(weight, weight[-1] / shards * np.arange(1, shards))
         name = SIDES[side] if side >= 0 else ANY if mixed else SIDES[0]
         parts = [part for part in np.split(some, cuts) if len(part)]
-        names += [f"{name}-{number:06d}{ENDING[format]}" for number in range(len(parts))]
+        names += [f"{name}-{number:06d}{ENDING[form]}" for number in range(len(parts))]
         rows += parts
     lines = (
         f"{picture.path}\0{catalog.classes_of(picture)}\0{picture.side}\0{picture.group}\0{weight}"
         for picture, weight in zip(pictures, weights.tolist(), strict=True)
     )
-    settings = json.dumps([VERSION, format, size, seed, catalog.several, catalog.classes])
+    settings = json.dumps([VERSION, form, size, seed, catalog.several, catalog.classes])
     identity = writing.hashed((settings, writing.hashed(lines)))
-    return Plan(catalog, format, tuple(names), tuple(rows), tuple(writing.keys(pictures.paths)), identity, mixed)
+    return Plan(catalog, form, tuple(names), tuple(rows), tuple(writing.keys(pictures.paths)), identity, mixed)
 
 
 def _pack(plan: Plan, out: Path) -> Generator[Packing, None, Packed]:
     total, known = len(plan.catalog.pictures), _begun(plan, out)
-    state, done, reused, again = _State(), 0, 0, 0
+    state, done, reused, again = _Done(), 0, 0, 0
     for name, rows in zip(plan.names, plan.rows, strict=True):
         yield Packing(done, total, reused, name)
         earlier = known.shards.get(name)
@@ -191,7 +190,7 @@ def _pack(plan: Plan, out: Path) -> Generator[Packing, None, Packed]:
     return _finished(plan, out, state, again)
 
 
-def _written(plan: Plan, name: str, rows: NDArray[np.int64], out: Path, state: _State) -> Iterator[int]:
+def _written(plan: Plan, name: str, rows: NDArray[np.int64], out: Path, state: _Done) -> Iterator[int]:
     """Write a shard and note it in `state`; yields how many of its pictures are done."""
     unreadable: list[list[str]] = []
     stop, count = Event(), 0
@@ -206,7 +205,7 @@ def _written(plan: Plan, name: str, rows: NDArray[np.int64], out: Path, state: _
 
     catalog = plan.catalog
     with ThreadPoolExecutor(1, "write") as executor:
-        writer = executor.submit(writing.write, out / name, plan.format, items(), catalog.classes, catalog.several)
+        writer = executor.submit(writing.write, out / name, plan.form, items(), catalog.classes, catalog.several)
         try:
             while not writer.done():
                 wait([writer], _EVERY)
@@ -268,7 +267,7 @@ def _kind(content: bytes) -> str:
         return ""
 
 
-def _begun(plan: Plan, out: Path) -> _State:
+def _begun(plan: Plan, out: Path) -> _Done:
     """What an earlier run of this plan has written. Raises ArtefactError if the folder holds anything else."""
     names = sorted(os.listdir(out))
     allowed = {*plan.names, UNFINISHED, MANIFEST, QUARANTINE, *CLASS_LISTS[:1]}
@@ -282,12 +281,12 @@ def _begun(plan: Plan, out: Path) -> _State:
         if shards := [name for name in names if name in plan.names]:
             raise ArtefactError(f"{out} holds {listed(shards, 3)}, but no {UNFINISHED}. Choose a new folder.")
         files.remove_parts(out)
-        _note(out / UNFINISHED, plan, _State())
-        return _State()
+        _note(out / UNFINISHED, plan, _Done())
+        return _Done()
     try:
         about = json.loads((out / stated).read_bytes())
         identity, shards = about["identity"], [Written(*shard.values()) for shard in about["shards"]]
-        state = _State({shard.name: shard for shard in shards}, about["unreadable"])
+        state = _Done({shard.name: shard for shard in shards}, about["unreadable"])
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ArtefactError(f"{out / stated} cannot be read: {error}. Choose a new folder.") from error
     if identity != plan.identity:
@@ -309,10 +308,10 @@ def _stated(shard: Written) -> dict[str, Any]:
     return {"name": shard.name, "sha256": shard.sha256, "bytes": shard.size, "pictures": shard.pictures}
 
 
-def _note(place: Path, plan: Plan, state: _State) -> None:
+def _note(place: Path, plan: Plan, state: _Done) -> None:
     about = {
         "version": VERSION,
-        "format": plan.format,
+        "format": plan.form,
         "pictures": sum(shard.pictures for shard in state.shards.values()),
         "classes": list(plan.catalog.classes),
         "identity": plan.identity,
@@ -322,7 +321,7 @@ def _note(place: Path, plan: Plan, state: _State) -> None:
     files.write(place, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
 
 
-def _finished(plan: Plan, out: Path, state: _State, reused: int) -> Packed:
+def _finished(plan: Plan, out: Path, state: _Done, reused: int) -> Packed:
     """Write the lists; the manifest comes last but one, and then the note of an unfinished run goes."""
     catalog = plan.catalog
     lost = [Quarantined(*each) for some in state.unreadable.values() for each in some]
@@ -340,7 +339,7 @@ def _finished(plan: Plan, out: Path, state: _State, reused: int) -> Packed:
     pictures = sum(shard.pictures for shard in shards)
     if not pictures:
         raise CatalogError(none_usable(len(quarantine), quarantine[0].path, quarantine[0].reason))
-    return Packed(out, plan.format, catalog.classes, pictures, shards, quarantine, reused)
+    return Packed(out, plan.form, catalog.classes, pictures, shards, quarantine, reused)
 
 
 def _check_parquet() -> None:

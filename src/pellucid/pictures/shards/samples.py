@@ -14,12 +14,12 @@ from typing import Any
 from pellucid.pictures.shards.naming import REST
 from pellucid.pictures.shards.tar import Fault, Member, Opened, members
 
-PICTURES = frozenset(
-    "jpg jpeg jpe jfif png gif bmp webp tif tiff heic heif avif ppm pgm pbm pnm img image jp2 ico tga".split()
-)
+_NAMES = "jpg jpeg jpe jfif png gif bmp webp tif tiff heic heif avif ppm pgm pbm pnm img image jp2 ico tga"
+PICTURES = frozenset(_NAMES.split())
 """Fields that hold a picture by their name."""
 LABELS = ("cls", "class", "label")
-_BESIDE = frozenset("cls class label json txt text caption captions index idx id inx count url".split())
+_TEXTS = "cls class label json txt text caption captions index idx id inx count url"
+_BESIDE = frozenset(_TEXTS.split())
 _LARGEST = 1 << 20  # bytes of a label or of JSON
 
 

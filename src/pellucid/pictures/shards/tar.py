@@ -167,7 +167,7 @@ def _number(field: bytes) -> int | None:
 
 
 def _is_sound(header: bytes) -> bool:
-    """Whether the checksum fits: the sum of all bytes, its own as spaces; some old programs took the bytes as signed."""
+    """Whether the checksum fits: the sum of all bytes, its own as spaces. Some old programs took them as signed."""
     stated = _number(header[148:156])
     rest = header[:148] + header[156:]
     total = 256 + sum(rest)

@@ -76,7 +76,7 @@ def write(place: Path, form: Format, items: Iterable[Item], classes: tuple[str, 
 
 
 def occupied(size: int, form: Format, with_more: bool) -> int:
-    """About how many bytes of a shard a picture of `size` bytes takes. `with_more`: it has a group or several labels."""
+    """About how many bytes of a shard a picture of `size` bytes takes. `with_more`: with a group or several labels."""
     if form == "parquet":
         return size + 64
     return -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE + tarfile.BLOCKSIZE + _MEMBER * (1 + with_more)
@@ -137,7 +137,9 @@ def _write_parquet(place: Path, items: Iterable[Item], classes: tuple[str, ...],
     about = {"huggingface": json.dumps({"info": {"features": features}})}
     schema = pyarrow.schema(columns, metadata=about)
     # pictures are compressed already, and a dictionary of them would only cost memory
-    with parquet.ParquetWriter(place, schema, compression="none", use_dictionary=False, write_statistics=False) as writer:
+    with parquet.ParquetWriter(
+        place, schema, compression="none", use_dictionary=False, write_statistics=False
+    ) as writer:
         for group in _groups(items):
             rows = [
                 {
