@@ -28,6 +28,7 @@ NAMES = [
     "load",
     "makers",
     "offline",
+    "pack",
     "parse",
     "plan",
     "predict",

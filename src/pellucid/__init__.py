@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from pellucid.keras.importing import import_keras
     from pellucid.life.verbs import life_of, makers, suspects, taught, trained_without
     from pellucid.network.text import parse
+    from pellucid.pictures.shards.verb import pack
     from pellucid.training.recipe import Recipe
 
 __version__ = "0.1.0"
@@ -90,6 +91,7 @@ __all__ = [
     "load",
     "makers",
     "offline",
+    "pack",
     "parse",
     "plan",
     "predict",
@@ -120,6 +122,7 @@ _HOMES = {
     "life_of": "pellucid.life.verbs",
     "makers": "pellucid.life.verbs",
     "offline": "pellucid.glassbox.page.offline",
+    "pack": "pellucid.pictures.shards.verb",
     "parse": "pellucid.network.text",
     "readout": "pellucid.debugging.verbs",
     "suspects": "pellucid.life.verbs",

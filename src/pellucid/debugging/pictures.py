@@ -12,6 +12,7 @@ from pellucid.errors import ArtefactError, CatalogError
 from pellucid.pictures import table
 from pellucid.pictures.catalog import Catalog
 from pellucid.pictures.joined import joined
+from pellucid.pictures.shards.naming import ENDINGS, is_pattern, shard_of
 from pellucid.pictures.sides import LONG, REPORTED
 from pellucid.pictures.tabular import USUAL
 from pellucid.runs import made_from
@@ -92,12 +93,13 @@ def _held_out(model: Path | None) -> Pictures:
 
 def _of_place(place: Path, classes: Sequence[str], several: bool) -> Pictures | None:
     """The pictures of a labelled folder or table; None for a place without labels. Raises CatalogError."""
-    if not place.is_dir() and not (place.is_file() and place.suffix.lower() in TABLES):
+    one = place.is_file() and place.suffix.lower() in (*TABLES, *ENDINGS)
+    if not place.is_dir() and not one and not is_pattern(place):
         return None
     try:
         catalog = table.read(place, replace(USUAL, several=several), known=classes)
     except CatalogError:
-        if place.is_dir() or _lists_paths_alone(place):
+        if place.is_dir() or shard_of(f"{place}/") or _lists_paths_alone(place):
             return None
         raise
     known = {composed(name): name for name in classes}

@@ -225,6 +225,7 @@ def start(material: Material, left_out: frozenset[int] = frozenset()) -> Generat
             weights=None if weights is None else tuple(weights),
             frozen_norms=bool(known),
             left_out=left_out,
+            blocks=material.data.store.blocks if training.get("streamed") else None,
         )
         loop.load(task)
         state = State(module, optimizer(recipe, module), steps=material.plan.at(0))

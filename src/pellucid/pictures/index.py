@@ -28,12 +28,12 @@ from pellucid.pictures.catalog import Catalog, Quarantined, by_path, contradicti
 from pellucid.pictures.decode import Form
 from pellucid.pictures.look import Looks
 from pellucid.pictures.ranges import Ranges
-from pellucid.pictures.reading import below, stamp_of
+from pellucid.pictures.reading import below, is_missing, stamp_of
 from pellucid.pictures.reasons import open_reason
 from pellucid.pictures.strings import BLOCK, CODE, Texts
 
 VERSION = 3  # of the layout, and of what look.py makes of a file; a store of another version is rebuilt
-_RAW = "images.raw", "descriptions.raw"
+_RAW = "images.raw", "descriptions.raw"  # a set that is streamed has no images
 _FILES = "files.npy", "paths.raw", "ends.npy", "reasons.json"
 
 
@@ -52,6 +52,11 @@ class Digests(Sequence[str]):
     def __getitem__(self, at: slice) -> Digests: ...
     def __getitem__(self, at: int | slice) -> str | Digests:
         return Digests(self._digests[at]) if isinstance(at, slice) else self._digests[at].tobytes().hex()
+
+    @property
+    def bytes(self) -> NDArray[np.uint8]:
+        """(N, 32)"""
+        return self._digests
 
     def repeated(self) -> list[int]:
         """The places of digests that more than one file has."""
@@ -125,23 +130,28 @@ class Index:
             "ranges": self.ranges.as_json(),
             "pictures": int((self.records["row"] >= 0).sum()),
             "lengths": {
-                name: (self.folder / name).stat().st_size for name in ("images.raw", "descriptions.raw", *_FILES)
+                name: (self.folder / name).stat().st_size for name in (*_RAW, *_FILES) if (self.folder / name).exists()
             },
             "hashes": {name: files.sha256(self.folder / name) for name in _FILES},
         }
         (self.folder / "store.json").write_text(json.dumps(header | {"self": _hash(header)}, indent=1))
+
+    @property
+    def holds_images(self) -> bool:
+        """Whether the decoded pictures are stored, too; a set that does not fit into the cache is streamed."""
+        return (self.folder / "images.raw").exists()
 
     def describes(self, catalog: Catalog, stamps: NDArray[np.int64]) -> bool:
         """Whether building the store again would give exactly this store."""
         same = self.labels == labels_of(catalog) and np.array_equal(self.records["stamp"], stamps)
         return same and bool((stamps[:, 0] >= 0).all())
 
-    def add(self, start: int, looks: Looks, rows: int) -> None:
-        """Record what the files from number `start` are; `rows` images come before theirs."""
-        records = self.records[start : start + len(looks.records)]
-        records[:] = looks.records
-        records["row"][records["row"] >= 0] += rows
-        self.reasons.update({start + number: reason for number, reason in looks.reasons.items()})
+    def add(self, numbers: NDArray[np.int64], looks: Looks, rows: NDArray[np.int64]) -> None:
+        """Record what the files with these numbers are, (n,). `rows`: of those that have a description, (m,)."""
+        records = looks.records.copy()
+        records["row"][records["row"] >= 0] = rows
+        self.records[numbers] = records
+        self.reasons.update({int(numbers[at]): reason for at, reason in looks.reasons.items()})
 
     def clashes(self, catalog: Catalog) -> dict[int, str]:
         """The files that are in two classes: number -> reason."""
@@ -223,12 +233,8 @@ def there(catalog: Catalog) -> tuple[Catalog, NDArray[np.int64]]:
     lost = []
     for number in np.flatnonzero(stamps[:, 0] < 0).tolist():
         path = catalog.pictures.paths[number]
-        try:
-            (catalog.root / path).stat()
-        except FileNotFoundError as error:
-            lost.append((number, Quarantined(path, open_reason(error), catalog.class_at(number))))
-        except OSError:
-            continue  # a disk or network that fails now may recover
+        if is_missing(catalog.root / path):  # a disk or network that fails now may recover
+            lost.append((number, Quarantined(path, open_reason(FileNotFoundError()), catalog.class_at(number))))
     if not lost:
         return catalog, stamps
     rows = np.delete(np.arange(len(stamps)), [number for number, _ in lost])

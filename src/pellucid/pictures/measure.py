@@ -77,6 +77,11 @@ def _may_be_deep(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)
+    except NotADirectoryError:  # in a shard
+        try:
+            head = read(path)[:HEAD]
+        except PictureError:
+            return False
     except OSError:
         return False
     if head.startswith(b"\x89PNG"):

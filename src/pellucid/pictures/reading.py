@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from pellucid import files
 from pellucid.errors import PictureError
 from pellucid.pictures.places import is_address
+from pellucid.pictures.shards.naming import member_of
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -18,7 +21,8 @@ if TYPE_CHECKING:
 FILE_LIMIT = 1 << 30  # bytes; a picture at the pixel limit, uncompressed with 16 bits a channel, has 0.8e9
 
 Stamp: TypeAlias = tuple[int, int, int]
-"""Of a file of this machine: size, mtime_ns, ctime_ns. Of an address: size, a number for its version, 0."""
+"""Of a file of this machine: size, mtime_ns, ctime_ns. Of an address: size, a number for its version, 0.
+Of a picture in a shard: size, a number for the shard's state, its place in the shard (shards/opened.py)."""
 UNKNOWN: Stamp = -1, -1, -1
 
 
@@ -45,10 +49,36 @@ def stamp_of(place: str | Place) -> Stamp:
     try:
         if is_address(place):
             return _stamp_of_address(place)
-        status = os.stat(place)
+        return _stamp(os.stat(place))
+    except (NotADirectoryError, FileNotFoundError):
+        return _stamp_in_shard(place)
     except Exception:
         return UNKNOWN
-    return _stamp(status)
+
+
+def sha256(place: Path) -> str:
+    """Hexadecimal SHA-256 of a picture's file, or of a picture in a shard. Raises OSError."""
+    try:
+        return files.sha256(place)
+    except (NotADirectoryError, FileNotFoundError):
+        if member_of(str(place)) is None:
+            raise
+    try:
+        return hashlib.sha256(read(place)).hexdigest()
+    except PictureError as error:
+        raise OSError(None, error.reason) from error
+
+
+def is_missing(place: Place) -> bool:
+    """Whether there is certainly no such file, and no such picture in a shard. Raises nothing."""
+    try:
+        place.stat()
+    except (NotADirectoryError, FileNotFoundError):
+        member = member_of(str(place))
+        return member is None or _is_missing_in_shard(*member)
+    except OSError:  # a disk or network that fails now may recover
+        return False
+    return False
 
 
 def _from_disk(path: str | Path) -> tuple[bytes, Stamp]:
@@ -66,10 +96,36 @@ def _from_disk(path: str | Path) -> tuple[bytes, Stamp]:
         finally:
             os.close(descriptor)
     except OSError as error:
+        member = member_of(str(path)) if isinstance(error, NotADirectoryError | FileNotFoundError) else None
+        if member is not None:
+            from pellucid.pictures.shards import opened
+
+            return opened.read(*member)
         from pellucid.pictures.reasons import open_reason
 
         raise PictureError(open_reason(error)) from error
     return data, _stamp(status)
+
+
+def _stamp_in_shard(place: str | Place) -> Stamp:
+    member = member_of(str(place))
+    if member is None:
+        return UNKNOWN
+    from pellucid.pictures.shards import opened
+
+    try:
+        return opened.stamp(*member) or UNKNOWN
+    except Exception:
+        return UNKNOWN
+
+
+def _is_missing_in_shard(shard: str, member: str) -> bool:
+    from pellucid.pictures.shards import opened
+
+    try:
+        return opened.stamp(shard, member) is None
+    except Exception:
+        return False
 
 
 def _from_address(address: UPath) -> tuple[bytes, Stamp]:

@@ -19,7 +19,10 @@ class Reuse:
     numbers: int64 (N,), each file's number there, or -1 if it is not there or has changed
     """
 
-    def __init__(self, old: Index, form: Form, paths: Texts, stamps: NDArray[np.int64]) -> None:
+    def __init__(
+        self, old: Index, form: Form, paths: Texts, stamps: NDArray[np.int64], with_images: bool = True
+    ) -> None:
+        """`with_images`: whether the new store holds images; without, a description is enough."""
         self._old = old
         self.numbers = _numbers(old.paths, paths)
         records = old.records[self.numbers]
@@ -27,7 +30,8 @@ class Reuse:
         refused = np.isin(self.numbers, list(old.reasons))
         self.numbers[~same | ((records["row"] < 0) & ~refused)] = -1  # without a reason, it was in two classes then
         stored = int((old.records["row"] >= 0).sum())
-        self._images = RowFile(old.folder / "images.raw", (stored, *form.shape))
+        self._images = RowFile(old.folder / "images.raw", (stored, *form.shape)) if with_images else None
+        self._none = np.empty((0, *form.shape), np.uint8)
         self._descriptions = RowFile(old.folder / "descriptions.raw", (stored, twins.DESCRIPTION))
 
     def looks(self, numbers: NDArray[np.int64]) -> Looks:
@@ -37,10 +41,12 @@ class Reuse:
         rows = records["row"][usable]
         records["row"] = np.where(usable, np.cumsum(usable) - 1, -1)
         reasons = {int(at): self._old.reasons[int(numbers[at])] for at in np.flatnonzero(~usable)}
-        return Looks(records, self._images[rows], self._descriptions[rows], reasons)
+        images = self._none if self._images is None else self._images[rows]
+        return Looks(records, images, self._descriptions[rows], reasons)
 
     def close(self) -> None:
-        self._images.close()
+        if self._images is not None:
+            self._images.close()
         self._descriptions.close()
 
 

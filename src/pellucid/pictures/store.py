@@ -2,7 +2,8 @@
 
 A store is a folder below the cache, one for each (data folder, table if any, form, pixel limit):
 
-    images.raw         uint8 (N, height, width, channels), one usable picture after the other
+    images.raw         uint8 (N, height, width, channels), one usable picture after the other; not there for a set that
+                       does not fit into the free space: its pictures are decoded again at each use (streamed.py)
     descriptions.raw   uint8 (N, DESCRIPTION), for the search for twins
     files.npy          one record (`look.RECORD`) for each file of the catalog, in the catalog's order
     paths.raw          the files' paths, one after the other, in the same order
@@ -43,17 +44,18 @@ from pellucid.errors import StorageError
 from pellucid.pictures import clearing, processes, twins
 from pellucid.pictures.catalog import Catalog, Quarantined, by_path
 from pellucid.pictures.decode import PIXEL_LIMIT, Form, expect_many
-from pellucid.pictures.index import Digests, Index, fingerprint, identity_of, labels_of, read_header, there
+from pellucid.pictures.index import Digests, Index, identity_of, labels_of, read_header, there
 from pellucid.pictures.lock import Lock, beside
 from pellucid.pictures.look import RECORD, Looks, Way, look
 from pellucid.pictures.measure import measure
 from pellucid.pictures.neighbour import neighbour
+from pellucid.pictures.opened_store import Store
+from pellucid.pictures.order import reading_order
 from pellucid.pictures.processes import Processes
 from pellucid.pictures.ranges import Ranges
 from pellucid.pictures.reading import below
 from pellucid.pictures.reuse import Reuse
-from pellucid.pictures.rows import RowFile
-from pellucid.pictures.space import ELSEWHERE, another_place, full_disk
+from pellucid.pictures.space import ELSEWHERE, another_place, free_in, full_disk
 from pellucid.runtime.memory import keep_memory
 from pellucid.runtime.threads import cores
 
@@ -90,60 +92,6 @@ class StoreInfo:
     used: float
 
 
-class Store:
-    """A finished store, open for reading; its files stay readable even if another process replaces them.
-
-    * catalog: the usable pictures, in the order of the rows below, and the complete quarantine
-    * form: size and fit of `images`
-    * digests: SHA-256 of each picture's file, hexadecimal
-    * sizes: int32 (N, 2), height and width of each picture, upright, before it was brought to the form
-    * ranges: which values are black and white in files with more than 8 bits a sample, measured over the folder
-    * fingerprint: SHA-256 over the sorted (path, digest, class) of all usable pictures
-    * made_by: everything except the file that determines its pixels, as JSON
-    * descriptions: rows of uint8 (N, DESCRIPTION)
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        catalog: Catalog,
-        form: Form,
-        digests: Digests,
-        sizes: NDArray[np.int32],
-        ranges: Ranges,
-        made_by: dict[str, Any] | None = None,
-    ) -> None:
-        self.folder = folder
-        self.catalog = catalog
-        self.form = form
-        self.digests = digests
-        self.sizes = sizes
-        self.ranges = ranges
-        self.made_by = made_by or {}
-        self.fingerprint = fingerprint(catalog, digests)
-        self.descriptions = RowFile(folder / "descriptions.raw", (len(digests), twins.DESCRIPTION))
-        self._images = RowFile(folder / "images.raw", (len(digests), *form.shape))
-
-    def __len__(self) -> int:
-        return len(self.digests)
-
-    @property
-    def images(self) -> NDArray[np.uint8]:
-        """(N, height, width, channels), read-only, mapped: touched pages count as the process's memory."""
-        return self._images.mapped
-
-    def batch(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Copy the images of `rows`, (n,) -> (n, height, width, channels).
-
-        Raises IndexError for a row outside 0..N-1 and StorageError if the file cannot be read.
-        """
-        return self._images[rows]
-
-    def close(self) -> None:
-        self.descriptions.close()
-        self._images.close()
-
-
 def build(
     catalog: Catalog, form: Form, cache: Path, pixel_limit: int = PIXEL_LIMIT, ranges: Ranges | None = None
 ) -> Generator[Decoding, None, Store]:
@@ -169,7 +117,13 @@ def build(
             clearing.remove_leftovers(folder, _NAME)
         old = Index.load(folder, identity)
         catalog, stamps = there(catalog)
-        if old is not None and old.describes(catalog, stamps) and ranges in (None, old.ranges):
+        streams = _bytes(form, len(stamps)) > free_in(cache)
+        if (
+            old is not None
+            and (old.holds_images or streams)
+            and old.describes(catalog, stamps)
+            and ranges in (None, old.ranges)
+        ):
             yield Decoding(len(stamps), len(stamps), len(stamps))
             return _open(old, catalog, form, identity)
         ranges = measure(catalog, pixel_limit) if ranges is None else ranges
@@ -178,7 +132,9 @@ def build(
                 old = others.enter_context(neighbour(folder, identity))
             if old is not None and old.ranges != ranges:
                 old = None  # its pictures were decoded with another range
-            yield from _rebuild(folder, identity, catalog, Way(form, pixel_limit, ranges), old, stamps)
+            if old is not None and not (old.holds_images or streams):
+                old = None  # its pictures are needed now, and it has only their descriptions
+            yield from _rebuild(folder, identity, catalog, Way(form, pixel_limit, ranges), old, stamps, streams)
         new = Index.load(folder, identity)
         if new is None:
             raise StorageError(f"{folder} does not read as it was written: the disk may be damaged.")
@@ -230,38 +186,55 @@ def _open(index: Index, catalog: Catalog, form: Form, identity: dict[str, Any]) 
     made_by = {name: value for name, value in identity.items() if name != "root"}
     made_by["ranges"] = index.ranges.as_json()
     digests, sizes = Digests(records["digest"]), records["size"].copy()
-    return Store(index.folder, usable, form, digests, sizes, index.ranges, made_by)
+    return Store(index.folder, usable, form, digests, sizes, index.ranges, made_by, records["stamp"].copy())
+
+
+def _bytes(form: Form, pictures: int, with_images: bool = True) -> int:
+    """What a store of so many pictures takes."""
+    image = int(np.prod(form.shape)) if with_images else 0
+    return pictures * (image + twins.DESCRIPTION + RECORD.itemsize)
 
 
 def _rebuild(
-    folder: Path, identity: dict[str, Any], catalog: Catalog, way: Way, old: Index | None, stamps: NDArray[np.int64]
+    folder: Path,
+    identity: dict[str, Any],
+    catalog: Catalog,
+    way: Way,
+    old: Index | None,
+    stamps: NDArray[np.int64],
+    streams: bool,
 ) -> Generator[Decoding, None, None]:
-    """Build the store beside `folder`, then move it there."""
+    """Build the store beside `folder`, then move it there. `streams`: without the images."""
     total = len(stamps)
-    lengths = int(np.prod(way.form.shape)), twins.DESCRIPTION  # bytes per picture in the two raw files
+    lengths = twins.DESCRIPTION, int(np.prod(way.form.shape))  # bytes per picture in the raw files
+    order = reading_order(catalog.pictures.paths, stamps)
+    jumps = not np.array_equal(order, np.arange(total))  # a picture's place in the raw files is then its number
+    ordered = replace(catalog, pictures=catalog.pictures.take(order)) if jumps else catalog
     done, rows, reused, reported = 0, 0, 0, -np.inf
-    needed = total * (sum(lengths) + RECORD.itemsize)
-    with full_disk(folder.parent, needed), files.replacing_folder(folder) as part:
+    with full_disk(folder.parent, _bytes(way.form, total, not streams)), files.replacing_folder(folder) as part:
         new = Index(part, labels_of(catalog), catalog.pictures.paths, {}, np.zeros(total, RECORD), way.ranges)
-        with (
-            (part / "images.raw").open("w+b", buffering=0) as images,
-            (part / "descriptions.raw").open("w+b", buffering=0) as descriptions,
-            closing(_looks(catalog, way, old, stamps)) as every,
-        ):
+        with ExitStack() as stack:
+            names = ["descriptions.raw"] if streams else ["descriptions.raw", "images.raw"]
+            raw = [stack.enter_context((part / name).open("w+b", buffering=0)) for name in names]
+            every = stack.enter_context(closing(_looks(ordered, way, old, stamps[order], not streams)))
             yield Decoding(0, total, 0)  # the resizing code may have to be compiled first
             for looks, known in every:
-                _write(images.fileno(), looks.images)
-                _write(descriptions.fileno(), looks.descriptions)
-                new.add(done, looks, rows)
-                rows, done = rows + len(looks.images), done + len(looks.records)
-                reused += len(looks.records) if known else 0
+                numbers = order[done : done + len(looks.records)]
+                count = len(looks.descriptions)
+                places = numbers[looks.records["row"] >= 0] if jumps else np.arange(rows, rows + count)
+                for file, length, arrays in zip(raw, lengths, (looks.descriptions, looks.images), strict=False):
+                    _write_rows(file, places, arrays, length)
+                new.add(numbers, looks, places)
+                rows, done = rows + count, done + len(numbers)
+                reused += len(numbers) if known else 0
                 if (now := time.monotonic()) >= reported + _EVERY:
                     reported = now
                     yield Decoding(done, total, reused)
-            if clashes := new.clashes(catalog):
+            clashes = new.clashes(catalog)
+            if clashes or jumps:
                 new.records["row"][list(clashes)] = -1
                 stored_rows = np.flatnonzero(new.records["row"] >= 0)
-                for file, length in zip((images, descriptions), lengths, strict=True):
+                for file, length in zip(raw, lengths, strict=False):
                     _keep_rows(file, new.records["row"][stored_rows], length)
                 new.records["row"][stored_rows] = np.arange(len(stored_rows))
         new.save(identity)
@@ -269,16 +242,18 @@ def _rebuild(
 
 
 def _looks(
-    catalog: Catalog, way: Way, old: Index | None, stamps: NDArray[np.int64]
+    catalog: Catalog, way: Way, old: Index | None, stamps: NDArray[np.int64], with_images: bool
 ) -> Generator[tuple[Looks, bool], None, None]:
     """What the files are, some at a time, in the catalog's order; and whether the old store knew it.
 
-    Threads or processes run a little ahead.
+    Threads or processes run a little ahead. `with_images`: whether what the old store knew needs its image.
     """
     keep_memory()  # the next picture reuses the memory of the last one
     paths = catalog.pictures.paths
     with ExitStack() as ends:
-        reuse = None if old is None else ends.enter_context(closing(Reuse(old, way.form, paths, stamps)))
+        reuse = None
+        if old is not None:
+            reuse = ends.enter_context(closing(Reuse(old, way.form, paths, stamps, with_images)))
         numbers = np.full(len(stamps), -1) if reuse is None else reuse.numbers
         new = numbers < 0
         if reuse is None and len(stamps) >= _MANY:
@@ -325,6 +300,13 @@ def _folder(cache: Path, catalog: Catalog, form: Form, pixel_limit: int) -> Path
     key = json.dumps([str(root), asdict(form), pixel_limit, *table])
     name = re.sub(r"\W+", "_", Path(*table).stem if table else root.name)[:40]
     return cache / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.store"
+
+
+def _write_rows(file: FileIO, rows: NDArray[np.int64], arrays: NDArray[np.uint8], length: int) -> None:
+    """Write arrays (m, ...) of `length` bytes each to their rows, (m,); rows in sequence with one call."""
+    for run in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(rows) != 1) + 1) if len(rows) else []:
+        file.seek(int(rows[run[0]]) * length)
+        _write(file.fileno(), arrays[run[0] : run[-1] + 1])
 
 
 def _write(file: int, array: NDArray[np.uint8]) -> None:

@@ -1,4 +1,4 @@
-"""A table -> a catalog: pictures with labels, sides and groups. No picture is opened.
+"""A table -> a catalog: pictures with labels, sides and groups. No picture is opened. `read` also takes shards.
 
 A path is relative to the table's folder, or absolute. A folder with `metadata.csv`, `.jsonl` or `.parquet`, or whose
 train and test folders have one each, is such a table too: an image folder of Hugging Face.
@@ -21,6 +21,8 @@ from pellucid.pictures import cells, merge, sides
 from pellucid.pictures.catalog import Catalog, Quarantined, by_path, natural
 from pellucid.pictures.cells import Unusable
 from pellucid.pictures.columns import Pictures, Writer
+from pellucid.pictures.shards import catalog as of_shards
+from pellucid.pictures.shards import finding
 from pellucid.pictures.split import SIDES, TEST, VAL
 from pellucid.pictures.strings import Texts, TextWriter
 from pellucid.pictures.tabular import USUAL, Columns, Row, Table, open_table
@@ -40,10 +42,12 @@ class TablePart:
 
 
 def read(place: Path, columns: Columns = USUAL, leave_out: Path | None = None, known: Collection[str] = ()) -> Catalog:
-    """The catalog of what `place` names: a table, a folder with metadata, or a folder of class folders.
+    """The catalog of what `place` names: a table, shards, a folder with metadata, or a folder of class folders.
 
     `columns` are a table's. `leave_out` and `known`: as in `catalog.scan`. Raises CatalogError.
     """
+    if _metadata(place) is None and (shards := finding.find(place)) is not None:
+        return of_shards.scan(shards, columns)
     parts = find(place, columns)
     labelled = all(part.table.has(role, columns) for part in parts for role in ("path", "label"))
     if parts and (labelled or columns.chosen or place.is_file()):

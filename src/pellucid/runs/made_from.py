@@ -15,12 +15,12 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid import files
 from pellucid.classifier import origin
 from pellucid.classifier import store as artefact
 from pellucid.classifier.caveats import knew
 from pellucid.errors import ArtefactError, PellucidError
 from pellucid.pictures import familiar
+from pellucid.pictures.reading import sha256
 from pellucid.pictures.sides import LONG, TEST, TRAIN, VAL
 
 Item = TypeVar("Item")
@@ -294,7 +294,7 @@ def _split(model: Path, what: str, instead: str) -> tuple[Path, list[dict[str, s
 
 def _changed(path: Path, row: dict[str, str]) -> str | None:
     try:
-        return None if files.sha256(path) == row["sha256"] else "changed since the training"
+        return None if sha256(path) == row["sha256"] else "changed since the training"
     except OSError as error:
         gone = isinstance(error, FileNotFoundError | NotADirectoryError)
         return "no longer there" if gone else f"cannot be read: {error.strerror}"

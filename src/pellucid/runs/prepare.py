@@ -21,6 +21,7 @@ from pellucid.network.network import Network
 from pellucid.network.own.program import Program
 from pellucid.pictures.catalog import Catalog
 from pellucid.pictures.joined import hint
+from pellucid.pictures.space import free_in
 from pellucid.pictures.store import Decoding
 from pellucid.runs import events, members, transfer
 from pellucid.runs.choose import Chosen, Request, choose, counts, settle
@@ -80,14 +81,14 @@ def prepare(
     built = build(chosen, data, request, saved)
     if not team.alone:
         team.check_same(members.about(chosen, built))
-    task, where = make_task(chosen, built, data, team)
+    task, where = make_task(chosen, built, data, saved, team)
     state = State(built.module, optimizer(task.recipe, built.module), steps=_steps(task))
     if chosen.basis.known is not None:
         basis, more = yield from transfer.begin(chosen.basis, data, task, state, request.cache, built.once)
         chosen = replace(chosen, basis=basis, reasons=(*chosen.reasons, *more))
     chosen = replace(chosen, reasons=(*chosen.reasons, *set_clock(task, state, request, saved)))
     classifier = _classifier(chosen, built, data, task)
-    keeper = write_first(chosen, built, data, state, request, classifier)
+    keeper = write_first(chosen, built, data, state, request, classifier, task.blocks is not None)
     recorder = None
     if task.recipe.replay and team.leads:
         paths, classes = data.catalog.pictures.paths, data.catalog.classes
@@ -142,12 +143,20 @@ def build(chosen: Chosen, data: Data, request: Request, saved: Checkpoint | None
     return Built(engine, once, module, network, program)
 
 
-def make_task(chosen: Chosen, built: Built, data: Data, team: Team = ALONE) -> tuple[Task, tuple[str, ...]]:
-    """The loop's task, and sentences that say where the pictures are held."""
+def make_task(
+    chosen: Chosen, built: Built, data: Data, saved: Checkpoint | None = None, team: Team = ALONE
+) -> tuple[Task, tuple[str, ...]]:
+    """The loop's task, and sentences that say where the pictures are held.
+
+    A resumed run keeps its order of pictures.
+    """
     recipe, basis, rows = chosen.recipe, chosen.basis, data.rows("train")
+    streamed = saved.context.get("streamed", False) if saved is not None else team.same(data.store.streams)
+    began = time.perf_counter()
     scale = basis.standardise or team.from_first(lambda: standardise.measure(_batches(data, rows), basis.form.channels))
     augment = recipe.augment
     assert augment != "auto"
+    seconds = time.perf_counter() - began if basis.standardise is None else None
     images, where = hold(data.store, len(data.labels), built.engine)
     reported = 0 if recipe.minutes is None else len(data.rows("val")) + len(data.rows("test")) or len(rows)
     task = Task(
@@ -163,10 +172,24 @@ def make_task(chosen: Chosen, built: Built, data: Data, team: Team = ALONE) -> t
         weighting.of(recipe, counts(data)),
         frozen_norms=basis.is_known,
         team=team,
+        blocks=data.store.blocks if streamed else None,
     )
     _check_batch(task, built.module)
     loop.load(task)
-    return task, where
+    return task, (*where, *_streams(data, len(rows), seconds))
+
+
+def _streams(data: Data, pictures: int, seconds: float | None) -> tuple[str, ...]:
+    """A sentence if the pictures are streamed: why, and what it costs. `seconds`: of one pass over `pictures`."""
+    store = data.store
+    if not store.streams:
+        return ()
+    size, free = len(store) * int(np.prod(store.form.shape)), free_in(store.folder.parent)
+    cost = "" if seconds is None else f", which takes {seconds:,.1f} s for the {pictures:,} to train on"
+    return (
+        f"each epoch decodes the pictures again{cost}: decoded, they take {size / 1e9:,.2f} GB, and "
+        f"{free / 1e9:,.2f} GB are free in {store.folder.parent}; --cache names another place",
+    )
 
 
 def set_clock(task: Task, state: State, request: Request, saved: Checkpoint | None) -> tuple[str, ...]:
@@ -192,7 +215,13 @@ def set_clock(task: Task, state: State, request: Request, saved: Checkpoint | No
 
 
 def write_first(
-    chosen: Chosen, built: Built, data: Data, state: State, request: Request, classifier: Classifier
+    chosen: Chosen,
+    built: Built,
+    data: Data,
+    state: State,
+    request: Request,
+    classifier: Classifier,
+    streamed: bool = False,
 ) -> checkpoint.Keeper:
     """Write the first files in `out`; in a team the first process does.
 
@@ -201,7 +230,7 @@ def write_first(
     place = request.out / CHECKPOINTS
     halves = (0.5,) * len(classifier.classes) if data.catalog.several else None
     described = artefact.description(replace(classifier, thresholds=halves))
-    context = {**_context(chosen, built, data, request), "classifier": described}
+    context = {**_context(chosen, built, data, request, streamed), "classifier": described}
     keeper = checkpoint.Keeper(place, context, request.checkpoint_seconds)
     if not request.team.leads:
         return keeper
@@ -214,7 +243,7 @@ def write_first(
     return keeper
 
 
-def _context(chosen: Chosen, built: Built, data: Data, request: Request) -> dict[str, Any]:
+def _context(chosen: Chosen, built: Built, data: Data, request: Request, streamed: bool) -> dict[str, Any]:
     """What a checkpoint holds beside the state, for resuming a run."""
     return {
         "asked": request.recipe.as_json(),
@@ -222,6 +251,7 @@ def _context(chosen: Chosen, built: Built, data: Data, request: Request) -> dict
         "reasons": chosen.reasons,
         "threads": built.engine.threads,
         "fused": built.engine.fused,
+        "streamed": streamed,
         "kernels": built.engine.kernels,
         "precision": built.engine.precision,
         "processes": request.team.world,
@@ -280,5 +310,6 @@ def _steps(task: Task) -> int:
 
 
 def _batches(data: Data, rows: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
+    data.store.coming(rows)
     for start in range(0, len(rows), FEW):
         yield data.store.batch(rows[start : start + FEW])

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pellucid.errors import StorageError
 from pellucid.pictures import catalog as catalogs
 from pellucid.pictures.joined import joined
 from pellucid.pictures.store import Decoding
@@ -128,13 +129,17 @@ class Run:
         start = time.perf_counter()
         self._record(ready)
         ready.state.seconds += time.perf_counter() - start
-        for event in loop.run(ready.task, ready.state):
-            self._check_claim()
-            if self.team.leads:
-                ready.keeper.step_done(ready.state)
-            if isinstance(event, Step):
-                self._record(ready)
-            yield event
+        try:
+            for event in loop.run(ready.task, ready.state):
+                self._check_claim()
+                if self.team.leads:
+                    ready.keeper.step_done(ready.state)
+                if isinstance(event, Step):
+                    self._record(ready)
+                yield event
+        except StorageError:  # a picture that is streamed is gone: the steps so far are sound
+            self.save_checkpoint()
+            raise
         self._record(ready, last=True)
         self.save_checkpoint()  # if killed from here on, it resumes at the end
 

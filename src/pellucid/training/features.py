@@ -151,16 +151,19 @@ def _computed(
     total = reused + len(rows)
     began, reported = time.monotonic(), -np.inf
     yield Extracting(reused, total, reused, 0.0, 0.0)
-    for start in range(0, len(rows), BATCH * team.world):
-        here = rows[start : start + BATCH * team.world]
-        pixels = store.batch(here[team.part(len(here))])
+    groups = [rows[start : start + BATCH * team.world] for start in range(0, len(rows), BATCH * team.world)]
+    mine = [group[team.part(len(group))] for group in groups]
+    store.coming(np.concatenate([np.empty(0, np.int64), *mine]))
+    done = 0
+    for group, part in zip(groups, mine, strict=True):
+        pixels = store.batch(part)
         if view == "mirror":
             pixels = np.ascontiguousarray(pixels[:, :, ::-1])
-        mine = backbone.forward(pixels).numpy().astype(np.float32, copy=False) if len(pixels) else None
-        together = team.gathered(mine)
+        made_here = backbone.forward(pixels).numpy().astype(np.float32, copy=False) if len(pixels) else None
+        together = team.gathered(made_here)
         if team.leads and together is not None:
             made.append(together)
-        done, now = start + len(here), time.monotonic()
+        done, now = done + len(group), time.monotonic()
         if now >= reported + _EVERY:
             reported, pace = now, (now - began) / done
             yield Extracting(reused + done, total, reused, 1 / max(pace, 1e-9), pace * (len(rows) - done))

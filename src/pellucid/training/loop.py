@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,12 @@ from pellucid.engine.device import Engine
 from pellucid.errors import TrainingError
 from pellucid.network.standardise import Standardise
 from pellucid.pictures.augment import Augment, augment_stored
+from pellucid.pictures.order import Blocks, shuffled
 from pellucid.runtime.draws import drawing
 from pellucid.training import backward, minutes, pace, targets
 from pellucid.training.evaluate import surely_less
 from pellucid.training.history import Epoch, is_best
+from pellucid.training.images import Images, announce
 from pellucid.training.norms import train_mode
 from pellucid.training.recipe import Recipe
 from pellucid.training.schedule import learning_rate
@@ -32,19 +34,10 @@ from pellucid.training.team.team import ALONE, Team
 if TYPE_CHECKING:
     import torch
 
-    from pellucid.network.standardise import Stored
     from pellucid.training.team.exchange import Exchange
 
 
 PROBE = 5.0  # seconds: the plan follows the speed of later steps anyway
-
-
-class Images(Protocol):
-    """A source of batches: the store, a GPU that holds it (resident.py), or any other source of rows."""
-
-    def batch(self, rows: NDArray[np.int64]) -> Stored:
-        """Rows (n,) -> uint8 (n, H, W, C): an array, or a tensor on the engine's device."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -64,6 +57,7 @@ class Task:
     frozen_norms: bool = False  # batch norm uses the sums of known weights in training as in prediction
     left_out: frozenset[int] = frozenset()  # rows that take their place in the order, and are not trained on
     team: Team = ALONE  # the processes that share each step
+    blocks: Blocks | None = None  # for pictures that are streamed: those that are read together; None for any order
 
     @property
     def steps_per_epoch(self) -> int:
@@ -159,6 +153,7 @@ def run(task: Task, state: State) -> Iterator[Step | Epoch]:
         epoch, position = divmod(state.step, per_epoch)
         if position == 0 or not order:
             order = epoch_order(task, epoch)
+            announce(task.images, np.concatenate([rows[task.team.part(len(rows))] for rows in order[position:]]))
         rows = order[position]
 
         rate = learning_rate(task.recipe, state.step, state.steps)
@@ -193,10 +188,13 @@ def run(task: Task, state: State) -> Iterator[Step | Epoch]:
 def epoch_order(task: Task, epoch: int) -> list[NDArray[np.int64]]:
     """The rows of each step of an epoch: all training pictures once, shuffled, in steps of nearly equal size.
 
+    Pictures that are streamed are shuffled in blocks and then within a buffer: see pictures/order.py.
     Nearly equal, because a last step of one picture would make a noisy update and break batch norm.
     """
     generator = np.random.default_rng((task.recipe.seed, 0, epoch))
-    return np.array_split(generator.permutation(task.train), task.steps_per_epoch)
+    train, blocks = task.train, task.blocks
+    rows = generator.permutation(train) if blocks is None else shuffled(train, blocks, generator)
+    return np.array_split(rows, task.steps_per_epoch)
 
 
 def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -> tuple[float, int]:
@@ -343,6 +341,7 @@ def predict_rows(task: Task, module: torch.nn.Module, rows: NDArray[np.int64]) -
     module.eval()
     forward = task.engine.of_stored(module, task.standardise)
     parts, mine = [], rows[task.team.part(len(rows))]
+    announce(task.images, mine)
     with torch.inference_mode(), task.engine.autocast():
         for start in range(0, len(mine), task.batch):
             pixels = task.images.batch(mine[start : start + task.batch])

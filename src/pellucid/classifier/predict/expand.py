@@ -1,4 +1,4 @@
-"""Turn names into pictures. A name is a folder, a glob, a table, or a picture itself."""
+"""Turn names into pictures. A name is a folder, a glob, a table, shards, or a picture itself."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from pellucid.classifier.predict.pictures import Source
+from pellucid.pictures.shards.naming import has_ending, is_pattern
 from pellucid.pictures.walk import is_system, walk, written_by_us
 
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")  # endings of files that list pictures
@@ -24,7 +25,10 @@ class LeftOut:
 
 
 def expand(pictures: Iterable[Source]) -> Iterator[Source]:
-    """Replace folders, globs and tables by their files. Everything else passes through unchanged, missing files too."""
+    """Replace folders, globs, tables and shards by their pictures.
+
+    Everything else passes through unchanged, missing files too.
+    """
     return (each for each in walked(pictures) if not isinstance(each, LeftOut))
 
 
@@ -35,6 +39,8 @@ def walked(pictures: Iterable[Source]) -> Iterator[Source | LeftOut]:
             yield picture
         elif os.path.isdir(picture):
             yield from _below(picture)
+        elif has_ending(picture) and (members := _in_shards(picture)) is not None:
+            yield from members
         elif os.path.splitext(picture)[1].lower() in TABLES and os.path.isfile(picture):
             from pellucid.pictures.table import listed
 
@@ -45,6 +51,19 @@ def walked(pictures: Iterable[Source]) -> Iterator[Source | LeftOut]:
             yield picture
 
 
+def _in_shards(name: str | Path) -> Iterator[str] | None:
+    """The pictures in a shard, or in the shards of a pattern; None for another file. Raises CatalogError."""
+    from pellucid.pictures.shards import catalog, finding
+
+    if not os.path.isfile(name) and not (is_pattern(name) and not os.path.lexists(name)):
+        return None
+    shards = finding.find(Path(name))
+    if shards is None:
+        return None
+    files = (str(shards.root / path) if os.path.dirname(name) else path for path in shards.paths)
+    return (f"{file}/{member}" for file in files for member in catalog.members(file))
+
+
 def _below(folder: str | Path) -> Iterator[Source | LeftOut]:
     """All files below a folder except the system's, each folder's in order; the whole list is never held in memory.
 
@@ -52,7 +71,9 @@ def _below(folder: str | Path) -> Iterator[Source | LeftOut]:
     """
     top = os.path.join(folder, "")
     for entry in walk(folder):
-        if entry.kind == "file":
+        if entry.kind == "file" and has_ending(entry.path) and (members := _in_shards(top + entry.path)) is not None:
+            yield from members
+        elif entry.kind == "file":
             yield top + entry.path
         elif entry.kind == "unusable":
             yield top + entry.path.rstrip("/") if entry.path else os.fspath(folder)
