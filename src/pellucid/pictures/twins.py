@@ -1,11 +1,12 @@
 """Near-duplicates: pictures so alike that they must not be on both sides of a split.
 
-A perceptual hash (63 low frequencies of a grey thumbnail) proposes candidates by correlation. It compares each picture
-whole, cropped to its inner 95% and 90%, and mirrored, to find crops and borders. A second look (`verify_twins.py`)
-decides. `docs/why/twins.md` has the measurements behind every number here.
+A perceptual hash (`hashes.py`) proposes candidates by correlation: of every pair (`all_pairs.py`), or among many
+pictures of those that trees bring together (`forest.py`). It compares each picture whole, cropped to its inner 95% and
+90%, and mirrored, to find crops and borders. A second look (`verify_twins.py`) decides. `docs/why/twins.md` has the
+measurements behind every number here.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from hashlib import blake2b
@@ -14,9 +15,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.pictures import all_pairs, forest
 from pellucid.pictures.decode import shrink
+from pellucid.pictures.hashes import MIRROR, NEAREST, NUMBERS, Hashes, hash_of, stored
 from pellucid.pictures.split import together
-from pellucid.pictures.verify_twins import FLAT, Floats, is_photograph, same_picture
+from pellucid.pictures.verify_twins import Floats, is_photograph, same_picture
 from pellucid.runtime.threads import cores
 from pellucid.steps import result_of
 
@@ -24,22 +27,14 @@ GREY = 32  # cells along each side of the grey thumbnail
 COLOUR = 8  # cells along each side of the two colour-difference thumbnails
 DESCRIPTION = GREY * GREY + 2 * COLOUR * COLOUR + 1  # bytes per picture
 
-FREQUENCIES = 8  # of the hash, along each axis
 INNER = (0.95, 0.9)  # parts of a photograph to compare with other whole photographs
-ALIKE = np.float32(0.92)  # least correlation of two hashes that justifies the second look
-NEAREST = 16  # most candidates for each picture and crop: limits the time if everything looks alike
+ALL_PAIRS = 20_000  # pictures: up to here comparing every pair is sooner than planting trees
 
 ROWS = 1024  # descriptions at a time, 4 MiB as float32
 LOOKS = 64  # pairs at a time in the second look: 1.5 MB at most, which fits a core's cache
-TILE = 64  # hashes: BLAS multiplies such small matrices in the calling thread, so no core waits for a busy one
-DOWN, ACROSS = 4, 16  # tiles at a time, 1 MiB of correlations: these and the hashes fit a core's own cache
-
-Matches = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]  # rows, columns and their likeness
 
 # ITU-R BT.601 (JFIF): brightness and colour difference as in JPEG and in Pillow's conversion to grey.
 YCBCR = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], dtype=np.float32)
-# A mirror changes the sign of the waves that are odd from left to right.
-MIRROR = np.tile(np.array([1, -1], np.float32), FREQUENCIES**2 // 2)
 
 
 def describe(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -83,28 +78,32 @@ def search(descriptions: Descriptions) -> Generator[tuple[int, int], None, NDArr
     first, same = _identical(descriptions)
     photograph = np.zeros(len(descriptions), dtype=bool)
     for at in range(0, len(first), ROWS):
-        block = descriptions[first[at : at + ROWS]]
-        photograph[first[at : at + ROWS]] = photographs(block)
-    whole, moving = _hashes(descriptions, first, 1.0), photograph[first]
-    others = whole if moving.all() else _tiles(whole.reshape(-1, FREQUENCIES**2)[: len(first)][moving])
-    done, total = 0, len(first) + (len(INNER) + 1) * int(moving.sum())
-    matches = [same]
+        photograph[first[at : at + ROWS]] = photographs(descriptions[first[at : at + ROWS]])
+    whole, every, moving = _hashes(descriptions, first, 1.0), np.arange(len(first)), np.flatnonzero(photograph[first])
+    others = whole if len(moving) == len(first) else whole[moving]
+    planting = len(first) if len(first) > ALL_PAIRS else 0
+    done, total = planting, planting + len(first) + (len(INNER) + 1) * len(moving)
+    trees, matches = [], [same]
     executor = ThreadPoolExecutor(cores(), "twins")
     try:
+        if planting:
+            for share, tree in forest.plant(whole, executor):
+                trees.append(tree)
+                yield int(share * planting), total
         for scale, mirrored in ((1.0, False), *((scale, False) for scale in INNER), (1.0, True)):
             plain = scale == 1 and not mirrored
-            rows, hashes = (first, whole) if plain else (first[moving], others)
-            keys = hashes * MIRROR if mirrored else hashes if plain else _hashes(descriptions, rows, scale)
-            columns = np.ascontiguousarray(keys.transpose(0, 2, 1))
-            del keys  # 26 MB for 100,000 pictures, like each of the others
-            near = [_flat(descriptions, first, whole)] if plain else [np.zeros((0, 2), np.int64)]
-            for alike in _near(hashes, columns, scale == 1, executor):
-                near.append(alike)
-                yield min(done + (len(near) - 1) * DOWN * TILE, done + len(rows)), total
-            del columns
-            done += len(rows)
+            part, hashes = (every, whole) if plain else (moving, others)
+            keys = hashes if scale == 1 else _hashes(descriptions, first[moving], scale)
+            signs = MIRROR if mirrored else np.ones_like(MIRROR)
+            near = partial(forest.near, trees, part) if planting else all_pairs.near
+            candidates = [_flat(descriptions, first, whole)] if plain else [np.zeros((0, 2), np.int64)]
+            for share, alike in near(hashes, keys, signs, scale == 1, executor):
+                candidates.append(first[part[alike]])
+                yield done + int(share * len(part)), total
+            del keys
+            done += len(part)
             joined = groups(len(descriptions), np.concatenate(matches))  # joined pictures need no costlier look
-            proposed = rows[np.concatenate(near)]
+            proposed = np.concatenate(candidates)
             proposed = proposed[joined[proposed[:, 0]] != joined[proposed[:, 1]]]
             look = partial(_look, descriptions, photograph, scale, mirrored)
             for verified in executor.map(look, [proposed[at : at + LOOKS] for at in range(0, len(proposed), LOOKS)]):
@@ -121,107 +120,40 @@ def groups(count: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _identical(descriptions: Descriptions) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The first picture with each description, (M,), and the others paired with it, (P, 2)."""
-    seen: dict[bytes, int] = {}
-    same = []
+    """The first picture with each description, (M,), and the others paired with it, (P, 2); by digests of 16 bytes."""
     every = np.arange(len(descriptions))
+    digests = np.empty((len(every), 2), np.uint64)
     for at in range(0, len(every), ROWS):
-        for i, description in enumerate(descriptions[every[at : at + ROWS]], at):
-            j = seen.setdefault(blake2b(description.tobytes(), digest_size=16).digest(), i)
-            if j != i:
-                same.append((j, i))
-    return np.fromiter(seen.values(), np.int64), np.array(same, dtype=np.int64).reshape(-1, 2)
+        block = descriptions[every[at : at + ROWS]]
+        joined = b"".join(blake2b(description.tobytes(), digest_size=16).digest() for description in block)
+        digests[at : at + ROWS] = np.frombuffer(joined, np.uint64).reshape(-1, 2)
+    order = np.lexsort((*digests.T,))
+    ordered = digests[order]
+    begins = np.ones(len(order), bool)
+    begins[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    first = order[np.flatnonzero(begins)[np.cumsum(begins) - 1]]
+    return np.sort(order[begins]), np.stack([first, order], axis=1)[~begins]
 
 
-def _hashes(descriptions: Descriptions, rows: NDArray[np.int64], scale: float) -> Floats:
-    """`hash_of` of these rows, in the form of `_tiles`."""
-    tiles = _room(len(rows))
-    hashes = tiles.reshape(-1, FREQUENCIES**2)[: len(rows)]
+def _hashes(descriptions: Descriptions, rows: NDArray[np.int64], scale: float) -> Hashes:
+    """`hash_of` of these rows."""
+    hashes = np.empty((len(rows), NUMBERS), np.int16)
     for at in range(0, len(rows), ROWS):
-        hashes[at : at + ROWS] = hash_of(grey_of(descriptions[rows[at : at + ROWS]]), scale)
-    return tiles
+        hashes[at : at + ROWS] = stored(hash_of(grey_of(descriptions[rows[at : at + ROWS]]), scale))
+    return hashes
 
 
-def hash_of(grey: Floats, scale: float) -> Floats:
-    """(N, 32, 32) -> (N, 64): low frequencies of the inner `scale` of a picture, unit length, without the mean.
+def _flat(descriptions: Descriptions, first: NDArray[np.int64], hashes: Hashes) -> NDArray[np.int64]:
+    """Pairs (P, 2) of pictures without contrast: each with the NEAREST - 1 next to it in brightness.
 
-    A discrete cosine transform, weighted by the square root of the frequency: natural spectra fall so steeply that
-    otherwise two or three of the numbers would decide. Flat pictures get zeros and resemble nothing.
+    first: (N,) pictures; hashes: (N, NUMBERS), theirs.
     """
-    at = (np.arange(GREY) - (GREY - 1) / 2) * scale + (GREY - 1) / 2
-    inner = np.maximum(0, 1 - np.abs(at[:, None] - np.arange(GREY)))  # (32, 32) stretches it to the whole, linearly
-    order = np.arange(FREQUENCIES)
-    waves = np.cos(np.pi / GREY * order[:, None] * (np.arange(GREY) + 0.5)) * np.sqrt(2 / GREY)
-    waves = (waves @ inner).astype(np.float32)  # (8, 32)
-    weight = np.hypot(order[:, None], order).astype(np.float32) ** 0.5  # 0 for the mean
-    numbers = (waves @ grey @ waves.T * weight).reshape(len(grey), -1)
-    length = np.linalg.norm(numbers, axis=1, keepdims=True)
-    return np.where(grey.std(axis=(1, 2))[:, None] < FLAT, np.float32(0), numbers / np.maximum(length, 1e-6))
-
-
-def _flat(descriptions: Descriptions, first: NDArray[np.int64], hashes: Floats) -> NDArray[np.int64]:
-    """Pairs (P, 2) of rows of `hashes`, tiles, without contrast: each with the NEAREST - 1 next to it in brightness."""
-    flat = np.flatnonzero(~hashes.any(axis=2).ravel()[: len(first)])
-    blocks = [descriptions[first[flat[at : at + ROWS]]] for at in range(0, len(flat), ROWS)]
+    flat = first[~hashes.any(axis=1)]
+    blocks = [descriptions[flat[at : at + ROWS]] for at in range(0, len(flat), ROWS)]
     bright = [block[:, : GREY * GREY].mean(axis=1) for block in blocks]
     flat = flat[np.argsort(np.concatenate([[], *bright]), kind="stable")]
     steps = range(1, min(NEAREST, len(flat)))
     return np.concatenate([np.zeros((0, 2), np.int64), *[np.stack([flat[:-s], flat[s:]], axis=1) for s in steps]])
-
-
-def _near(rows: Floats, columns: Floats, once: bool, executor: ThreadPoolExecutor) -> Iterator[NDArray[np.int64]]:
-    """(row, column), (P, 2), of hashes that correlate by ALIKE, for DOWN tiles of rows at a time.
-
-    `rows`: tiles; `columns`: tiles, each transposed. Never i with itself; `once`: i < j only.
-    """
-    return executor.map(lambda top: _nearest(rows, columns, top, once), range(0, len(rows), DOWN))
-
-
-def _tiles(hashes: Floats) -> Floats:
-    """(N, 64) -> (tiles, TILE, 64), the last one padded with zeros."""
-    tiles = _room(len(hashes))
-    tiles.reshape(-1, FREQUENCIES**2)[: len(hashes)] = hashes
-    return tiles
-
-
-def _room(count: int) -> Floats:
-    """Tiles of zeros for `count` hashes."""
-    return np.zeros((-(-count // TILE), TILE, FREQUENCIES**2), np.float32)
-
-
-def _nearest(rows: Floats, columns: Floats, top: int, once: bool) -> NDArray[np.int64]:
-    """`_near` for DOWN tiles of `rows` from `top`: each row's NEAREST, the best first."""
-    part = rows[top : top + DOWN, None]
-    room = np.empty((len(part), ACROSS, TILE, TILE), np.float32)
-    least = np.full(len(part) * TILE, np.nextafter(ALIKE, np.float32(0)))  # a correlation must exceed this
-    nearest, crowd = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))], 0
-    for left in range(top if once else 0, len(columns), ACROSS):
-        stack = columns[None, left : left + ACROSS]
-        block = np.matmul(part, stack, out=room[:, : stack.shape[1]])
-        down, across = np.nonzero(block.max(axis=(2, 3)) > least.min())
-        if not len(down):  # the usual case
-            continue
-        tile, row, column = np.nonzero(block[down, across] > least.reshape(-1, TILE)[down][:, :, None])
-        likeness = block[down[tile], across[tile], row, column]
-        row, column = row + down[tile] * TILE, column + (left + across[tile]) * TILE
-        apart = (column > row + top * TILE) if once else (column != row + top * TILE)
-        nearest.append((row[apart], column[apart], likeness[apart]))
-        crowd += len(nearest[-1][0])
-        if crowd > 4 * NEAREST * len(least):
-            nearest, crowd = [_best(nearest, least)], 0
-    row, column, _ = _best(nearest, least)
-    return np.stack([row + top * TILE, column], axis=1)
-
-
-def _best(matches: list[Matches], least: NDArray[np.float32]) -> Matches:
-    """Each row's NEAREST, the best first; raises each row's `least` to the last of them."""
-    row, column, likeness = (np.concatenate(parts) for parts in zip(*matches, strict=True))
-    order = np.lexsort((column, -likeness, row))
-    row, column, likeness = row[order], column[order], likeness[order]
-    rank = np.arange(len(row)) - np.searchsorted(row, row)
-    last = rank == NEAREST - 1
-    least[row[last]] = likeness[last]
-    return row[rank < NEAREST], column[rank < NEAREST], likeness[rank < NEAREST]
 
 
 def _look(
