@@ -161,8 +161,8 @@ def test_the_search_tells_how_far_it_is_and_ends_its_threads_when_closed() -> No
         except StopIteration as end:
             result = end.value
     assert result.tolist() == [[2, 5]]
-    # five different photographs, each whole, cut twice, and mirrored
-    assert list(dict.fromkeys(reports)) == [(5, 20), (10, 20), (15, 20), (20, 20)]
+    # six pictures read, then compared whole, cut twice, and mirrored
+    assert list(dict.fromkeys(reports)) == [(6, 30), (12, 30), (18, 30), (24, 30), (30, 30)]
     stopped = twins.search(every)
     next(stopped)
     stopped.close()

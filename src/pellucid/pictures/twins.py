@@ -6,8 +6,9 @@ pictures of those that trees bring together (`forest.py`). It compares each pict
 measurements behind every number here.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
 from typing import Protocol
@@ -28,6 +29,7 @@ COLOUR = 8  # cells along each side of the two colour-difference thumbnails
 DESCRIPTION = GREY * GREY + 2 * COLOUR * COLOUR + 1  # bytes per picture
 
 INNER = (0.95, 0.9)  # parts of a photograph to compare with other whole photographs
+WAYS = ((1.0, False), *((scale, False) for scale in INNER), (1.0, True))  # to compare: part of the second, mirrored
 ALL_PAIRS = 20_000  # pictures: up to here comparing every pair is sooner than planting trees
 
 ROWS = 1024  # descriptions at a time, 4 MiB as float32
@@ -71,44 +73,34 @@ def pairs(descriptions: Descriptions) -> NDArray[np.int64]:
 
 
 def search(descriptions: Descriptions) -> Generator[tuple[int, int], None, NDArray[np.int64]]:
-    """As `pairs`, yielding (done, total) many times a second: comparisons of pictures with all others, for each crop.
-
-    Between two crops the count pauses for the second look at the candidates.
-    """
-    first, same = _identical(descriptions)
-    photograph = np.zeros(len(descriptions), dtype=bool)
-    for at in range(0, len(first), ROWS):
-        photograph[first[at : at + ROWS]] = photographs(descriptions[first[at : at + ROWS]])
-    whole, every, moving = _hashes(descriptions, first, 1.0), np.arange(len(first)), np.flatnonzero(photograph[first])
-    others = whole if len(moving) == len(first) else whole[moving]
-    planting = len(first) if len(first) > ALL_PAIRS else 0
-    done, total = planting, planting + len(first) + (len(INNER) + 1) * len(moving)
-    trees, matches = [], [same]
+    """As `pairs`, yielding (done, total) many times a second: pictures read, planted, and compared in each way."""
+    count = len(descriptions)
+    many = count > ALL_PAIRS
+    done, total = 0, count * (1 + many + len(WAYS))
     executor = ThreadPoolExecutor(cores(), "twins")
     try:
-        if planting:
-            for share, tree in forest.plant(whole, executor):
-                trees.append(tree)
-                yield int(share * planting), total
-        for scale, mirrored in ((1.0, False), *((scale, False) for scale in INNER), (1.0, True)):
-            plain = scale == 1 and not mirrored
-            part, hashes = (every, whole) if plain else (moving, others)
-            keys = hashes if scale == 1 else _hashes(descriptions, first[moving], scale)
-            signs = MIRROR if mirrored else np.ones_like(MIRROR)
-            near = partial(forest.near, trees, part) if planting else all_pairs.near
-            candidates = [_flat(descriptions, first, whole)] if plain else [np.zeros((0, 2), np.int64)]
-            for share, alike in near(hashes, keys, signs, scale == 1, executor):
-                candidates.append(first[part[alike]])
-                yield done + int(share * len(part)), total
-            del keys
-            done += len(part)
-            joined = groups(len(descriptions), np.concatenate(matches))  # joined pictures need no costlier look
+        known = Known(np.empty((count, 2), np.uint64), np.empty(count, bool), np.empty((count, NUMBERS), np.int16))
+        for _ in executor.map(partial(_learn, descriptions, known), range(0, count, ROWS)):
+            done = min(done + ROWS, count)
+            yield done, total
+        first, same = _identical(known.digests)
+        hashes = known.hashes if len(first) == count else known.hashes[first]
+        trees: list[forest.Tree] = []
+        for share, tree in forest.plant(hashes, executor) if many else ():
+            trees.append(tree)
+            yield done + int(share * count), total
+        matches = [same]
+        for number, (scale, mirrored) in enumerate(WAYS, 1 + many):
+            joined = groups(count, np.concatenate(matches))  # joined pictures need no costlier look
+            candidates = [np.zeros((0, 2), np.int64)]
+            for share, alike in _candidates(descriptions, known, first, hashes, trees, scale, mirrored, executor):
+                candidates.append(alike[joined[alike[:, 0]] != joined[alike[:, 1]]])
+                yield int((number + share) * count), total
             proposed = np.concatenate(candidates)
-            proposed = proposed[joined[proposed[:, 0]] != joined[proposed[:, 1]]]
-            look = partial(_look, descriptions, photograph, scale, mirrored)
+            look = partial(_look, descriptions, known.photograph, scale, mirrored)
             for verified in executor.map(look, [proposed[at : at + LOOKS] for at in range(0, len(proposed), LOOKS)]):
                 matches.append(verified)
-                yield done, total
+                yield (number + 1) * count, total
     finally:
         executor.shutdown(cancel_futures=True)
     return np.unique(np.sort(np.concatenate(matches), axis=1), axis=0)
@@ -119,27 +111,70 @@ def groups(count: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
     return together(np.full(count, -1), pairs)
 
 
-def _identical(descriptions: Descriptions) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The first picture with each description, (M,), and the others paired with it, (P, 2); by digests of 16 bytes."""
-    every = np.arange(len(descriptions))
-    digests = np.empty((len(every), 2), np.uint64)
-    for at in range(0, len(every), ROWS):
-        block = descriptions[every[at : at + ROWS]]
-        joined = b"".join(blake2b(description.tobytes(), digest_size=16).digest() for description in block)
-        digests[at : at + ROWS] = np.frombuffer(joined, np.uint64).reshape(-1, 2)
-    order = np.lexsort((*digests.T,))
-    ordered = digests[order]
+@dataclass(frozen=True)
+class Known:
+    """Of N pictures: digests of the descriptions, (N, 2); which are photographs, (N,); hashes, (N, NUMBERS)."""
+
+    digests: NDArray[np.uint64]
+    photograph: NDArray[np.bool_]
+    hashes: Hashes
+
+
+def _learn(descriptions: Descriptions, known: Known, at: int) -> None:
+    """Fill ROWS rows of `known` from `at`."""
+    part = slice(at, at + ROWS)
+    block = descriptions[np.arange(len(descriptions))[part]]
+    digests = b"".join(blake2b(description.tobytes(), digest_size=16).digest() for description in block)
+    known.digests[part] = np.frombuffer(digests, np.uint64).reshape(-1, 2)
+    known.photograph[part] = photographs(block)
+    known.hashes[part] = stored(hash_of(grey_of(block), 1.0))
+
+
+def _identical(digests: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first picture with each digest, (M,) ascending, and the others paired with it, (P, 2)."""
+    order = np.lexsort((digests[:, 1], digests[:, 0]))
     begins = np.ones(len(order), bool)
-    begins[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    begins[1:] = (digests[order[1:]] != digests[order[:-1]]).any(axis=1)
     first = order[np.flatnonzero(begins)[np.cumsum(begins) - 1]]
     return np.sort(order[begins]), np.stack([first, order], axis=1)[~begins]
 
 
-def _hashes(descriptions: Descriptions, rows: NDArray[np.int64], scale: float) -> Hashes:
+def _candidates(
+    descriptions: Descriptions,
+    known: Known,
+    first: NDArray[np.int64],
+    hashes: Hashes,
+    trees: list[forest.Tree],
+    scale: float,
+    mirrored: bool,
+    executor: ThreadPoolExecutor,
+) -> Iterator[tuple[float, NDArray[np.int64]]]:
+    """The pairs of pictures, (P, 2), that deserve a second look, each part with the share that is done by then.
+
+    first: (M,) pictures to compare; hashes: (M, NUMBERS), theirs.
+    """
+    if scale == 1 and not mirrored:
+        part = np.arange(len(first))
+        yield 0.0, _flat(descriptions, first, hashes)
+    else:  # only photographs may be moved or mirrored
+        part = np.flatnonzero(known.photograph[first])
+        hashes = hashes if len(part) == len(first) else hashes[part]
+    keys = hashes if scale == 1 else _hashes(descriptions, first[part], scale, executor)
+    signs = MIRROR if mirrored else np.ones_like(MIRROR)
+    near = partial(forest.near, trees, part) if trees else all_pairs.near
+    for share, alike in near(hashes, keys, signs, scale == 1, executor):
+        yield share, first[part[alike]]
+
+
+def _hashes(descriptions: Descriptions, rows: NDArray[np.int64], scale: float, executor: ThreadPoolExecutor) -> Hashes:
     """`hash_of` of these rows."""
     hashes = np.empty((len(rows), NUMBERS), np.int16)
-    for at in range(0, len(rows), ROWS):
+
+    def work(at: int) -> None:
         hashes[at : at + ROWS] = stored(hash_of(grey_of(descriptions[rows[at : at + ROWS]]), scale))
+
+    for _ in executor.map(work, range(0, len(rows), ROWS)):
+        pass
     return hashes
 
 
