@@ -116,7 +116,7 @@ def build(chosen: Chosen, data: Data, request: Request, saved: Checkpoint | None
     recipe, named, own, shape = chosen.recipe, chosen.basis.named, chosen.own, chosen.shape
     threads = saved.context["threads"] if saved else request.alike.get("threads")
     engine = device.choose(recipe.device, recipe.precision, members.threads(request.team, saved, threads))
-    members.check(request.team, engine, recipe, len(data.rows("train")))
+    members.check_devices(request.team, engine)
     with drawing(recipe.seed, engine.device):
         if own is not None:
             engine = bring.computing(engine, recipe, own, shape)
@@ -164,6 +164,7 @@ def make_task(chosen: Chosen, built: Built, data: Data, team: Team = ALONE) -> t
         frozen_norms=basis.is_known,
         team=team,
     )
+    members.check_shares(task)
     _check_batch(task, built.module)
     loop.load(task)
     return task, where
