@@ -188,18 +188,19 @@ def test_all_processes_refuse_a_step_that_one_cannot_make() -> None:
 
 def _in_minutes(team: Team) -> tuple[int, int, list[list[int]]]:
     task, state = task_of(team, wide=False, epochs=None, minutes=0.01)
-    state.seconds_allowed = 0.3
+    state.seconds_allowed, state.steps = 1.0, 4
     if not team.leads:
         state.seconds = 100.0  # its own clock would end the training
     for _ in loop.run(task, state):
         pass
+    assert state.seconds < 50
     return state.step, state.steps, state.plan
 
 
 def test_in_minutes_the_first_process_s_clock_decides() -> None:
     first, second = in_team(2, _in_minutes)
     assert first == second
-    assert first[0] >= 2
+    assert first[0] >= 1
 
 
 def _stopping(team: Team) -> tuple[int, bool]:
