@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,6 +23,8 @@ def quiet() -> Iterator[None]:
 
     An error before the team is joined is most likely the same in all of them: one process of each machine prints it.
     """
+    if joining.is_member():  # PyTorch's own warnings about connections; read when it is imported
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     team = joining.described()
     if team.leads:
         yield

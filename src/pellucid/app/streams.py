@@ -64,14 +64,17 @@ class _Nowhere(io.TextIOWrapper):
 
 @contextmanager
 def silent() -> Iterator[None]:
-    """Discard what this process prints, within the block."""
-    before = sys.stdout, sys.stderr
+    """Discard what this process prints within the block, also by its compiled libraries on standard error."""
+    before, errors = (sys.stdout, sys.stderr), os.dup(2)
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
         sys.stdout = sys.stderr = nowhere
         try:
             yield
         finally:
             sys.stdout, sys.stderr = before
+            os.dup2(errors, 2)
+            os.close(errors)
 
 
 def is_lost() -> bool:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import TYPE_CHECKING, Any
 
 from pellucid.engine.device import Engine
 from pellucid.errors import RecipeError
 from pellucid.runtime.threads import cores
 from pellucid.training.checkpoint import Checkpoint
-from pellucid.training.recipe import Recipe
 from pellucid.training.team.team import Team
 
 if TYPE_CHECKING:
     from pellucid.runs.choose import Chosen
     from pellucid.runs.prepare import Built
+    from pellucid.training.loop import Task
 
 
 def threads(team: Team, saved: Checkpoint | None, usual: int | None) -> int | None:
@@ -31,18 +30,19 @@ def threads(team: Team, saved: Checkpoint | None, usual: int | None) -> int | No
     return max(1, cores() // max(1, team.local_world))
 
 
-def check(team: Team, engine: Engine, recipe: Recipe, train: int) -> None:
-    """Raise RecipeError if a step has fewer pictures than there are processes, or a machine fewer GPUs."""
-    if team.alone:
-        return
-    assert recipe.batch is not None
-    steps = max(1, min(-(-train // recipe.batch), train // 2))
-    if (least := train // steps) < team.world:
+def check_shares(task: Task) -> None:
+    """Raise RecipeError if a step has fewer pictures than there are processes."""
+    if (least := len(task.train) // task.steps_per_epoch) < task.team.world:
+        pictures = f"{least:,} picture{'s' if least > 1 else ''}"
         raise RecipeError(
-            f"{team.world} processes share each step, but a step has {least:,} pictures. Use at most {least:,} "
-            "processes, or a larger --batch."
+            f"{task.team.world} processes share each step, but a step has {pictures}. Train in fewer processes, or "
+            "with a larger --batch."
         )
-    if not engine.device.startswith("cuda"):
+
+
+def check_devices(team: Team, engine: Engine) -> None:
+    """Raise RecipeError if a machine has fewer GPUs than processes that need one."""
+    if team.alone or not engine.device.startswith("cuda"):
         return
     import torch
 
@@ -78,7 +78,7 @@ def about(chosen: Chosen, built: Built) -> dict[str, Any]:
         )
     backbone = chosen.basis.about.get("backbone_digest")
     return {
-        "The recipe": json.dumps(chosen.recipe.as_json(), sort_keys=True),
+        **{f"The setting {name}": repr(value) for name, value in chosen.recipe.as_json().items()},
         "The digest of the weights at the start": digest.hexdigest(),
         "The digest of the known weights": backbone,
         "The kind of device": built.engine.device.split(":")[0],

@@ -117,7 +117,7 @@ def build(chosen: Chosen, data: Data, request: Request, saved: Checkpoint | None
     recipe, named, own, shape = chosen.recipe, chosen.basis.named, chosen.own, chosen.shape
     threads = saved.context["threads"] if saved else request.alike.get("threads")
     engine = device.choose(recipe.device, recipe.precision, members.threads(request.team, saved, threads))
-    members.check(request.team, engine, recipe, len(data.rows("train")))
+    members.check_devices(request.team, engine)
     with drawing(recipe.seed, engine.device):
         if own is not None:
             engine = bring.computing(engine, recipe, own, shape)
@@ -174,6 +174,7 @@ def make_task(
         team=team,
         blocks=data.store.blocks if streamed else None,
     )
+    members.check_shares(task)
     _check_batch(task, built.module)
     loop.load(task)
     return task, (*where, *_streams(data, len(rows), seconds))

@@ -75,7 +75,9 @@ class Run:
         self._saved: checkpoint.Checkpoint | None = None
         if team.leads and self.out.is_dir():  # else it is created when the training begins
             self.take()
-        self.out, self.recipe, self._saved = team.same((self.out, self.recipe, self._saved))
+        self.out, self._saved, began_with = team.same((self.out, self._saved, self.recipe))
+        if self._saved is not None:
+            self.recipe = began_with
         self.checkpoint_seconds = checkpoint_seconds
         self.named = frozenset(named)
         self._ready: Trained | None = None
