@@ -1,0 +1,1 @@
+"""What runs beyond one process: predictions on a cluster by Ray Data."""
