@@ -97,7 +97,7 @@ def _connect(ray: Any, address: str, folder: Path | None) -> None:
     except ConnectionError as error:
         where = "on this machine" if address == AUTO else f"at {address}"
         start = "`ray start --head` starts one; --ray without an address needs none."
-        raise ClusterError(f"There is no Ray cluster {where}: {_reason(error)}. {start}") from error
+        raise ClusterError(f"There is no Ray cluster {where}. {start}") from error
     except ClusterError:
         raise
     except Exception as error:  # Ray's errors have no common base
@@ -149,13 +149,13 @@ def _quiet() -> Iterator[None]:
 @contextmanager
 def _silent_libraries() -> Iterator[None]:
     """Discard what libraries write to the file of standard error. Python's own streams are not affected elsewhere."""
-    kept_open, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    standard_error, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
         yield
     finally:
-        os.dup2(kept_open, 2)
-        os.close(kept_open)
+        os.dup2(standard_error, 2)
+        os.close(standard_error)
         os.close(nowhere)
 
 

@@ -24,7 +24,7 @@ PLAN, LISTING, JOURNAL, MANIFEST = "_plan.json", "_pictures.parquet", "_parts.js
 
 
 @dataclass(frozen=True)
-class Part:
+class Written:
     """A file of answers: the number of its block, its name, rows, rows with an error, bytes and SHA-256.
 
     `features_sha256`: of the file with the features; None if there is none.
@@ -71,7 +71,7 @@ class Output:
         """All folders of the job."""
         return [self.answers, *([self.features] if self.features is not None else [])]
 
-    def begin(self, plan: Plan) -> dict[int, Part]:
+    def begin(self, plan: Plan) -> dict[int, Written]:
         """Store the plan, or check that the folders hold the same; returns the parts that are there by block.
 
         Raises StorageError.
@@ -83,7 +83,7 @@ class Output:
                 write_json(place / PLAN, plan.as_json())
         return {part.block: part for part in self._journal() if self._is_there(part, plan)}
 
-    def write(self, plan: Plan, block: int, unusable: int, content: bytes, features: bytes | None) -> Part:
+    def write(self, plan: Plan, block: int, unusable: int, content: bytes, features: bytes | None) -> Written:
         """Write the files of a block and note that they are whole. Raises StorageError."""
         digest = None
         if features is not None:
@@ -93,12 +93,12 @@ class Output:
         name = plan.part(block)
         files.write(self.answers / name, content)
         rows, size, whole = plan.listing.rows(block), len(content), hashlib.sha256(content).hexdigest()
-        part = Part(block, name, rows, unusable, size, whole, digest)
+        part = Written(block, name, rows, unusable, size, whole, digest)
         with files.storage_errors(self.answers), (self.answers / JOURNAL).open("a", encoding="utf-8") as journal:
             journal.write(json.dumps(asdict(part)) + "\n")
         return part
 
-    def finish(self, plan: Plan, parts: dict[int, Part]) -> None:
+    def finish(self, plan: Plan, parts: dict[int, Written]) -> None:
         """Write the manifest: every file with its rows and hash. Raises StorageError."""
         listed = [asdict(parts[block]) for block in sorted(parts)]
         unusable = sum(part.unusable for part in parts.values())
@@ -107,23 +107,23 @@ class Output:
         with files.storage_errors(self.answers):
             (self.answers / JOURNAL).unlink(missing_ok=True)
 
-    def _journal(self) -> Iterator[Part]:
+    def _journal(self) -> Iterator[Written]:
         """The parts noted as whole. A line that a killed process left unfinished counts as none."""
         manifest, journal = self.answers / MANIFEST, self.answers / JOURNAL
         try:
             if manifest.is_file():
-                yield from (Part(**entry) for entry in json.loads(manifest.read_text(encoding="utf-8"))["parts"])
+                yield from (Written(**entry) for entry in json.loads(manifest.read_text(encoding="utf-8"))["parts"])
                 return
             lines = journal.read_text(encoding="utf-8").splitlines() if journal.is_file() else []
         except (ValueError, KeyError, TypeError):
             return
         for line in lines:
             try:
-                yield Part(**json.loads(line))
+                yield Written(**json.loads(line))
             except (ValueError, TypeError):
                 continue
 
-    def _is_there(self, part: Part, plan: Plan) -> bool:
+    def _is_there(self, part: Written, plan: Plan) -> bool:
         """Whether the files of a part are there, with the size that was noted."""
         try:
             whole = (self.answers / part.file).stat().st_size == part.bytes

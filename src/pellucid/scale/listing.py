@@ -56,7 +56,7 @@ def write(path: Path, pictures: Iterable[Named]) -> Listing:
 
     schema = pa.schema([("source", pa.int32()), ("picture", pa.binary())])
     whole, count, rest = hashlib.sha256(), 0, iter(pictures)
-    with parquet.ParquetWriter(path, schema, compression="zstd", use_dictionary=["source"]) as writer:
+    with parquet.ParquetWriter(path, schema, compression="zstd", use_dictionary=False) as writer:
         while group := list(islice(rest, ROWS)):
             sources, names = [source for source, _ in group], [_name(picture) for _, picture in group]
             for source, name in zip(sources, names, strict=True):

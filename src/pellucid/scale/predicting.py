@@ -19,7 +19,7 @@ from pellucid.pictures.places import is_written_as_address
 from pellucid.runtime.quiet import first_line
 from pellucid.scale import cluster, listing, work
 from pellucid.scale.carried import Carried, opened, packed
-from pellucid.scale.folder import LISTING, Output, Part
+from pellucid.scale.folder import LISTING, Output, Written
 from pellucid.scale.listing import Named
 from pellucid.scale.plan import Plan
 from pellucid.scale.work import Work
@@ -95,7 +95,9 @@ def predict(request: Request, pictures: Iterable[Named]) -> Generator[tuple[int,
     return Done(total, sum(part.unusable for part in parts.values()), len(parts), before)
 
 
-def _begin(request: Request, model: Carried, output: Output, pictures: Iterable[Named]) -> tuple[Plan, dict[int, Part]]:
+def _begin(
+    request: Request, model: Carried, output: Output, pictures: Iterable[Named]
+) -> tuple[Plan, dict[int, Written]]:
     """List the pictures, and make the plan or check the one that is there."""
     place = request.out / LISTING
     with files.storage_errors(place), files.replacing(place) as temporary:
@@ -120,13 +122,15 @@ def _beginning(sources: Sequence[str]) -> str:
     return "" if absolute else os.getcwd()
 
 
-def _write(output: Output, plan: Plan, row: dict[str, Any]) -> Part:
+def _write(output: Output, plan: Plan, row: dict[str, Any]) -> Written:
     if row["fault"] is not None:
         raise ClusterError(row["fault"])
     return output.write(plan, row["number"], row["unusable"], row["content"], row["features"])
 
 
-def _answered(request: Request, plan: Plan, model: Carried, missing: Sequence[int]) -> Iterator[dict[str, Any]]:
+def _answered(
+    request: Request, plan: Plan, model: Carried, missing: Sequence[int]
+) -> Generator[dict[str, Any], None, None]:
     """The rows of work.answer for the missing blocks, as they come, in any order."""
     import ray
     import ray.data
@@ -150,9 +154,10 @@ def _answered(request: Request, plan: Plan, model: Carried, missing: Sequence[in
     )
     try:
         blocks = listing.blocks(request.out / LISTING, plan.listing, missing)
-        tables = [ray.put(work.block_table(number, batch)) for number, batch in blocks]
+        tables: list[Any] = [ray.put(work.block_table(number, batch)) for number, batch in blocks]
+        answer: Any = work.answer  # Ray's type knows no fn_kwargs
         answers = ray.data.from_arrow_refs(tables).map_batches(
-            work.answer, fn_kwargs={"work": task}, batch_size=1, batch_format="pyarrow", num_cpus=1
+            answer, fn_kwargs={"work": task}, batch_size=1, batch_format="pyarrow", num_cpus=1
         )
         for batch in answers.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):
             yield from _rows(batch)

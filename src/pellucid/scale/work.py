@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from pellucid.classifier.predict.prediction import Described
-    from pellucid.scale.carried import Opened
+    from pellucid.scale.carried import Carried, Opened
 
 MOST_STARTS = 4  # of a block; a machine may be taken away, but a picture that ends four processes would end all
 
@@ -39,7 +39,7 @@ class Work:
     """
 
     model: Any
-    starts: Any
+    starts: Any  # Ray gives neither reference a type
     digest: str
     folder: str
     sources: tuple[str, ...]
@@ -92,7 +92,7 @@ def _row(number: int, sources: list[int], pictures: list[bytes], work: Work) -> 
     try:
         check_version(work.version)
         names = [os.fsdecode(each) for each in pictures]
-        starts = ray.get(work.starts.begin.remote(number))
+        starts: int = ray.get(work.starts.begin.remote(number))  # type: ignore[assignment]
         if starts > MOST_STARTS:
             raise ClusterError(_deadly(number, names, starts - 1))
         row = {"number": number, **_answered(names, sources, work)}
@@ -150,7 +150,8 @@ def _model(key: _Key) -> Opened:
 
     work = key.work
     keep_memory()
-    with ray.get(work.model).unpacked() as folder:
+    model: Carried = ray.get(work.model)  # type: ignore[assignment]
+    with model.unpacked() as folder:
         return carried.opened(folder, work.batch, work.features, work.trust, work.precision)
 
 
