@@ -1,1 +1,1 @@
-"""Beyond one process: trainings that several processes share."""
+"""What runs beyond one process: a training by several processes, and pictures classified on a cluster by Ray."""
