@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from io import FileIO
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +23,12 @@ from pellucid import files
 from pellucid.pictures import twins
 from pellucid.pictures.catalog import Catalog, Quarantined, by_path, contradictions
 from pellucid.pictures.decode import Form
+from pellucid.pictures.places import identity, is_address, is_written_as_address
 from pellucid.pictures.ranges import Ranges
-from pellucid.pictures.reading import Stamp, stamp_of
-from pellucid.pictures.reasons import open_reason
+from pellucid.pictures.reading import Stamp, exists, stamp_of
+
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
 
 VERSION = 2  # of the layout, and of what decode.py and twins.py make of a file; a store of another version is rebuilt
 RECORD = np.dtype(
@@ -177,14 +179,14 @@ class Reuse:
         self.descriptions.close()
 
 
-def identity_of(root: Path, form: Form, pixel_limit: int, table: str | None = None) -> dict[str, Any]:
+def identity_of(root: Place, form: Form, pixel_limit: int, table: str | None = None) -> dict[str, Any]:
     """Everything that determines the decoding of a file, and the table: the stores of two tables stay separate."""
     return {
         "version": VERSION,
         "decoders": {name: _version(name) for name in ("pillow", "simplejpeg", "pillow_heif")},
         "description": twins.DESCRIPTION,
-        "root": str(root.resolve()),
-        **({} if table is None else {"table": os.path.realpath(table)}),
+        "root": identity(root),
+        **({} if table is None else {"table": identity(table)}),
         "form": asdict(form),
         "pixel_limit": pixel_limit,
     }
@@ -223,23 +225,45 @@ def there(catalog: Catalog) -> tuple[Catalog, NDArray[np.int64]]:
     A table may list missing files, and a file may disappear after its folder was read. Without this, no store would be
     complete while they are missing.
     """
-    stamps = np.empty((len(catalog.pictures), 3), np.int64)
-    for stamp, path in zip(stamps, catalog.pictures.paths, strict=True):
-        stamp[:] = stamp_of(catalog.root / path)
+    stamps = _stamps(catalog)
     lost = []
     for number in np.flatnonzero(stamps[:, 0] < 0).tolist():
         path = catalog.pictures.paths[number]
-        try:
-            (catalog.root / path).stat()
-        except FileNotFoundError as error:
-            lost.append((number, Quarantined(path, open_reason(error), catalog.class_at(number))))
-        except OSError:
-            continue  # a disk or network that fails now may recover
+        if _is_missing(catalog.picture_at(path)):
+            lost.append((number, Quarantined(path, "not found", catalog.class_at(number))))
     if not lost:
         return catalog, stamps
     rows = np.delete(np.arange(len(stamps)), [number for number, _ in lost])
     quarantine = by_path((*catalog.quarantine, *(bad for _, bad in lost)))
     return replace(catalog, pictures=catalog.pictures.take(rows), quarantine=quarantine), stamps[rows]
+
+
+def _stamps(catalog: Catalog) -> NDArray[np.int64]:
+    """The stamps of all pictures, (N, 3): from the listing of an address, or else one by one."""
+    paths = catalog.pictures.paths
+    if not is_address(catalog.root) and not any(map(is_written_as_address, paths)):
+        stamps = np.empty((len(paths), 3), np.int64)
+        for stamp, path in zip(stamps, paths, strict=True):
+            stamp[:] = stamp_of(catalog.root / path)
+        return stamps
+    from pellucid.pictures import ahead
+
+    stamps = np.array([catalog.stamp_listed(path) for path in paths], np.int64).reshape(-1, 3)
+    rest = np.flatnonzero(stamps[:, 0] < 0)
+    if len(rest):
+        stamps[rest] = ahead.stamps([catalog.picture_at(paths[number]) for number in rest.tolist()])
+    return stamps
+
+
+def _is_missing(place: Place) -> bool:
+    """Whether a file is certainly not there: a disk or network that fails now may recover."""
+    if is_address(place):
+        return not exists(place)
+    try:
+        place.stat()
+    except OSError as error:
+        return isinstance(error, FileNotFoundError)
+    return False
 
 
 def read_row(file: FileIO, row: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
+import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pellucid.errors import PictureError
+from pellucid import files
+from pellucid.errors import CatalogError, PictureError
 from pellucid.pictures.places import is_address
 
 if TYPE_CHECKING:
@@ -22,17 +25,47 @@ Stamp: TypeAlias = tuple[int, int, int]
 UNKNOWN: Stamp = -1, -1, -1
 
 
-def read(place: Place) -> bytes:
-    """The content of a file. Raises PictureError if it is empty, missing, not permitted, or not a regular file."""
-    return read_with_stamp(place)[0]
+# a file's version, by the first of these that the store states
+_VERSIONS = (
+    "ETag", "etag", "generation", "blob_id", "md5Hash", "content_md5", "Content-MD5", "checksum", "VersionId",
+    "Last-Modified", "LastModified", "last_modified", "updated", "mtime", "created",
+)  # fmt: skip
 
 
-def read_with_stamp(place: Place) -> tuple[bytes, Stamp]:
-    """As `read`, with the stamp of exactly the file that was read, even if it is being replaced meanwhile."""
-    data, stamp = _from_address(place) if is_address(place) else _from_disk(place)
+class NotRead(OSError):
+    """The cause of a PictureError about an address whose content never came: its stamp says nothing about that."""
+
+
+def read(place: Place, stamp: Stamp = UNKNOWN) -> bytes:
+    """The content of a file. Raises PictureError if it is empty, missing, not permitted, or not a regular file.
+
+    `stamp`: of an address, if a listing has shown it. This saves a request.
+    """
+    return read_with_stamp(place, stamp)[0]
+
+
+def read_with_stamp(
+    place: Place, stamp: Stamp = UNKNOWN, stopping: threading.Event | None = None
+) -> tuple[bytes, Stamp]:
+    """As `read`, with the stamp of exactly the file that was read, even if it is being replaced meanwhile.
+
+    `stopping`: set, it ends the tries to read an address.
+    """
+    data, stamp = _from_address(place, stamp, stopping) if is_address(place) else _from_disk(place)
     if not data:
         raise PictureError("empty file")
     return data, stamp
+
+
+def stamp_in(info: dict[str, Any]) -> Stamp:
+    """The stamp of a file in fsspec's description: its size and a number for its version.
+
+    UNKNOWN if the store states neither a version nor a date: such a file is read again by every run.
+    """
+    size, version = info.get("size"), next((info[name] for name in _VERSIONS if info.get(name)), None)
+    if size is None or version is None:
+        return UNKNOWN
+    return int(size), int(hashlib.sha256(str(version).encode()).hexdigest()[:15], 16), 0
 
 
 def stamp_of(place: str | Place) -> Stamp:
@@ -44,6 +77,37 @@ def stamp_of(place: str | Place) -> Stamp:
     except Exception:
         return UNKNOWN
     return _stamp(status)
+
+
+def head_of(address: UPath, length: int) -> bytes:
+    """The first bytes of a file at an address. Raises OSError."""
+    from pellucid.pictures.remote import Unreachable, store_of
+
+    store = store_of(address)
+    try:
+        return store.tried(lambda: store.system.cat_file(address.path, start=0, end=length))[:length]
+    except Unreachable as error:
+        raise NotRead(error.reason) from error
+
+
+def digest_of(place: Place) -> str:
+    """The SHA-256 of a file, hexadecimal. Raises OSError, or PictureError for an address that cannot be read."""
+    return hashlib.sha256(read(place)).hexdigest() if is_address(place) else files.sha256(place)
+
+
+def exists(place: Place) -> bool:
+    """Whether something is there. An address that cannot be reached counts as there: reading it gives the reason."""
+    if not is_address(place):
+        return place.exists()
+    from pellucid.pictures.remote import Unreachable, store_of
+
+    try:
+        store_of(place).info(place.path)
+    except CatalogError:
+        return True
+    except Unreachable as error:
+        return error.reason != "not found"
+    return True
 
 
 def _from_disk(path: Path) -> tuple[bytes, Stamp]:
@@ -67,15 +131,26 @@ def _from_disk(path: Path) -> tuple[bytes, Stamp]:
     return data, _stamp(status)
 
 
-def _from_address(address: UPath) -> tuple[bytes, Stamp]:
-    try:
-        stamp = _stamp_of_address(address)
-        _check_size(stamp[0])
-        return address.read_bytes(), stamp
-    except OSError as error:
-        from pellucid.pictures.reasons import open_reason
+def _from_address(address: UPath, stamp: Stamp, stopping: threading.Event | None) -> tuple[bytes, Stamp]:
+    """The stamp is older than the content: if the file is replaced in between, the next run sees another stamp."""
+    from pellucid.pictures.faults import CutShort
+    from pellucid.pictures.remote import Unreachable, store_of
 
-        raise PictureError(open_reason(error)) from error
+    try:
+        store, size = store_of(address), stamp[0]
+        if stamp == UNKNOWN:
+            info = store.info(address.path)
+            if info.get("type") == "directory":
+                raise PictureError("a folder")
+            stamp, size = stamp_in(info), -1 if info.get("size") is None else int(info["size"])
+        _check_size(size)
+        return store.read(address.path, size, FILE_LIMIT, stopping), stamp
+    except CatalogError as error:
+        raise PictureError(str(error)) from NotRead()
+    except Unreachable as error:
+        if isinstance(error.__cause__, CutShort) and stamp_of(address) not in (stamp, UNKNOWN):  # it was replaced
+            return _from_address(address, UNKNOWN, stopping)
+        raise PictureError(error.reason) from NotRead(error.reason)
 
 
 def _stamp(status: os.stat_result) -> Stamp:
@@ -83,9 +158,9 @@ def _stamp(status: os.stat_result) -> Stamp:
 
 
 def _stamp_of_address(address: UPath) -> Stamp:
-    file_system = address.fs
-    size = file_system.info(address.path).get("size")
-    return -1 if size is None else int(size), int(file_system.ukey(address.path)[:15], 16), 0
+    from pellucid.pictures.remote import store_of
+
+    return stamp_in(store_of(address).info(address.path))
 
 
 def _check_size(size: int) -> None:

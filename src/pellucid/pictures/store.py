@@ -15,6 +15,8 @@ place is complete, and a `.part` without a lock belongs to a dead run. A store w
 again.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
@@ -26,8 +28,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, replace
 from io import FileIO
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +37,7 @@ from numpy.typing import NDArray
 from pellucid import files
 from pellucid.errors import PictureError, StorageError
 from pellucid.pictures import clearing, twins
+from pellucid.pictures.ahead import Ahead, Begun, content
 from pellucid.pictures.catalog import Catalog, Quarantined, by_path
 from pellucid.pictures.decode import PIXEL_LIMIT, Form, decode, expect_many
 from pellucid.pictures.index import (
@@ -53,12 +56,16 @@ from pellucid.pictures.index import (
 from pellucid.pictures.lock import Lock, beside
 from pellucid.pictures.measure import measure
 from pellucid.pictures.neighbour import neighbour
+from pellucid.pictures.places import identity, name_of, place
 from pellucid.pictures.ranges import Ranges
-from pellucid.pictures.reading import UNKNOWN, read_with_stamp, stamp_of
+from pellucid.pictures.reading import UNKNOWN, stamp_of
 from pellucid.pictures.rows import RowFile
 from pellucid.pictures.space import ELSEWHERE, another_place, full_disk
 from pellucid.runtime.memory import keep_memory
 from pellucid.runtime.threads import cores
+
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
 
 # the names that may occur in a cache; group 1 is the store's name
 _NAME = re.compile(r"\.?(\w*-[0-9a-f]{16}\.store)(\.\w+\.part|\.\w+\.old|\.lock)?")
@@ -83,7 +90,7 @@ class StoreInfo:
     """A store in the cache; `root` is its folder or table, `used` the time of its last use in seconds since 1970."""
 
     folder: Path
-    root: Path
+    root: Place
     form: Form
     pictures: int
     bytes: int
@@ -202,7 +209,7 @@ def stores(cache: Path) -> list[StoreInfo]:
     for folder in cache.glob("*.store"):
         with suppress(OSError, ValueError, TypeError, KeyError):
             header = read_header(folder)
-            form, root = Form(**header["form"]), Path(header.get("table", header["root"]))
+            form, root = Form(**header["form"]), place(header.get("table", header["root"]))
             used = (folder / "store.json").stat().st_mtime
             infos.append(StoreInfo(folder, root, form, header["pictures"], clearing.occupied(folder), used))
     return sorted(infos, key=lambda info: -info.used)
@@ -291,30 +298,34 @@ def _results(
     reuse = None if old is None else Reuse(old, form)
     if reuse is None and len(stamps) >= _MANY:
         expect_many()  # not during the decoding, whose threads would slow the import
+    ahead = Ahead()
     executor = ThreadPoolExecutor(workers, thread_name_prefix="decode")
     try:
         for start in range(0, len(stamps), group):
             here = slice(start, start + group)
             names = list(catalog.pictures.paths[here])
-            paths = [catalog.root / name for name in names]
+            paths = [catalog.picture_at(name) for name in names]
             known = [reuse and reuse.find(*pair) for pair in zip(names, stamps[here], strict=True)]
             whole = [result for result in known if result is not None]
             if len(whole) < len(known):
-                waiting.append(executor.submit(_look_at, known, paths, form, pixel_limit, ranges))
+                triples = zip(known, paths, stamps[here].tolist(), strict=True)
+                contents = [ahead.begun(path, stamp) if one is None else path for one, path, stamp in triples]
+                waiting.append(executor.submit(_look_at, known, contents, form, pixel_limit, ranges))
             else:
                 waiting.append(whole)
-            if len(waiting) >= 4 * workers:
+            if len(waiting) >= max(4 * workers, ahead.window // group):
                 yield from _finished(waiting.popleft())
         while waiting:
             yield from _finished(waiting.popleft())
     finally:
+        ahead.close()
         executor.shutdown(cancel_futures=True)
         if reuse is not None:
             reuse.close()
 
 
 def _look_at(
-    known: list[Result | None], paths: list[Path], form: Form, pixel_limit: int, ranges: Ranges
+    known: list[Result | None], paths: list[Place | Begun], form: Form, pixel_limit: int, ranges: Ranges
 ) -> list[Result]:
     """The known result of each file, or else a new one."""
     return [one or _look(path, form, pixel_limit, ranges) for one, path in zip(known, paths, strict=True)]
@@ -324,14 +335,14 @@ def _finished(item: list[Result] | Future[list[Result]]) -> list[Result]:
     return item.result() if isinstance(item, Future) else item
 
 
-def _look(path: Path, form: Form, pixel_limit: int, ranges: Ranges) -> Result:
+def _look(path: Place | Begun, form: Form, pixel_limit: int, ranges: Ranges) -> Result:
     """Read, hash, decode and describe one file."""
     try:
-        data, stamp = read_with_stamp(path)
+        data, stamp = content(path)
     except PictureError as error:
         # a bad disk or network may recover without a trace in the file's times: such a file is tried again each time
         passing = isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, PermissionError)
-        return Result(UNKNOWN if passing else stamp_of(path), reason=error.reason)
+        return Result(UNKNOWN if passing or isinstance(path, Future) else stamp_of(path), reason=error.reason)
     digest = hashlib.sha256(data).digest()
     try:
         image = decode(data, pixel_limit, ranges)
@@ -342,9 +353,9 @@ def _look(path: Path, form: Form, pixel_limit: int, ranges: Ranges) -> Result:
 
 
 def _folder(cache: Path, catalog: Catalog, form: Form, pixel_limit: int) -> Path:
-    root, table = catalog.root.resolve(), [] if catalog.table is None else [os.path.realpath(catalog.table)]
-    key = json.dumps([str(root), asdict(form), pixel_limit, *table])
-    name = re.sub(r"\W+", "_", Path(*table).stem if table else root.name)[:40]
+    table = [] if catalog.table is None else [identity(catalog.table)]
+    key = json.dumps([identity(catalog.root), asdict(form), pixel_limit, *table])
+    name = re.sub(r"\W+", "_", PurePath(*table).stem if table else name_of(catalog.root))[:40]
     return cache / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.store"
 
 

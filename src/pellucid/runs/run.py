@@ -37,6 +37,8 @@ from pellucid.training.recipe import Recipe
 if TYPE_CHECKING:
     import torch
 
+    from pellucid.pictures.places import Place
+
 
 class Run:
     """One training. Iterate to train, then `finish()`. Both raise PellucidError of every kind.
@@ -52,7 +54,7 @@ class Run:
 
     def __init__(
         self,
-        directory: Path,
+        directory: Place,
         recipe: Recipe,
         out: Path | Callable[[], Path],
         cache: Path,

@@ -44,7 +44,7 @@ def run(args: list[str]) -> int:
     base = _with_hints(recipes.make(**early))
 
     def train(
-        directory: Annotated[Positional[Path], arg(metavar="DIR")],
+        directory: Annotated[Positional[str], arg(metavar="DIR")],
         settings: Annotated[Recipe, arg(name="")] = base,
         *,
         out: Place = None,
@@ -59,7 +59,8 @@ def run(args: list[str]) -> int:
         Ctrl-C stops and saves the best model so far. --resume continues, also after a crash.
 
         Args:
-            directory: A folder of class folders, or of train, val and test folders of those; or a table.
+            directory: A folder of class folders, or of train, val and test folders of those; or a table. It may be an
+                address, such as s3://bucket/photos.
             settings: How to train.
             out: The model folder to write. Default: the name of DIR with -model, in the current folder.
             resume: Continue the training in --out as if it had never stopped.
