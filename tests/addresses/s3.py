@@ -1,4 +1,4 @@
-"""An S3 server in a process of its own: `python -m tests.addresses.s3` prints its address and serves until it is killed.
+"""An S3 server in a process of its own. It prints its address and serves until it is killed.
 
 Lines on standard input change it: `latency 0.05` delays every answer, `requests` prints how many there were since the
 last such line, `busy 3` answers the next three requests with 503.

@@ -20,7 +20,7 @@ from pellucid.errors import CatalogError
 from pellucid.pictures import layout, parts, sides
 from pellucid.pictures.columns import Picture, Pictures, Writer
 from pellucid.pictures.listing import Folders, ListedFolders, folders, kind_of
-from pellucid.pictures.places import is_address, within
+from pellucid.pictures.places import is_address, is_written_as_address, within
 from pellucid.pictures.reading import UNKNOWN, Stamp
 from pellucid.pictures.split import SIDES
 from pellucid.pictures.walk import Entry, walk
@@ -76,6 +76,11 @@ class Catalog:
         """The names of its classes, with a zero character between them; just the name if it has one class."""
         first = (self.classes[picture.label],) if picture.label >= 0 else ()
         return "\0".join((*first, *(self.classes[label] for label in picture.also)))
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether a picture is at an address."""
+        return is_address(self.root) or any(map(is_written_as_address, self.pictures.paths))
 
     def picture_at(self, path: str) -> Place:
         """The place of a picture. Raises CatalogError if its path is an address that cannot be used."""

@@ -23,7 +23,7 @@ from pellucid import files
 from pellucid.pictures import twins
 from pellucid.pictures.catalog import Catalog, Quarantined, by_path, contradictions
 from pellucid.pictures.decode import Form
-from pellucid.pictures.places import identity, is_address, is_written_as_address
+from pellucid.pictures.places import identity, is_address
 from pellucid.pictures.ranges import Ranges
 from pellucid.pictures.reading import Stamp, exists, stamp_of
 
@@ -241,7 +241,7 @@ def there(catalog: Catalog) -> tuple[Catalog, NDArray[np.int64]]:
 def _stamps(catalog: Catalog) -> NDArray[np.int64]:
     """The stamps of all pictures, (N, 3): from the listing of an address, or else one by one."""
     paths = catalog.pictures.paths
-    if not is_address(catalog.root) and not any(map(is_written_as_address, paths)):
+    if not catalog.is_remote:
         stamps = np.empty((len(paths), 3), np.int64)
         for stamp, path in zip(stamps, paths, strict=True):
             stamp[:] = stamp_of(catalog.root / path)

@@ -38,6 +38,7 @@ from pellucid import files
 from pellucid.errors import PictureError, StorageError
 from pellucid.pictures import clearing, twins
 from pellucid.pictures.ahead import Ahead, Begun, content
+from pellucid.pictures.begun import Journal, recover
 from pellucid.pictures.catalog import Catalog, Quarantined, by_path
 from pellucid.pictures.decode import PIXEL_LIMIT, Form, decode, expect_many
 from pellucid.pictures.index import (
@@ -158,8 +159,8 @@ def build(
 
     `ranges`: what is black and white in files with more than 8 bits a sample, by default measured over the catalog.
     Unusable files join the quarantine in the store's catalog. Closing the generator, at any point, stops the threads
-    and does not change the cache. A second process that wants the same store waits for the first. Raises StorageError
-    if the disk is full or cannot be written.
+    and does not change the cache, except that pictures from addresses stay for the next run. A second process that
+    wants the same store waits for the first. Raises StorageError if the disk is full or cannot be written.
     """
     folder = _folder(cache, catalog, form, pixel_limit)
     identity = identity_of(catalog.root, form, pixel_limit, catalog.table)
@@ -173,6 +174,7 @@ def build(
             time.sleep(_EVERY)
             free = lock.acquire()
         if lock.held:
+            recover(folder, _NAME, identity, _lengths(form))
             clearing.remove_leftovers(folder, _NAME)
         old = Index.load(folder, identity)
         catalog, stamps = there(catalog)
@@ -252,7 +254,7 @@ def _rebuild(
 ) -> Generator[Decoding, None, None]:
     """Build the store beside `folder`, then move it there."""
     total = len(stamps)
-    lengths = int(np.prod(form.shape)), twins.DESCRIPTION  # bytes per picture in the two raw files
+    lengths = _lengths(form)
     done, rows, reused, reported = 0, 0, 0, -np.inf
     needed = total * (sum(lengths) + RECORD.itemsize)
     with full_disk(folder.parent, needed), files.replacing_folder(folder) as part:
@@ -261,6 +263,7 @@ def _rebuild(
             (part / "images.raw").open("w+b", buffering=0) as images,
             (part / "descriptions.raw").open("w+b", buffering=0) as descriptions,
             closing(_results(catalog, form, pixel_limit, ranges, old, stamps)) as results,
+            Journal(part, folder, identity, lengths, ranges, catalog.is_remote) as journal,
         ):
             yield Decoding(0, total, 0)  # the resizing code may have to be compiled first
             for number, result in enumerate(results):
@@ -268,6 +271,7 @@ def _rebuild(
                     _write(images.fileno(), result.image)
                     _write(descriptions.fileno(), result.description)
                 new.add(number, result, -1 if result.image is None else rows)
+                journal.add(new, number, number + 1, *_rows(result))
                 done, rows, reused = done + 1, rows + (result.image is not None), reused + result.reused
                 if (now := time.monotonic()) >= reported + _EVERY:
                     reported = now
@@ -350,6 +354,17 @@ def _look(path: Place | Begun, form: Form, pixel_limit: int, ranges: Ranges) -> 
     except PictureError as error:
         passing = isinstance(error.__cause__, MemoryError)
         return Result(UNKNOWN if passing else stamp, digest, reason=error.reason)
+
+
+def _lengths(form: Form) -> tuple[int, int]:
+    """Bytes of a picture in images.raw and descriptions.raw."""
+    return int(np.prod(form.shape)), twins.DESCRIPTION
+
+
+def _rows(result: Result) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The bytes of a picture in the two raw files; none if it is unusable."""
+    none = np.empty(0, np.uint8)
+    return (none if result.image is None else result.image), (none if result.image is None else result.description)  # type: ignore[return-value]
 
 
 def _folder(cache: Path, catalog: Catalog, form: Form, pixel_limit: int) -> Path:
