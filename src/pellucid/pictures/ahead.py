@@ -61,7 +61,7 @@ class Ahead:
     def close(self) -> None:
         self._stopping.set()
         if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+            self._pool.shutdown(wait=False, cancel_futures=True)  # a silent server would hold up Ctrl-C
 
     def __enter__(self) -> Ahead:
         return self
