@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import fsspec
 import pytest
 from tests.addresses.web import Web
 from tests.app.conftest import Result
@@ -82,7 +83,7 @@ def test_closing_ends_the_wait(served: Web, fault: int | str, monkeypatch: pytes
 def test_after_many_losses_each_picture_is_tried_once(served: Web) -> None:
     names = [f"/photos/red/{number}.png" for number in range(16)] * 6
     served.faults = {name: [503] * 999 for name in names}
-    store = remote.store_of(place(served.address))  # type: ignore[arg-type]
+    store = remote.RemoteStore(fsspec.filesystem("http"))  # not that of a test whose threads have not ended
     for name in names:
         with pytest.raises(remote.Unreachable):
             store.read(served.address + name, 5, 10)
