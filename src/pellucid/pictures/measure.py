@@ -15,6 +15,7 @@ from pellucid.errors import PictureError
 from pellucid.pictures.catalog import Catalog
 from pellucid.pictures.decode import samples_of
 from pellucid.pictures.levels import Pool, choose
+from pellucid.pictures.order import sorted_for_reading
 from pellucid.pictures.ranges import Kind, Range, Ranges
 from pellucid.pictures.reading import read
 from pellucid.pictures.render import is_measured, pool_of
@@ -40,7 +41,8 @@ def measure(catalog: Catalog, pixel_limit: int) -> Ranges:
     rows = np.flatnonzero(sides <= SIDES.index("train"))
     paths = catalog.pictures.paths.take(rows if len(rows) else np.arange(len(sides)))
     heavy = [at for at, path in enumerate(paths) if os.path.splitext(path)[1].lower() not in _LIGHT]
-    looked_at = [catalog.root / paths[at] for at in _spread(heavy, LOOKED_AT)]
+    spread = sorted_for_reading(catalog.root, [paths[at] for at in _spread(heavy, LOOKED_AT)])
+    looked_at = [catalog.root / path for path in spread]
     deep = _spread([path for path in looked_at if _may_be_deep(path)], MEASURED)
     if not deep:
         return Ranges()

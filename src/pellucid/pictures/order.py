@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.pictures.reading import stamp_of
 from pellucid.pictures.shards.naming import PARQUET, has_ending, shard_of
 from pellucid.pictures.shards.opened import GROUP, HELD
 from pellucid.pictures.strings import Texts
+
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
 
 BLOCK = 16  # neighbours that stay in one block
 BUFFER = 4096  # pictures that are shuffled together
@@ -45,6 +50,11 @@ def reading_order(paths: Texts, stamps: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.arange(len(paths))
     shards, _ = _shards(paths)
     return np.lexsort((stamps[:, 2], shards))
+
+
+def sorted_for_reading(root: Place, paths: list[str]) -> list[str]:
+    """A few paths of a catalog in the order in which they are best read."""
+    return sorted(paths, key=lambda path: (shard_of(path), stamp_of(root / path)[2] if shard_of(path) else 0))
 
 
 def blocks(paths: Texts, stamps: NDArray[np.int64]) -> Blocks:

@@ -7,10 +7,11 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from itertools import chain
 from pathlib import Path
 
 from pellucid.classifier.predict.pictures import Source
-from pellucid.pictures.shards.naming import has_ending, is_pattern
+from pellucid.pictures.shards.naming import has_ending
 from pellucid.pictures.walk import is_system, walk, written_by_us
 
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")  # endings of files that list pictures
@@ -37,10 +38,10 @@ def walked(pictures: Iterable[Source]) -> Iterator[Source | LeftOut]:
     for picture in pictures:
         if not isinstance(picture, str | Path):
             yield picture
+        elif (os.path.isdir(picture) or has_ending(picture)) and (members := _in_shards(picture)) is not None:
+            yield from members
         elif os.path.isdir(picture):
             yield from _below(picture)
-        elif has_ending(picture) and (members := _in_shards(picture)) is not None:
-            yield from members
         elif os.path.splitext(picture)[1].lower() in TABLES and os.path.isfile(picture):
             from pellucid.pictures.table import listed
 
@@ -52,16 +53,18 @@ def walked(pictures: Iterable[Source]) -> Iterator[Source | LeftOut]:
 
 
 def _in_shards(name: str | Path) -> Iterator[str] | None:
-    """The pictures in a shard, or in the shards of a pattern; None for another file. Raises CatalogError."""
+    """The pictures in a shard, or in the shards of a folder or a pattern; None for anything else.
+
+    Raises CatalogError.
+    """
     from pellucid.pictures.shards import catalog, finding
 
-    if not os.path.isfile(name) and not (is_pattern(name) and not os.path.lexists(name)):
-        return None
     shards = finding.find(Path(name))
     if shards is None:
         return None
-    files = (str(shards.root / path) if os.path.dirname(name) else path for path in shards.paths)
-    return (f"{file}/{member}" for file in files for member in catalog.members(file))
+    files = [str(shards.root / path) for path in shards.paths]
+    members = (f"{file}/{member}" for file in files for member in catalog.members(file))
+    return chain(members, (str(shards.root / path) for path in shards.beside))
 
 
 def _below(folder: str | Path) -> Iterator[Source | LeftOut]:
@@ -71,9 +74,7 @@ def _below(folder: str | Path) -> Iterator[Source | LeftOut]:
     """
     top = os.path.join(folder, "")
     for entry in walk(folder):
-        if entry.kind == "file" and has_ending(entry.path) and (members := _in_shards(top + entry.path)) is not None:
-            yield from members
-        elif entry.kind == "file":
+        if entry.kind == "file":
             yield top + entry.path
         elif entry.kind == "unusable":
             yield top + entry.path.rstrip("/") if entry.path else os.fspath(folder)

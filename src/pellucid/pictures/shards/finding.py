@@ -15,6 +15,7 @@ from pellucid.texts import listed
 
 _BESIDE = (".json", ".jsonl", ".txt", ".md", ".csv", ".tsv", ".yaml", ".yml", ".idx", ".pdf", ".html", ".py", ".part")
 """Endings of files that accompany shards: lists, cards, indexes."""
+_MANY = 1000  # other files in a folder without a shard so far: it is a folder of pictures
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,8 @@ def _in_folder(folder: Path) -> Shards | None:
                         return None  # a folder of files: it may be a class
                     elif not has_ending(entry.name, _BESIDE):
                         beside.append(path)
+                        if len(beside) > _MANY and not shards:
+                            return None
         except OSError:
             return None
         waiting += sorted(inner)
