@@ -2,7 +2,7 @@
 
 Files, and members of a tar, are reached at their places. Blocks of 16 neighbours make the jumps rare, and 4,096
 pictures are then shuffled together. In a Parquet file a block is a row group, which is read as a whole; as many
-are shuffled together as fit into 256 MB, half of what `shards.opened` holds.
+are shuffled together as take 128 MB, a quarter of what `shards.opened` holds.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def blocks(paths: Texts, stamps: NDArray[np.int64]) -> Blocks:
     new[1:] |= within[1:] != within[:-1]
     place, block = np.empty(count, np.int64), np.empty(count, np.int64)
     place[order], block[order] = np.arange(count), np.cumsum(new) - 1
-    share = np.where(parquet, np.maximum(1 / BUFFER, stamps[:, 0] / (HELD / 2)), 1 / BUFFER)
+    share = np.where(parquet, np.maximum(1 / BUFFER, stamps[:, 0] / (HELD / 4)), 1 / BUFFER)
     return Blocks(place, block, share)
 
 

@@ -43,7 +43,8 @@ def bad(catalog: Catalog) -> dict[str, str]:
 
 
 def test_what_webdatasets_own_writer_wrote(tmp_path: Path, photo: Photo) -> None:
-    with webdataset.ShardWriter(str(tmp_path / "set" / "train-%06d.tar"), maxcount=4, verbose=0, mkdir=True) as writer:
+    (tmp_path / "set").mkdir()
+    with webdataset.ShardWriter(str(tmp_path / "set" / "train-%06d.tar"), maxcount=4, verbose=0) as writer:
         for number in range(10):
             writer.write({"__key__": f"a/{number:04d}", "png": photo(number), "cls": number % 2})
     (tmp_path / "set" / "classes.txt").write_text("cat\ndog\n")
