@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.pictures.columns import Pictures
 from pellucid.pictures.reading import stamp_of
 from pellucid.pictures.shards.naming import PARQUET, has_ending, shard_of
 from pellucid.pictures.shards.opened import GROUP, HELD
@@ -55,6 +56,14 @@ def reading_order(paths: Texts, stamps: NDArray[np.int64]) -> NDArray[np.int64]:
 def sorted_for_reading(root: Place, paths: list[str]) -> list[str]:
     """A few paths of a catalog in the order in which they are best read."""
     return sorted(paths, key=lambda path: (shard_of(path), stamp_of(root / path)[2] if shard_of(path) else 0))
+
+
+def for_reading(root: Place, pictures: Pictures) -> Pictures:
+    """A catalog's pictures in the order in which they are best read; unchanged if none is in a shard."""
+    if not in_shards(pictures.paths):
+        return pictures
+    stamps = np.array([stamp_of(root / path) for path in pictures.paths])
+    return pictures.take(reading_order(pictures.paths, stamps))
 
 
 def blocks(paths: Texts, stamps: NDArray[np.int64]) -> Blocks:

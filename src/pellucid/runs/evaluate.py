@@ -18,6 +18,7 @@ from pellucid.network import scores
 from pellucid.pictures import table
 from pellucid.pictures.catalog import Catalog
 from pellucid.pictures.joined import joined
+from pellucid.pictures.order import for_reading
 from pellucid.pictures.sides import LONG, REPORTED
 from pellucid.pictures.tabular import NAMES, USUAL, Columns
 from pellucid.runs.evaluation import Answer, Evaluation, LabelsAnswer
@@ -123,7 +124,7 @@ def _parts(catalog: Catalog, directory: Path, classes: tuple[str, ...]) -> list[
         raise CatalogError(f"{directory} {what}.{hint}")
     refused = [(str(catalog.root / q.path), q.reason) for q in catalog.quarantine]
     of_side: dict[str | None, list[tuple[str, str]]] = {}
-    for picture in catalog.pictures:
+    for picture in for_reading(catalog.root, catalog.pictures):
         own = (names[name] for name in catalog.classes_of(picture).split("\0") if name)
         labelled = str(catalog.root / picture.path), LABELS_BETWEEN.join(own)
         of_side.setdefault(picture.side, []).append(labelled)

@@ -20,6 +20,7 @@ from pellucid.classifier import store as artefact
 from pellucid.classifier.caveats import knew
 from pellucid.errors import ArtefactError, PellucidError
 from pellucid.pictures import familiar
+from pellucid.pictures.order import sorted_for_reading
 from pellucid.pictures.reading import sha256
 from pellucid.pictures.sides import LONG, TEST, TRAIN, VAL
 
@@ -266,7 +267,9 @@ def _side(model: Path, instead: str = OTHERS) -> tuple[str, Path, list[dict[str,
     side = next((side for side in (TEST, VAL) if any(row["side"] == side for row in rows)), None)
     if side is None:
         raise ArtefactError(f"{model} was trained on all its pictures; {instead}.")
-    return side, root, [row for row in rows if row["side"] == side]
+    rows = [row for row in rows if row["side"] == side]
+    place = {path: at for at, path in enumerate(sorted_for_reading(root, [row["path"] for row in rows]))}
+    return side, root, sorted(rows, key=lambda row: place[row["path"]])
 
 
 def _checked(root: Path, rows: Sequence[dict[str, str]]) -> Iterator[HeldOut]:
