@@ -19,6 +19,7 @@ from pellucid.app.cli import main
 from pellucid.errors import StorageError
 from pellucid.pictures import order, space, store
 from pellucid.pictures.strings import Texts
+from pellucid.runs import made_from
 from pellucid.runs.report import Report
 from pellucid.runs.run import Run
 from pellucid.steps import result_of
@@ -91,6 +92,8 @@ def test_shards_are_predicted_and_evaluated(
     evaluation = pellucid.evaluate(model, shards[name])
     assert evaluation.metrics.pictures == 32
     assert {seen.same_file for seen in evaluation.trained_on} == {True}
+    assert len(made_from.learned_from(model)) == sum(side == "train" for _, side in split(model).values())
+    assert made_from.remembers(model)
     own = pellucid.evaluate(model)
     assert own.metrics.pictures == sum(side == "test" for _, side in split(model).values())
     assert main(["explain", str(model), path, "--json"]) == 0

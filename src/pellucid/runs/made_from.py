@@ -21,7 +21,7 @@ from pellucid.classifier.caveats import knew
 from pellucid.errors import ArtefactError, PellucidError
 from pellucid.pictures import familiar
 from pellucid.pictures.order import sorted_for_reading
-from pellucid.pictures.reading import sha256
+from pellucid.pictures.reading import is_missing, sha256
 from pellucid.pictures.sides import LONG, TEST, TRAIN, VAL
 
 Item = TypeVar("Item")
@@ -190,7 +190,7 @@ def remembers(model: str | Path) -> bool:
         _, root, rows = _side(Path(model))
     except (PellucidError, OSError):
         return False
-    return any((root / row["path"]).exists() for row in rows)
+    return any(not is_missing(root / row["path"]) for row in rows)
 
 
 def remembered(model: str | Path) -> Iterator[tuple[Path, str]]:
@@ -226,7 +226,7 @@ def learned_from(model: str | Path, instead: str = "name others") -> list[tuple[
     """(path, class) of the pictures that a model was trained on, if they still exist. As `trained_on`."""
     root, rows = _split(Path(model), f"The pictures that {model} was trained on", instead)
     paths = [(root / row["path"], row["class"]) for row in rows if row["side"] == TRAIN]
-    return [(path, label) for path, label in paths if path.exists()]
+    return [(path, label) for path, label in paths if not is_missing(path)]
 
 
 def chosen_on(model: str | Path) -> list[tuple[Path, str]]:
