@@ -7,7 +7,7 @@ import pytest
 
 import pellucid
 
-MODULES = ["replay", "whatif"]
+MODULES = ["ray", "replay", "whatif"]
 NAMES = [
     "Classifier",
     "Loss",
@@ -34,6 +34,7 @@ NAMES = [
     "predict",
     "probe",
     "push",
+    "ray",
     "readout",
     "replay",
     "start",

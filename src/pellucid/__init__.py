@@ -29,8 +29,11 @@ The map, from the ground up; each part knows only those above it in this list:
     debugging       two models beside each other; a model without one of its filters; what each layer knows
     life            a training made again, bit for bit: the life of each weight, and the pictures that made it
     api             the verbs, re-exported here
+    scale           what runs beyond one process
     serving         models for other programs: one handler, the dialects of several clients
+    scale           beyond one process: pictures answered by a cluster
     replay, whatif  a recorded training to look back on; changes to a network
+    ray             a classifier for a Ray Data pipeline
     app             the command line, and the server of the page (web/)
 """
 
@@ -38,7 +41,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pellucid import replay, whatif
+    from pellucid import ray, replay, whatif
     from pellucid.api import (
         article,
         cached,
@@ -96,6 +99,7 @@ __all__ = [
     "predict",
     "probe",
     "push",
+    "ray",
     "readout",
     "replay",
     "start",
@@ -107,7 +111,7 @@ __all__ = [
     "without",
 ]
 
-_MODULES = ("replay", "whatif")
+_MODULES = ("ray", "replay", "whatif")
 _HOMES = {
     "Classifier": "pellucid.classifier.classifier",
     "Loss": "pellucid.glassbox.arithmetic.loss",

@@ -301,7 +301,7 @@ def test_a_gradient_that_is_not_finite_stops_too(
 ) -> None:
     task, state = begin()
     before = numbers(state)
-    monkeypatch.setattr(loop, "mean_loss", lambda kind, logits, *_: (logits.sum() * 0).sqrt())  # 0 / sqrt(0)
+    monkeypatch.setattr(loop.backward, "mean_loss", lambda kind, logits, *_: (logits.sum() * 0).sqrt())  # 0 / sqrt(0)
     with pytest.raises(TrainingError, match=r"The gradient's length is nan at step 1 of 6, with learning rate"):
         next(iter(loop.run(task, state)))
     assert numbers(state) == before

@@ -72,6 +72,13 @@ class Catalog:
         first = (self.classes[picture.label],) if picture.label >= 0 else ()
         return "\0".join((*first, *(self.classes[label] for label in picture.also)))
 
+    def classes_of_all(self, pictures: Pictures) -> list[str]:
+        """`classes_of` each of them."""
+        if len(pictures.also):
+            return [self.classes_of(picture) for picture in pictures]
+        names = (*self.classes, "")  # the last one is that of label -1
+        return [names[label] for label in pictures.labels.tolist()]
+
     @property
     def place(self) -> str:
         """The source, as messages name it: the table, or the folder."""

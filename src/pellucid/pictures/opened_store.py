@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from pellucid.pictures import twins
 from pellucid.pictures.catalog import Catalog
 from pellucid.pictures.decode import PIXEL_LIMIT, Form
-from pellucid.pictures.index import hash_lines
+from pellucid.pictures.index import Digests, fingerprint
 from pellucid.pictures.order import Blocks, blocks
 from pellucid.pictures.ranges import Ranges
 from pellucid.pictures.rows import RowFile
@@ -39,7 +38,7 @@ class Store:
         folder: Path,
         catalog: Catalog,
         form: Form,
-        digests: Sequence[str],
+        digests: Digests,
         sizes: NDArray[np.int32],
         ranges: Ranges,
         made_by: dict[str, Any] | None = None,
@@ -52,14 +51,13 @@ class Store:
         self.sizes = sizes
         self.ranges = ranges
         self.made_by = made_by or {}
-        self.fingerprint = _fingerprint(catalog, digests)
+        self.fingerprint = fingerprint(catalog, digests)
         self.descriptions = RowFile(folder / "descriptions.raw", (len(digests), twins.DESCRIPTION))
         self._stamps = np.full((len(digests), 3), -1, np.int64) if stamps is None else stamps
         self.streams = not (folder / "images.raw").exists()
         self._images: RowFile | Streamed
         if self.streams:
-            digested = np.frombuffer(bytes.fromhex("".join(digests)), np.uint8).reshape(-1, 32)
-            self._images = Streamed(catalog, form, digested, self.made_by.get("pixel_limit", PIXEL_LIMIT), ranges)
+            self._images = Streamed(catalog, form, digests.bytes, self.made_by.get("pixel_limit", PIXEL_LIMIT), ranges)
         else:
             self._images = RowFile(folder / "images.raw", (len(digests), *form.shape))
 
@@ -93,9 +91,3 @@ class Store:
     def close(self) -> None:
         self.descriptions.close()
         self._images.close()
-
-
-def _fingerprint(catalog: Catalog, digests: Sequence[str]) -> str:
-    order, _ = catalog.pictures.paths.order()
-    rows = ((picture, digests[row]) for picture, row in zip(catalog.pictures.take(order), order, strict=True))
-    return hash_lines(f"{picture.path}\0{digest}\0{catalog.classes_of(picture)}\0" for picture, digest in rows)

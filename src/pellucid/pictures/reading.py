@@ -26,12 +26,17 @@ Of a picture in a shard: size, a number for the shard's state, its place in the 
 UNKNOWN: Stamp = -1, -1, -1
 
 
-def read(place: Place) -> bytes:
+def below(root: Place, name: str) -> str | Place:
+    """The file `name` below a folder, or elsewhere if that is absolute; a path is a text, which takes less time."""
+    return root / name if is_address(root) else os.path.join(root, name)
+
+
+def read(place: str | Place) -> bytes:
     """The content of a file. Raises PictureError if it is empty, missing, not permitted, or not a regular file."""
     return read_with_stamp(place)[0]
 
 
-def read_with_stamp(place: Place) -> tuple[bytes, Stamp]:
+def read_with_stamp(place: str | Place) -> tuple[bytes, Stamp]:
     """As `read`, with the stamp of exactly the file that was read, even if it is being replaced meanwhile."""
     data, stamp = _from_address(place) if is_address(place) else _from_disk(place)
     if not data:
@@ -76,7 +81,7 @@ def is_missing(place: Place) -> bool:
     return False
 
 
-def _from_disk(path: Path) -> tuple[bytes, Stamp]:
+def _from_disk(path: str | Path) -> tuple[bytes, Stamp]:
     # a pipe would block in open() until somebody writes to it; Windows changes line ends by default
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:

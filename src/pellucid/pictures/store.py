@@ -5,8 +5,10 @@ A store is a folder below the cache, one for each (data folder, table if any, fo
     images.raw         uint8 (N, height, width, channels), one usable picture after the other; not there for a set that
                        does not fit into the free space: its pictures are decoded again at each use (streamed.py)
     descriptions.raw   uint8 (N, DESCRIPTION), for the search for twins
-    files.npy          one record (`index.RECORD`) for each file of the catalog, in the catalog's order
-    paths.json         [[path, ...], {file's number: why it cannot be used}]
+    files.npy          one record (`look.RECORD`) for each file of the catalog, in the catalog's order
+    paths.raw          the files' paths, one after the other, in the same order
+    ends.npy           int64 (N + 1): where each path ends; the first is 0
+    reasons.json       {file's number: why it cannot be used}
     store.json         the store's identity, the range of the deep pictures, the lengths and hashes of the
                        files above, and a hash of itself
 
@@ -16,57 +18,56 @@ place is complete, and a `.part` without a lock belongs to a dead run. A store w
 again.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
 import re
 import time
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from io import FileIO
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import files
-from pellucid.errors import PictureError, StorageError
-from pellucid.pictures import clearing, twins
+from pellucid.errors import StorageError
+from pellucid.pictures import clearing, processes, twins
 from pellucid.pictures.catalog import Catalog, Quarantined, by_path
-from pellucid.pictures.decode import PIXEL_LIMIT, Form, decode, expect_many
-from pellucid.pictures.index import (
-    RECORD,
-    Digests,
-    Index,
-    Result,
-    Reuse,
-    identity_of,
-    labels_of,
-    read_header,
-    read_row,
-    there,
-)
+from pellucid.pictures.decode import PIXEL_LIMIT, Form, expect_many
+from pellucid.pictures.index import Digests, Index, identity_of, labels_of, read_header, there
 from pellucid.pictures.lock import Lock, beside
+from pellucid.pictures.look import RECORD, Looks, Way, look
 from pellucid.pictures.measure import measure
 from pellucid.pictures.neighbour import neighbour
 from pellucid.pictures.opened_store import Store
 from pellucid.pictures.order import reading_order
+from pellucid.pictures.processes import Processes
 from pellucid.pictures.ranges import Ranges
-from pellucid.pictures.reading import UNKNOWN, read_with_stamp, stamp_of
+from pellucid.pictures.reading import below
+from pellucid.pictures.reuse import Reuse
 from pellucid.pictures.space import ELSEWHERE, another_place, free_in, full_disk
 from pellucid.runtime.memory import keep_memory
 from pellucid.runtime.threads import cores
+
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
 
 # the names that may occur in a cache; group 1 is the store's name
 _NAME = re.compile(r"\.?(\w*-[0-9a-f]{16}\.store)(\.\w+\.part|\.\w+\.old|\.lock)?")
 _EVERY = 0.1  # seconds between progress reports
 _MANY = 300  # pictures that justify loading the resizing kernel; training needs most of it later anyway
-_SMALL = 8 << 10  # bytes of a file: with smaller pictures, threads wait for Python's lock more than they decode
-_GROUP = 16  # so many of these at a time
+_SMALL = 64 << 10  # bytes of a file: with smaller pictures, threads wait for Python's lock
+_GROUP, _BYTES = 256, 2 << 20  # at most so many of these, with so many bytes of pixels, at a time
 _WORKERS = 16  # more threads than this wait for Python's lock
 
 
@@ -133,7 +134,7 @@ def build(
                 old = None  # its pictures were decoded with another range
             if old is not None and not (old.holds_images or streams):
                 old = None  # its pictures are needed now, and it has only their descriptions
-            yield from _rebuild(folder, identity, catalog, form, pixel_limit, ranges, old, stamps, streams)
+            yield from _rebuild(folder, identity, catalog, Way(form, pixel_limit, ranges), old, stamps, streams)
         new = Index.load(folder, identity)
         if new is None:
             raise StorageError(f"{folder} does not read as it was written: the disk may be damaged.")
@@ -198,38 +199,34 @@ def _rebuild(
     folder: Path,
     identity: dict[str, Any],
     catalog: Catalog,
-    form: Form,
-    pixel_limit: int,
-    ranges: Ranges,
+    way: Way,
     old: Index | None,
     stamps: NDArray[np.int64],
     streams: bool,
 ) -> Generator[Decoding, None, None]:
     """Build the store beside `folder`, then move it there. `streams`: without the images."""
     total = len(stamps)
-    lengths = twins.DESCRIPTION, int(np.prod(form.shape))  # bytes per picture in the raw files
+    lengths = twins.DESCRIPTION, int(np.prod(way.form.shape))  # bytes per picture in the raw files
     order = reading_order(catalog.pictures.paths, stamps)
     jumps = not np.array_equal(order, np.arange(total))  # a picture's place in the raw files is then its number
     ordered = replace(catalog, pictures=catalog.pictures.take(order)) if jumps else catalog
     done, rows, reused, reported = 0, 0, 0, -np.inf
-    with full_disk(folder.parent, _bytes(form, total, not streams)), files.replacing_folder(folder) as part:
-        new = Index(part, labels_of(catalog), catalog.pictures.paths, {}, np.zeros(total, RECORD), ranges)
+    with full_disk(folder.parent, _bytes(way.form, total, not streams)), files.replacing_folder(folder) as part:
+        new = Index(part, labels_of(catalog), catalog.pictures.paths, {}, np.zeros(total, RECORD), way.ranges)
         with ExitStack() as stack:
             names = ["descriptions.raw"] if streams else ["descriptions.raw", "images.raw"]
             raw = [stack.enter_context((part / name).open("w+b", buffering=0)) for name in names]
-            results = stack.enter_context(
-                closing(_results(ordered, form, pixel_limit, ranges, old, stamps[order], not streams))
-            )
+            every = stack.enter_context(closing(_looks(ordered, way, old, stamps[order], not streams)))
             yield Decoding(0, total, 0)  # the resizing code may have to be compiled first
-            for number, result in zip(order.tolist(), results, strict=True):
-                row = -1 if result.description is None else number if jumps else rows
-                for file, length, array in zip(raw, lengths, (result.description, result.image), strict=False):
-                    if array is not None:
-                        if jumps:
-                            file.seek(row * length)
-                        _write(file.fileno(), array)
-                new.add(number, result, row)
-                done, rows, reused = done + 1, rows + (row >= 0), reused + result.reused
+            for looks, known in every:
+                numbers = order[done : done + len(looks.records)]
+                count = len(looks.descriptions)
+                places = numbers[looks.records["row"] >= 0] if jumps else np.arange(rows, rows + count)
+                for file, length, arrays in zip(raw, lengths, (looks.descriptions, looks.images), strict=False):
+                    _write_rows(file, places, arrays, length)
+                new.add(numbers, looks, places)
+                rows, done = rows + count, done + len(numbers)
+                reused += len(numbers) if known else 0
                 if (now := time.monotonic()) >= reported + _EVERY:
                     reported = now
                     yield Decoding(done, total, reused)
@@ -244,71 +241,58 @@ def _rebuild(
     yield Decoding(total, total, reused)
 
 
-def _results(
-    catalog: Catalog,
-    form: Form,
-    pixel_limit: int,
-    ranges: Ranges,
-    old: Index | None,
-    stamps: NDArray[np.int64],
-    with_images: bool = True,
-) -> Generator[Result, None, None]:
-    """The results of all files, in the catalog's order: taken over, or decoded by threads that run a little ahead."""
-    small = len(stamps) > 0 and stamps[:, 0].mean() < _SMALL
-    workers, group = (1, _GROUP) if small else (min(_WORKERS, cores()), 1)
-    waiting: deque[list[Result] | Future[list[Result]]] = deque()
+def _looks(
+    catalog: Catalog, way: Way, old: Index | None, stamps: NDArray[np.int64], with_images: bool
+) -> Generator[tuple[Looks, bool], None, None]:
+    """What the files are, some at a time, in the catalog's order; and whether the old store knew it.
+
+    Threads or processes run a little ahead. `with_images`: whether what the old store knew needs its image.
+    """
     keep_memory()  # the next picture reuses the memory of the last one
-    reuse = None if old is None else Reuse(old, form, with_images)
-    if reuse is None and len(stamps) >= _MANY:
-        expect_many()  # not during the decoding, whose threads would slow the import
-    executor = ThreadPoolExecutor(workers, thread_name_prefix="decode")
-    try:
-        for start in range(0, len(stamps), group):
-            here = slice(start, start + group)
-            names = list(catalog.pictures.paths[here])
-            paths = [catalog.root / name for name in names]
-            known = [reuse and reuse.find(*pair) for pair in zip(names, stamps[here], strict=True)]
-            whole = [result for result in known if result is not None]
-            if len(whole) < len(known):
-                waiting.append(executor.submit(_look_at, known, paths, form, pixel_limit, ranges))
+    paths = catalog.pictures.paths
+    with ExitStack() as ends:
+        reuse = None
+        if old is not None:
+            reuse = ends.enter_context(closing(Reuse(old, way.form, paths, stamps, with_images)))
+        numbers = np.full(len(stamps), -1) if reuse is None else reuse.numbers
+        new = numbers < 0
+        if reuse is None and len(stamps) >= _MANY:
+            expect_many()  # not during the decoding, whose threads would slow the import
+        small = bool(new.any()) and stamps[new, 0].mean() < _SMALL
+        alone = small and not processes.pay(catalog.root, int(new.sum()))
+        workers = 1 if alone else min(_WORKERS, cores())
+        executor = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+        ends.callback(executor.shutdown, cancel_futures=True)
+        look_at = partial(_look_at, catalog.root, way)
+        if small and not alone:
+            look_at = ends.enter_context(closing(Processes(workers, str(catalog.root), way))).look
+        fitting = max(1, min(_GROUP, _BYTES // int(np.prod(way.form.shape))))
+        waiting: deque[tuple[Future[Looks] | Looks, bool]] = deque()
+        for part in _parts(new, fitting if small else 1, fitting):
+            if reuse is not None and not new[part.start]:
+                waiting.append((reuse.looks(numbers[part]), True))
             else:
-                waiting.append(whole)
-            if len(waiting) >= 4 * workers:
-                yield from _finished(waiting.popleft())
+                waiting.append((executor.submit(look_at, list(paths[part])), False))
+            if len(waiting) > 2 * workers:
+                yield _finished(*waiting.popleft())
         while waiting:
-            yield from _finished(waiting.popleft())
-    finally:
-        executor.shutdown(cancel_futures=True)
-        if reuse is not None:
-            reuse.close()
+            yield _finished(*waiting.popleft())
 
 
-def _look_at(
-    known: list[Result | None], paths: list[Path], form: Form, pixel_limit: int, ranges: Ranges
-) -> list[Result]:
-    """The known result of each file, or else a new one."""
-    return [one or _look(path, form, pixel_limit, ranges) for one, path in zip(known, paths, strict=True)]
+def _look_at(root: Place, way: Way, names: list[str]) -> Looks:
+    return look([below(root, name) for name in names], way)
 
 
-def _finished(item: list[Result] | Future[list[Result]]) -> list[Result]:
-    return item.result() if isinstance(item, Future) else item
+def _finished(looks: Future[Looks] | Looks, known: bool) -> tuple[Looks, bool]:
+    return (looks.result() if isinstance(looks, Future) else looks), known
 
 
-def _look(path: Path, form: Form, pixel_limit: int, ranges: Ranges) -> Result:
-    """Read, hash, decode and describe one file."""
-    try:
-        data, stamp = read_with_stamp(path)
-    except PictureError as error:
-        # a bad disk or network may recover without a trace in the file's times: such a file is tried again each time
-        passing = isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, PermissionError)
-        return Result(UNKNOWN if passing else stamp_of(path), reason=error.reason)
-    digest = hashlib.sha256(data).digest()
-    try:
-        image = decode(data, pixel_limit, ranges)
-        return Result(stamp, digest, image.shape[:2], form.apply(image), twins.describe(image))
-    except PictureError as error:
-        passing = isinstance(error.__cause__, MemoryError)
-        return Result(UNKNOWN if passing else stamp, digest, reason=error.reason)
+def _parts(new: NDArray[np.bool_], most_new: int, most_known: int) -> Iterator[slice]:
+    """All places, in order, in slices that are all new or all known, of at most so many places."""
+    edges = [0, *(np.flatnonzero(new[1:] != new[:-1]) + 1).tolist(), len(new)]
+    for start, end in pairwise(edges):
+        step = most_new if start < end and new[start] else most_known
+        yield from (slice(at, min(at + step, end)) for at in range(start, end, step))
 
 
 def _folder(cache: Path, catalog: Catalog, form: Form, pixel_limit: int) -> Path:
@@ -318,18 +302,28 @@ def _folder(cache: Path, catalog: Catalog, form: Form, pixel_limit: int) -> Path
     return cache / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.store"
 
 
+def _write_rows(file: FileIO, rows: NDArray[np.int64], arrays: NDArray[np.uint8], length: int) -> None:
+    """Write arrays (m, ...) of `length` bytes each to their rows, (m,); rows in sequence with one call."""
+    for run in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(rows) != 1) + 1) if len(rows) else []:
+        file.seek(int(rows[run[0]]) * length)
+        _write(file.fileno(), arrays[run[0] : run[-1] + 1])
+
+
 def _write(file: int, array: NDArray[np.uint8]) -> None:
     """Write all of it, without a map: on a full disk a map would kill the process with SIGBUS."""
-    rest = array.data.cast("B")
+    rest = array.reshape(-1).data  # not `cast`, which refuses an empty one
     while rest:
         rest = rest[os.write(file, rest) :]
 
 
 def _keep_rows(file: FileIO, rows: NDArray[np.int64], length: int) -> None:
     """Move `rows`, ascending, of `length` bytes each, to the front of the file, and truncate it behind them."""
-    for target, row in enumerate(rows.tolist()):
-        if target != row:
-            data = read_row(file, row, (length,))
-            file.seek(target * length)
+    moved = np.flatnonzero(rows != np.arange(len(rows)))
+    breaks = np.flatnonzero(np.diff(rows[moved]) != 1) + 1
+    for run in np.split(moved, breaks) if len(moved) else []:  # rows that stay one after the other
+        for part in np.array_split(run, -(-len(run) * length // _BYTES)):
+            file.seek(int(rows[part[0]]) * length)
+            data = np.frombuffer(file.read(len(part) * length), np.uint8)
+            file.seek(int(part[0]) * length)
             _write(file.fileno(), data)
     file.truncate(len(rows) * length)

@@ -84,6 +84,7 @@ def _training(trained: Trained) -> dict[str, Any]:
         "streamed": task.blocks is not None,
         "kernels": task.engine.kernels,
         "class_weights": None if task.weights is None else list(task.weights),
+        **({"processes": task.team.world} if not task.team.alone else {}),
         **({"by_hand": True} if trained.by_hand else {}),
     }
 

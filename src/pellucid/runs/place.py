@@ -38,6 +38,14 @@ def find_place(out: Path, resume: bool, part: FoldPosition | None) -> checkpoint
     )
 
 
+def is_complete(out: Path) -> bool:
+    """Whether `out` holds the model of a complete training."""
+    try:
+        return bool(artefact.read_config(out).get("training", {}).get("complete"))
+    except ArtefactError:
+        return False
+
+
 def _untouched(out: Path, but: str | None) -> bool:
     """Whether a folder is empty except for `but` and the remains of a run killed before its first checkpoint."""
     checkpoints = out / CHECKPOINTS
