@@ -79,7 +79,7 @@ def _may_be_deep(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)
-    except NotADirectoryError:  # in a shard
+    except (NotADirectoryError, FileNotFoundError):  # in a shard
         try:
             head = read(path)[:HEAD]
         except PictureError:

@@ -66,8 +66,8 @@ def for_reading(root: Place, pictures: Pictures) -> Pictures:
     return pictures.take(reading_order(pictures.paths, stamps))
 
 
-def blocks(paths: Texts, stamps: NDArray[np.int64]) -> Blocks:
-    """The blocks of pictures that lie together."""
+def blocks(paths: Texts, stamps: NDArray[np.int64], whole: bool = False) -> Blocks:
+    """The blocks of pictures that lie together. `whole`: a shard is one block, because it is fetched as one."""
     count = len(paths)
     order = reading_order(paths, stamps)
     shards, parquet = _shards(paths) if in_shards(paths) else (np.zeros(count, np.int64), np.zeros(count, np.bool_))
@@ -76,7 +76,8 @@ def blocks(paths: Texts, stamps: NDArray[np.int64]) -> Blocks:
     new[1:] = shard[1:] != shard[:-1]
     begin = np.maximum.accumulate(np.where(new, np.arange(count), 0))
     within = np.where(grouped, stamps[order, 2] // GROUP, (np.arange(count) - begin) // BLOCK)
-    new[1:] |= within[1:] != within[:-1]
+    if not whole:
+        new[1:] |= within[1:] != within[:-1]
     place, block = np.empty(count, np.int64), np.empty(count, np.int64)
     place[order], block[order] = np.arange(count), np.cumsum(new) - 1
     share = np.where(parquet, np.maximum(1 / BUFFER, stamps[:, 0] / (HELD / 4)), 1 / BUFFER)

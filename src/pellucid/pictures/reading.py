@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from pellucid import files
 from pellucid.errors import PictureError
 from pellucid.pictures.places import is_address
-from pellucid.pictures.shards.naming import member_of
+from pellucid.pictures.shards.naming import member_of, shard_of
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -71,6 +71,14 @@ def sha256(place: Path) -> str:
 
 def is_missing(place: Place) -> bool:
     """Whether there is certainly no such file, and no such picture in a shard. Raises nothing."""
+    if is_address(place) and shard_of(place.path):
+        from pellucid.pictures.shards import fetched
+
+        try:
+            member = fetched.member_of(place)
+            return member is not None and fetched.stamp(*member) is None
+        except Exception:
+            return False
     try:
         place.stat()
     except (NotADirectoryError, FileNotFoundError):
@@ -130,6 +138,11 @@ def _is_missing_in_shard(shard: str, member: str) -> bool:
 
 def _from_address(address: UPath) -> tuple[bytes, Stamp]:
     try:
+        if shard_of(address.path):
+            from pellucid.pictures.shards import fetched
+
+            if (member := fetched.member_of(address)) is not None:
+                return fetched.read(*member)
         stamp = _stamp_of_address(address)
         _check_size(stamp[0])
         return address.read_bytes(), stamp
@@ -144,6 +157,11 @@ def _stamp(status: os.stat_result) -> Stamp:
 
 
 def _stamp_of_address(address: UPath) -> Stamp:
+    if shard_of(address.path):
+        from pellucid.pictures.shards import fetched
+
+        if (member := fetched.member_of(address)) is not None:
+            return fetched.stamp(*member) or UNKNOWN
     file_system = address.fs
     size = file_system.info(address.path).get("size")
     return -1 if size is None else int(size), int(file_system.ukey(address.path)[:15], 16), 0

@@ -21,6 +21,7 @@ from pellucid.pictures import cells, merge, sides
 from pellucid.pictures.catalog import Catalog, Quarantined, by_path, natural
 from pellucid.pictures.cells import Unusable
 from pellucid.pictures.columns import Pictures, Writer
+from pellucid.pictures.places import is_address
 from pellucid.pictures.shards import catalog as of_shards
 from pellucid.pictures.shards import finding
 from pellucid.pictures.split import SIDES, TEST, VAL
@@ -46,7 +47,7 @@ def read(place: Path, columns: Columns = USUAL, leave_out: Path | None = None, k
 
     `columns` are a table's. `leave_out` and `known`: as in `catalog.scan`. Raises CatalogError.
     """
-    if _metadata(place) is None and (shards := finding.find(place)) is not None:
+    if (is_address(place) or _metadata(place) is None) and (shards := finding.find(place)) is not None:
         return of_shards.scan(shards, columns)
     parts = find(place, columns)
     labelled = all(part.table.has(role, columns) for part in parts for role in ("path", "label"))

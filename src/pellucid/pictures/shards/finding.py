@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from dataclasses import dataclass, field
+from glob import has_magic
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pellucid.errors import CatalogError
 from pellucid.pictures import sides
+from pellucid.pictures.places import is_address
 from pellucid.pictures.shards import parquet
-from pellucid.pictures.shards.naming import COMPRESSED, PARQUET, TAR, has_ending, is_pattern, matches
+from pellucid.pictures.shards.naming import COMPRESSED, ENDINGS, PARQUET, TAR, braces, has_ending, is_pattern, matches
 from pellucid.pictures.walk import is_system
 from pellucid.texts import listed
 
+if TYPE_CHECKING:
+    from upath import UPath
+
+    from pellucid.pictures.places import Place
+
 _BESIDE = (".json", ".jsonl", ".txt", ".md", ".csv", ".tsv", ".yaml", ".yml", ".idx", ".pdf", ".html", ".py", ".part")
 """Endings of files that accompany shards: lists, cards, indexes."""
+_TABLE = "metadata.parquet"
+_HERE = "Name only those that are there."
 _MANY = 1000  # other files in a folder without a shard so far: it is a folder of pictures
 
 
@@ -26,18 +37,22 @@ class Shards:
     * paths: of the shards, relative, with "/"; sorted
     * side_of: the side that a shard's name, or its folder's, means; only if they are the sides of one split
     * beside: other files in the folder, relative
+    * whole: whether they are all that the folder holds
     """
 
     place: str
-    root: Path
+    root: Place
     paths: tuple[str, ...]
     side_of: dict[str, str] = field(default_factory=dict)
     beside: tuple[str, ...] = ()
+    whole: bool = False
 
 
-def find(place: Path) -> Shards | None:
+def find(place: Place) -> Shards | None:
     """The shards that a place stands for; None if it is something else. Raises CatalogError for unusable shards."""
     text = str(place)
+    if is_address(place):
+        return _at_address(place)
     if has_ending(text, COMPRESSED) and place.is_file():
         raise CatalogError(
             f"{place} is a compressed tar, and no picture in it can be read alone. Unpack it to a plain .tar: pictures "
@@ -102,7 +117,61 @@ def _in_folder(folder: Path) -> Shards | None:
             )
         return None
     paths = tuple(sorted(shards))
-    return Shards(str(folder), folder, paths, _sides(paths), tuple(sorted(beside)))
+    return Shards(str(folder), folder, paths, _sides(paths), tuple(sorted(beside)), whole=True)
+
+
+def _at_address(place: UPath) -> Shards | None:
+    """The same for an address. In a folder, the columns of the first Parquet file decide for all."""
+    text, system = str(place), place.fs
+    if has_ending(text, COMPRESSED):
+        raise CatalogError(f"{place} is a compressed tar. Unpack it to a plain .tar: pictures are compressed already.")
+    if is_pattern(text):
+        return _of_patterned(place)
+    if has_ending(text, (TAR,)):
+        return Shards(text, place.parent, (place.name,))
+    if has_ending(text, (PARQUET,)):
+        with system.open(place.path) as file:
+            return Shards(text, place.parent, (place.name,)) if _has_pictures(file) else None
+    if place.protocol in ("http", "https"):  # they list no folders
+        return None
+    top = place.path.rstrip("/")
+    names = sorted(str(name)[len(top) :].lstrip("/") for name in system.find(top))
+    seen = [name for name in names if not any(map(is_system, name.split("/")))]
+    shards = [name for name in seen if has_ending(name) and not name.endswith(_TABLE)]
+    others = [name for name in seen if not has_ending(name, (*ENDINGS, *_BESIDE)) or name.endswith(_TABLE)]
+    if not shards or any("/" in name for name in others):
+        return None
+    if has_ending(shards[0], (PARQUET,)):
+        with system.open((place / shards[0]).path) as file:
+            if not _has_pictures(file):
+                return None
+    return Shards(text, place, tuple(shards), _sides(tuple(shards)), tuple(others), whole=True)
+
+
+def _has_pictures(file: Any) -> bool:
+    try:
+        return parquet.layout(parquet.opened(file)) is not None
+    except parquet.Unreadable:
+        return False
+
+
+def _of_patterned(pattern: UPath) -> Shards:
+    """The shards of a pattern at an address; each text that its braces stand for is a name, or a glob."""
+    try:
+        texts = list(braces(pattern.path))
+    except ValueError as error:
+        raise CatalogError(f"{error}.") from error
+    system = pattern.fs
+    files = sorted({str(name) for text in texts for name in (system.glob(text) if has_magic(text) else [text])})
+    gone = [file for file in files if not system.exists(file)]
+    if not files or gone:
+        raise CatalogError(f"{pattern} names {len(files):,} shards, of which {len(gone):,} do not exist. {_HERE}")
+    top = posixpath.commonpath([posixpath.dirname(file) for file in files])
+    root = pattern.parent
+    while len(root.path.rstrip("/")) > len(top):
+        root = root.parent
+    paths = tuple(posixpath.relpath(file, top) for file in files)
+    return Shards(str(pattern), root, paths, _sides(paths))
 
 
 def _of_pattern(pattern: Path) -> Shards:
