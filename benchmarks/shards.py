@@ -30,7 +30,7 @@ from pellucid.pictures.catalog import Catalog
 from pellucid.pictures.decode import Form, decode
 from pellucid.pictures.index import there
 from pellucid.pictures.ranges import Ranges
-from pellucid.pictures.reading import read, sha256
+from pellucid.pictures.reading import digest_of, read
 from pellucid.pictures.shards import packing
 from pellucid.pictures.shards.tar import Opened, members
 from pellucid.pictures.streamed import Streamed
@@ -110,7 +110,7 @@ class Streams:
 
     def __init__(self, catalog: Catalog) -> None:
         catalog, stamps = there(catalog)
-        digests = [bytes.fromhex(sha256(catalog.root / path)) for path in catalog.pictures.paths]
+        digests = [bytes.fromhex(digest_of(catalog.root / path)) for path in catalog.pictures.paths]
         hashes = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
         self.where = order.blocks(catalog.pictures.paths, stamps)
         self.stream = Streamed(catalog, FORM, hashes, 10**8, Ranges())

@@ -29,9 +29,8 @@ The map, from the ground up; each part knows only those above it in this list:
     debugging       two models beside each other; a model without one of its filters; what each layer knows
     life            a training made again, bit for bit: the life of each weight, and the pictures that made it
     api             the verbs, re-exported here
-    scale           what runs beyond one process
     serving         models for other programs: one handler, the dialects of several clients
-    scale           beyond one process: pictures answered by a cluster
+    scale           beyond one process: trainings by several, pictures answered by a cluster
     replay, whatif  a recorded training to look back on; changes to a network
     ray             a classifier for a Ray Data pipeline
     app             the command line, and the server of the page (web/)

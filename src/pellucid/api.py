@@ -7,7 +7,7 @@ predicts one picture must not wait for the imports of training. `explain`, `offl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pellucid.exports.pushing import Pushed
     from pellucid.lessons.lesson import Lesson
     from pellucid.network.plan import Plan
+    from pellucid.pictures.places import Place
     from pellucid.pictures.store import StoreInfo
     from pellucid.pretrained.cache import WeightsInfo
     from pellucid.runs.evaluation import Evaluation
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def start(
-    directory: str | Path,
+    directory: str | Place,
     out: str | Path | None = None,
     *,
     resume: bool = False,
@@ -51,15 +52,16 @@ def start(
     To stop the training, stop iterating at any event. `team`: the processes that share the training, if it is not this
     one alone (pellucid.training.team); each of them iterates, and the first one finishes. Raises the errors of `train`.
     """
+    from pellucid.pictures.places import place
     from pellucid.runs import start as starts
     from pellucid.training.team.team import ALONE
 
     where, file = (None if path is None else Path(path) for path in (out, recipe))
-    return starts.start(Path(directory), where, _cache(cache), file, settings, resume, team or ALONE)
+    return starts.start(place(directory), where, _cache(cache), file, settings, resume, team or ALONE)
 
 
 def train(
-    directory: str | Path,
+    directory: str | Place,
     out: str | Path | None = None,
     *,
     resume: bool = False,
@@ -69,7 +71,8 @@ def train(
 ) -> Classifier:
     """Train a classifier on a folder of pictures or on a table, save it to `out`, return it.
 
-    `directory` holds one folder per class, or the folders train, val and test with one folder per class in each. It may
+    `directory` holds one folder per class, or the folders train, val and test with one folder per class in each. It is
+    a path or an address that fsspec opens, such as "s3://bucket/photos", here and wherever pictures are named. It may
     also be a table (CSV, JSONL, Parquet) with a path, a label and optionally a split and a group in each row, or a
     folder that contains such a table as metadata.csv. `out` is a new folder; by default it is in the current folder and
     has the directory's name plus "-model". `settings` are the fields of pellucid.Recipe by name, over those of the TOML
@@ -151,7 +154,7 @@ def predict(
     accuracy (with several labels the macro F1) by more than half a point.
     """
     from pellucid.classifier.locate import folder_of
-    from pellucid.classifier.predict.expand import expand
+    from pellucid.classifier.predict.expand import expand, listed_once
     from pellucid.classifier.predict.load import predictor
     from pellucid.classifier.predict.pictures import is_one
 
@@ -161,12 +164,13 @@ def predict(
 
         int8 = quantise.for_predictions(precision)
     several = [pictures] if is_one(pictures) else pictures
+    several = listed_once(several) if isinstance(several, Sequence) else several
     return predictor(folder_of(model, trust, predicting=True), several, trust, int8).stream(expand(several), batch)
 
 
 def evaluate(
     model: str | Path,
-    directory: str | Path | None = None,
+    directory: str | Place | None = None,
     *,
     path_column: str | None = None,
     label_column: str | None = None,
@@ -228,6 +232,7 @@ def export(
     from pellucid.classifier.predict.pictures import is_one
     from pellucid.errors import ArtefactError
     from pellucid.exports import exporting
+    from pellucid.pictures.places import place
     from pellucid.runs import made_from, quantise
 
     model = folder_of(model, trust)
@@ -238,7 +243,7 @@ def export(
             several = iter(())
     else:
         several = expand([pictures] if is_one(pictures) else pictures)
-    labelled = Path(pictures) if isinstance(pictures, str | Path) else None
+    labelled = place(pictures) if isinstance(pictures, str | Path) else None
     int8 = quantise.for_export(precision, labelled)
     return exporting.export(model, Path(out), format, several, pictures is not None, trust, int8)
 

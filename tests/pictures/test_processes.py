@@ -91,13 +91,13 @@ def test_closing_ends_them(pictures: Path) -> None:
 
 def test_when_they_pay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(processes, "cores", lambda: 2)
-    assert processes.pay(tmp_path, 10**6)
-    assert not processes.pay(tmp_path, 100)
+    assert processes.pay(10**6)
+    assert not processes.pay(100)
     with monkeypatch.context() as frozen:
         frozen.setattr(sys, "executable", "/opt/photos")
-        assert not processes.pay(tmp_path, 10**6)
+        assert not processes.pay(10**6)
     monkeypatch.setattr(processes, "cores", lambda: 1)
-    assert not processes.pay(tmp_path, 10**6)
+    assert not processes.pay(10**6)
 
 
 def test_they_import_only_what_decoding_needs() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +14,13 @@ from pellucid import files
 from pellucid.app import bars, lists, streams
 from pellucid.app.format import printable
 from pellucid.classifier.predict.columns import Columns, text
-from pellucid.classifier.predict.expand import LeftOut, expand, walked
+from pellucid.classifier.predict.expand import LeftOut, expand, listed_once, walked
 from pellucid.classifier.predict.load import predictor
 from pellucid.classifier.predict.pictures import Source
 from pellucid.classifier.predict.prediction import Prediction
 from pellucid.classifier.predict.predictor import Predictor
 from pellucid.errors import RecipeError, StorageError
+from pellucid.pictures.listing import ListedFolders
 
 STANDARD_INPUT = "-"
 _HEAD = 4096  # bytes of a file that tell a text from a picture
@@ -43,14 +44,15 @@ def write(
         from pellucid.runs import quantise
 
         int8 = quantise.for_predictions(precision, lambda line: print(printable(line), file=sys.stderr))
-    classifier = predictor(model, pictures, trust, int8)
-    return listed(classifier, classifier.stream(sources(pictures), batch), pictures, top, form, stream)
+    names = listed_once(pictures)
+    classifier = predictor(model, names, trust, int8)
+    return listed(classifier, classifier.stream(sources(names), batch), names, top, form, stream)
 
 
 def listed(
     classifier: Predictor,
     answers: Iterator[Prediction],
-    pictures: tuple[str, ...],
+    pictures: Sequence[Source | ListedFolders],
     top: int,
     form: str,
     stream: TextIO,
@@ -72,7 +74,8 @@ def listed(
         if stream is sys.stdout:
             stream.flush()
     if not count:
-        print(f"There is no picture in {', '.join(map(printable, pictures))}.", file=sys.stderr)
+        names = [str(each.top) if isinstance(each, ListedFolders) else str(each) for each in pictures]
+        print(f"There is no picture in {', '.join(map(printable, names))}.", file=sys.stderr)
     return unusable
 
 
@@ -113,7 +116,7 @@ def check(**numbers: int) -> None:
             raise RecipeError(f"--{name} is {value}; it must be 1 or more.")
 
 
-def expanded_sources(pictures: Iterable[Source]) -> Iterator[Source]:
+def expanded_sources(pictures: Iterable[Source | ListedFolders]) -> Iterator[Source]:
     """The pictures that the names stand for; left-out folders are reported on standard error."""
     left_out = 0
     for each in walked(pictures):
@@ -127,7 +130,7 @@ def expanded_sources(pictures: Iterable[Source]) -> Iterator[Source]:
         print(f"left out: {left_out - LISTED:,} folders more", file=sys.stderr)
 
 
-def sources(pictures: tuple[str, ...]) -> Iterator[Source]:
+def sources(pictures: Sequence[Source | ListedFolders]) -> Iterator[Source]:
     """The pictures that names on a command line, including -, stand for; left-out folders are reported."""
     return expanded_sources(_sources(pictures))
 
@@ -137,9 +140,9 @@ def named(source: str) -> str:
     return STANDARD_INPUT if source == "<bytes>" else source
 
 
-def _sources(pictures: tuple[str, ...]) -> Iterator[Source]:
+def _sources(pictures: Sequence[Source | ListedFolders]) -> Iterator[Source | ListedFolders]:
     for picture in pictures:
-        if picture == STANDARD_INPUT:
+        if isinstance(picture, str) and picture == STANDARD_INPUT:
             yield from lists.standard_input()
         else:
             yield picture

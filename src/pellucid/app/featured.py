@@ -8,6 +8,7 @@ from typing import TextIO
 
 from pellucid.app import answers
 from pellucid.classifier.predict import feature_table
+from pellucid.classifier.predict.expand import listed_once
 from pellucid.classifier.predict.prediction import Prediction
 from pellucid.errors import RecipeError
 
@@ -35,12 +36,13 @@ def write(
     if out is not None and out.resolve() == features.resolve():
         raise RecipeError(f"--out and --features are both {out}; name two different files.")
     feature_table.check(features)  # before torch is imported
+    names = listed_once(pictures)
     classifier = feature_table.opened(model, trust)
     with feature_table.table(features, classifier) as table:
 
         def noted() -> Iterator[Prediction]:
-            for row in classifier.described(answers.sources(pictures), batch):
+            for row in classifier.described(answers.sources(names), batch):
                 table.add(answers.named(row.prediction.source), row)
                 yield row.prediction
 
-        return answers.listed(classifier.predictor, noted(), pictures, top, form, stream)
+        return answers.listed(classifier.predictor, noted(), names, top, form, stream)

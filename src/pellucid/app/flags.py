@@ -12,27 +12,37 @@ from typing import Annotated, Any, TypeVar
 import tyro
 from tyro.conf import DisallowNone, FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
-from pellucid.errors import did_you_mean
+from pellucid.errors import StorageError, did_you_mean
+from pellucid.pictures.places import is_written_as_address, shown
 
 T = TypeVar("T")
 
 # optional flags; their help states the default
 Place = Annotated[Path | None, arg(metavar="PATH", help_behavior_hint="")]
-Folder = Annotated[Positional[Path | None], arg(metavar="[DIR]", help_behavior_hint="")]
+Source = Annotated[str | None, arg(metavar="PATH", help_behavior_hint="")]  # of pictures: may be an address
+Folder = Annotated[Positional[str | None], arg(metavar="[DIR]", help_behavior_hint="")]
 Model = Annotated[Positional[Path], arg(metavar="MODEL")]
 Column = Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")]
 Switch = Annotated[bool, arg(help_behavior_hint="")]
+
+# positional arguments of these, and these flags, name pictures, which may lie at an address
+_READS_ADDRESSES = {"train", "predict", "evaluate", "compare", "explain", "open", "taught", "without"}
+_NAMES_PICTURES = {"--pictures", "--picture"}
 
 _CONFIG = (OmitArgPrefixes, DisallowNone, FlagCreatePairsOff)
 
 
 def parse(command: Callable[..., T], args: list[str], name: str) -> T:
-    """Call a command with its arguments as typed. The parser answers --help; one line reports a wrong argument."""
+    """Call a command with its arguments as typed. The parser answers --help; one line reports a wrong argument.
+
+    Raises StorageError for an address in the place of a file of this machine.
+    """
 
     @wraps(command)
     def read(*positional: Any, **named: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return positional, named
 
+    _check_local(args, name)
     errors = io.StringIO()
     try:
         with redirect_stderr(errors):
@@ -45,6 +55,21 @@ def parse(command: Callable[..., T], args: list[str], name: str) -> T:
             print(f"pellucid: {message} See `pellucid {name} --help`.", file=sys.stderr)
         raise
     return command(*positional, **named)
+
+
+def _check_local(args: list[str], name: str) -> None:
+    """What Pellucid writes, and its settings, stay on this machine. A path that began with s3:// would be s3:/ here."""
+    flag = ""
+    for word in args:
+        begun, equals, value = word.partition("=") if word.startswith("--") else (flag, "=", word)
+        flag = begun if word.startswith("-") and not equals else ""
+        if not equals or not is_written_as_address(value) or value.startswith("hf://"):
+            continue
+        if begun not in _NAMES_PICTURES if begun else name not in _READS_ADDRESSES:
+            raise StorageError(
+                f"{begun or name} is {shown(value)}, and it must be on this machine: only pictures and their tables "
+                "are read from addresses. Name a path."
+            )
 
 
 def _in_a_line(box: str) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pellucid.texts import listed
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-def printable(words: str | Path) -> str:
+def printable(words: object) -> str:
     """A file's or a class's name on one line, even if it has line ends, escapes or bytes that are not UTF-8."""
     return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), str(words))
 

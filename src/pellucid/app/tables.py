@@ -208,7 +208,7 @@ def cache(stored: list[StoreInfo | WeightsInfo | RuntimeInfo]) -> None:
             what = "weights" if isinstance(each, WeightsInfo) else "runtime for pages"
             table.add_row(Text(f"{what}: {printable(each.path.name)}"), "", "", "", megabytes)
             continue
-        root, form = printable(each.root), f"{each.form.height}x{each.form.width}x{each.form.channels}"
+        root, form = printable(str(each.root)), f"{each.form.height}x{each.form.width}x{each.form.channels}"
         if isinstance(each, FeaturesInfo):
             mirrored = "mirrored, " if each.view == "mirror" else ""
             root += f" ({mirrored}features of {printable(each.network)[:WIDE]})"

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pellucid.app import outputs
 from pellucid.app.format import printable
+from pellucid.classifier.predict.pictures import Source
 from pellucid.life.influence import Suspects, Taught, Teaching
 from pellucid.life.material import Material
 
@@ -21,7 +22,7 @@ WIDE = 8  # tiles in a row
 INK, BACKGROUND = (28, 30, 34), (250, 249, 246)
 
 
-def teaching(result: Teaching, material: Material, picture: Path, top: int) -> Picture:
+def teaching(result: Teaching, material: Material, picture: Source, top: int) -> Picture:
     """The answer's picture, then those that helped most, then those that hurt most: uint8 (H, W, 3)."""
     shown = material.classifier.prepared(picture)
     first = [(shown, [printable(result.label), f"{result.probability:.1%}"])]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pellucid import api
 from pellucid.app import lives
@@ -15,6 +15,9 @@ from pellucid.glassbox.page.offline import paging
 from pellucid.runs.made_from import remembered
 from pellucid.runs.report import Report
 from pellucid.steps import result_of
+
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
 
 NAME = "teaching model"
 SETTINGS: Mapping[str, Any] = {
@@ -45,7 +48,7 @@ UNSURE = 0.2
 class Answered:
     """A picture that the model was not trained on, and the answer to it."""
 
-    path: Path
+    path: Place
     label: str
     predicted: str
     truth: float

@@ -7,7 +7,7 @@ import io
 import json
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pellucid import files
 from pellucid.classifier import caveats, crossed, figures, labels, matrix, origin, store
@@ -17,6 +17,9 @@ from pellucid.errors import PictureError
 from pellucid.pictures.decode import ALONE, Ranges, decode, resize
 from pellucid.pictures.reading import read
 from pellucid.texts import listed
+
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
 
 TINY = 64  # pixels; a picture below half of this is enlarged
 THUMBNAIL = 160  # pixels
@@ -155,7 +158,7 @@ def _use(config: dict[str, Any], metrics: dict[str, Any]) -> list[str]:
     ]
 
 
-def write_thumbnail(picture: Path, thumbnail: Path, ranges: Ranges = ALONE) -> None:
+def write_thumbnail(picture: Place, thumbnail: Path, ranges: Ranges = ALONE) -> None:
     """Write a JPEG of at most 160 pixels a side; each pixel of a tiny picture becomes a visible square.
 
     Nothing is written if the picture can no longer be read. Raises StorageError.

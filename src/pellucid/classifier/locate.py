@@ -5,6 +5,7 @@ Every verb that takes a model calls `folder_of` first. A path costs nothing: onl
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pellucid.hub.repository import Wanted
 
 CARD = "README.md"
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # also as a path, which has one / where two were written
 Say = Callable[[str], None]
 
 
@@ -35,6 +37,10 @@ def folder_of(model: str | Path, trust: bool = False, predicting: bool = False, 
     is not checked here.
     """
     if not references.is_reference(model):
+        if _ADDRESS.match(str(model)) and not Path(model).exists():
+            raise ArtefactError(
+                f"{model} is an address; a model is a folder of this machine, or hf://OWNER/NAME. Copy it here first."
+            )
         return Path(model)
     from pellucid.classifier import store
     from pellucid.hub import repository as repositories

@@ -5,18 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
 from pellucid.classifier import caveats, store
-from pellucid.classifier.predict.expand import TABLES, LeftOut, walked
+from pellucid.classifier.predict.expand import PICTURES as NEVER_FOLDERS
+from pellucid.classifier.predict.expand import LeftOut, walked
 from pellucid.errors import ArtefactError, CatalogError
-from pellucid.pictures import table
+from pellucid.pictures import places, table
 from pellucid.pictures.catalog import Catalog
 from pellucid.pictures.joined import joined
+from pellucid.pictures.listing import kind_of
+from pellucid.pictures.places import TABLES, is_address
 from pellucid.pictures.shards.naming import ENDINGS, is_pattern, shard_of
 from pellucid.pictures.sides import LONG, REPORTED
 from pellucid.pictures.tabular import USUAL
 from pellucid.runs import made_from
 from pellucid.texts import LABELS_BETWEEN, composed, listed
+
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,7 @@ def chosen(model: Path | None, pictures: Sequence[str | Path], classes: Sequence
     """
     if not pictures:
         return _held_out(model)
-    if len(pictures) == 1 and (of_one := _of_place(Path(pictures[0]), classes, several)) is not None:
+    if len(pictures) == 1 and (of_one := _of_place(places.place(pictures[0]), classes, several)) is not None:
         return of_one
     paths, left_out = [], []
     for each in walked(pictures):
@@ -91,15 +98,16 @@ def _held_out(model: Path | None) -> Pictures:
     return held_out(model)
 
 
-def _of_place(place: Path, classes: Sequence[str], several: bool) -> Pictures | None:
+def _of_place(place: Place, classes: Sequence[str], several: bool) -> Pictures | None:
     """The pictures of a labelled folder or table; None for a place without labels. Raises CatalogError."""
-    one = place.is_file() and place.suffix.lower() in (*TABLES, *ENDINGS)
-    if not place.is_dir() and not one and not is_pattern(place):
+    kind = "file" if place.suffix.lower() in NEVER_FOLDERS and is_address(place) else kind_of(place)
+    one = kind == "file" and place.suffix.lower() in (*TABLES, *ENDINGS)
+    if kind != "folder" and not one and not is_pattern(str(place)):
         return None
     try:
         catalog = table.read(place, replace(USUAL, several=several), known=classes)
     except CatalogError:
-        if place.is_dir() or shard_of(f"{place}/") or _lists_paths_alone(place):
+        if kind == "folder" or shard_of(f"{place}/") or _lists_paths_alone(place):
             return None
         raise
     known = {composed(name): name for name in classes}
@@ -113,21 +121,21 @@ def _of_place(place: Path, classes: Sequence[str], several: bool) -> Pictures | 
     return _of_catalog(place, joined(catalog) if several else catalog, known)
 
 
-def _of_catalog(place: Path, catalog: Catalog, known: dict[str, str]) -> Pictures:
+def _of_catalog(place: Place, catalog: Catalog, known: dict[str, str]) -> Pictures:
     sides = {picture.side for picture in catalog.pictures}
     side = next((side for side in REPORTED if side in sides), None)
     labelled = []
     for picture in catalog.pictures:
         if picture.side == side:
             own = (known[name] for name in catalog.classes_of(picture).split("\0") if name)
-            labelled.append((str(catalog.root / picture.path), LABELS_BETWEEN.join(own)))
-    unusable = tuple((str(catalog.root / each.path), each.reason) for each in catalog.quarantine)
+            labelled.append((str(catalog.picture_at(picture.path)), LABELS_BETWEEN.join(own)))
+    unusable = tuple((str(catalog.picture_at(each.path)), each.reason) for each in catalog.quarantine)
     notes = tuple(f"left out: {catalog.root / each.path} ({each.reason})" for each in catalog.left_out)
     name = str(place) if side is None else f"{place} ({LONG[side]})"
     return Pictures(name, tuple(labelled), unusable, notes=notes)
 
 
-def _lists_paths_alone(place: Path) -> bool:
+def _lists_paths_alone(place: Place) -> bool:
     """Whether a table has paths but no labels."""
     (part,) = table.find(place)
     return not part.table.has("label", USUAL)

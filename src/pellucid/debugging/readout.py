@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,9 @@ from pellucid.runs import made_from
 from pellucid.texts import listed
 from pellucid.training.head import GRID, USUAL, LinearHead, Side, fit
 
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
+
 FITTED, CHOSEN = 2000, 1000  # most pictures to fit to, and to choose the penalty by
 PART = 5  # without validation pictures, one training picture in so many chooses the penalty
 HELD = 800_000_000  # most bytes of features in memory; with more, the layers are read in groups
@@ -34,7 +38,7 @@ INSTEAD = "the readouts need these pictures; train the model again where they ar
 APART = "the readouts need some that it has not learned from; train it again with a part held back, as --test 0.15 does"
 FIT = 10  # progress: a fit counts as one picture in so many
 
-Pairs = list[tuple[Path, str]]
+Pairs: TypeAlias = "list[tuple[Place, str]]"
 
 
 class Readouts:

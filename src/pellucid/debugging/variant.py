@@ -19,6 +19,7 @@ from pellucid.debugging.narrow import rounded
 from pellucid.errors import ArtefactError, PellucidError, RecipeError, did_you_mean
 from pellucid.glassbox.whatif.change import Change, written
 from pellucid.hub.reference import is_reference
+from pellucid.pictures.places import is_written_as_address
 
 if TYPE_CHECKING:
     from pellucid.classifier.classifier import Classifier
@@ -144,8 +145,8 @@ def checkpoint_at(place: Path) -> Path | None:
 
 def is_model(name: str | Path) -> bool:
     """Whether a name on a command line means a model, rather than pictures."""
-    if is_reference(name):
-        return True
+    if is_written_as_address(name):  # hf://datasets/ holds pictures
+        return is_reference(name) and not str(name).startswith("hf://datasets/")
     place = Path(name)
     exported = place.is_file() and place.suffix.lower() in exported_readers.READERS
     folder = (place / store.CONFIG).is_file() or (place / CHECKPOINTS).is_dir()

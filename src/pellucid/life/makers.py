@@ -23,13 +23,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.life.again import Drift
+
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
 
 TOP = 24
 """Pictures each way, for each filter and span."""
@@ -158,7 +160,7 @@ class Makers:
     optimizer: str
     exact: bool
     drift: Drift | None
-    root: Path
+    root: Place
     pictures: dict[int, Shown]
     layers: tuple[LayerMakers, ...]
 

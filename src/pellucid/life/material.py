@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from pellucid.classifier import store as artefact
 from pellucid.classifier.classifier import Classifier
 from pellucid.errors import ArtefactError, RecipeError
 from pellucid.pictures import store as stores
+from pellucid.pictures.places import within
+from pellucid.pictures.reading import exists
 from pellucid.pictures.sides import TRAIN, VAL
 from pellucid.pictures.store import Decoding
 from pellucid.runs import listed, made_from, planned
@@ -23,6 +25,9 @@ from pellucid.training import recipe as recipes
 from pellucid.training import targets
 from pellucid.training.data import Data
 from pellucid.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
 
 INSTEAD = "only a training whose pictures are on this machine can be made again"
 
@@ -74,7 +79,7 @@ def gather(model: Path, classifier: Classifier, cache: Path) -> Generator[Decodi
     at = {path: row for row, path in enumerate(pictures.paths)}
     needed = (TRAIN, VAL) if config.get("pretrained") else (TRAIN,)
     for path in (row["path"] for row in rows if row["side"] in needed):
-        _check(model, root / path, digests[path], store.digests[at[path]] if path in at else None)
+        _check(model, within(root, path), digests[path], store.digests[at[path]] if path in at else None)
     none = np.zeros((0, 2), np.int64), np.zeros(0, np.int8)
     data = Data(store.catalog, store, targets.of(store.catalog), pictures.sides, *none)
     train, validation = (
@@ -116,13 +121,13 @@ def recipe_of(model: Path, config: dict[str, Any]) -> Recipe:
         raise ArtefactError(f"{model} was trained by a recipe that this Pellucid does not know: {error}") from error
 
 
-def _check(model: Path, where: Path, stated: str, now: str | None) -> None:
+def _check(model: Path, where: Place, stated: str, now: str | None) -> None:
     """Raise ArtefactError if a picture is not the one that the model was trained on. `now`: None if it is unusable."""
     if now == stated:
         return
     if now is not None:
         what = f"has changed since the training of {model}: its SHA-256 was {stated[:12]}…, now it is {now[:12]}…"
-    elif where.exists():
+    elif exists(where):
         what = f"cannot be read any more; {model} was trained on it, when its SHA-256 was {stated[:12]}…"
     else:
         what = f"is missing; {model} was trained on it (SHA-256 {stated[:12]}…)"

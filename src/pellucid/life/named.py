@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pellucid import files
-from pellucid.errors import CatalogError, did_you_mean
+from pellucid.errors import CatalogError, PictureError, did_you_mean
 from pellucid.life.material import Material
+from pellucid.pictures.listing import kind_of
+from pellucid.pictures.places import identity, place
+from pellucid.pictures.reading import digest_of
 from pellucid.pictures.sides import SPOKEN, TRAIN
 from pellucid.pictures.split import SIDES
+
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
 
 
 def rows(material: Material, names: Sequence[str | Path]) -> list[int]:
@@ -26,16 +32,16 @@ def rows(material: Material, names: Sequence[str | Path]) -> list[int]:
 def _row(material: Material, name: str) -> int:
     catalog = material.data.catalog
     at = {path: row for row, path in enumerate(catalog.pictures.paths)}
-    place = Path(name)
-    inside = place.absolute().resolve()
-    root = catalog.root.resolve()
-    own = inside.relative_to(root).as_posix() if inside.is_relative_to(root) else ""
+    where, root = place(name), f"{identity(catalog.root)}/"
+    inside = identity(where)
+    own = inside.removeprefix(root) if inside.startswith(root) else ""
     row = at.get(name, at.get(own))
-    if row is None and place.is_file():
-        row = _same(material, place)
+    is_file = row is None and kind_of(where) == "file"
+    if is_file:
+        row = _same(material, where)
     if row is None:
         hint = did_you_mean(own or name, at)
-        there = "has no picture with this content" if place.is_file() else "lists no picture of this name"
+        there = "has no picture with this content" if is_file else "lists no picture of this name"
         raise CatalogError(f"{name}: {material.model} {there}.{hint} Its split.csv has all of them.")
     side = material.data.sides[row]
     if side < 0 or SIDES[side] != TRAIN:
@@ -47,9 +53,12 @@ def _row(material: Material, name: str) -> int:
     return row
 
 
-def _same(material: Material, place: Path) -> int | None:
+def _same(material: Material, where: Place) -> int | None:
     """The row of the picture with the same bytes: of the training pictures first."""
-    digest = files.sha256(place)
+    try:
+        digest = digest_of(where)
+    except PictureError as error:
+        raise CatalogError(f"{where}: {error.reason}.") from error
     same = [row for row, own in enumerate(material.data.store.digests) if own == digest]
     trained = [row for row in same if SIDES[material.data.sides[row]] == TRAIN]
     return next(iter([*trained, *same]), None)

@@ -11,6 +11,8 @@ from pellucid.network import plan as plans
 from pellucid.network import text
 from pellucid.network.network import Network
 from pellucid.network.window import Shape
+from pellucid.pictures.places import within
+from pellucid.pictures.reading import exists
 from pellucid.pictures.sides import TRAIN
 from pellucid.runs import made_from
 
@@ -60,4 +62,6 @@ def trains(model: Path, classifier: Classifier) -> bool:
     except (PellucidError, OSError):
         return False
     first = next((row for row in rows if row["side"] == TRAIN), None)
-    return not config.get("pretrained") and "recipe" in config and first is not None and (root / first["path"]).exists()
+    if config.get("pretrained") or "recipe" not in config or first is None:
+        return False
+    return exists(within(root, first["path"]))

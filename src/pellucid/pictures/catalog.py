@@ -19,6 +19,9 @@ from typing import TYPE_CHECKING
 from pellucid.errors import CatalogError
 from pellucid.pictures import layout, parts, sides
 from pellucid.pictures.columns import Picture, Pictures, Writer
+from pellucid.pictures.listing import Folders, ListedFolders, folders, kind_of
+from pellucid.pictures.places import is_address, within
+from pellucid.pictures.reading import UNKNOWN, Stamp
 from pellucid.pictures.split import SIDES
 from pellucid.pictures.walk import Entry, walk
 from pellucid.texts import alike, composed, listed
@@ -61,6 +64,8 @@ class Catalog:
     """The table that lists the pictures, as messages name it; None for class folders."""
     repeated: int = 0
     """Rows of the table that list a picture once more."""
+    listing: ListedFolders | None = field(default=None, compare=False, repr=False)
+    """What is below an address, with the stamps of the files."""
 
     def __post_init__(self) -> None:
         """`pictures` may be any sequence of Picture; it is stored as columns."""
@@ -78,6 +83,19 @@ class Catalog:
             return [self.classes_of(picture) for picture in pictures]
         names = (*self.classes, "")  # the last one is that of label -1
         return [names[label] for label in pictures.labels.tolist()]
+
+    def picture_at(self, path: str) -> Place:
+        """The place of a picture. Raises CatalogError if its path is an address that cannot be used."""
+        return within(self.root, path)
+
+    def stamp_listed(self, path: str) -> Stamp:
+        """The stamp of a picture in the listing of an address; UNKNOWN for all others."""
+        return UNKNOWN if self.listing is None else self.listing.stamp(path)
+
+    @property
+    def has_addresses(self) -> bool:
+        """Whether a picture is at an address; only then do paths hold "://"."""
+        return is_address(self.root) or re.search(b"://", self.pictures.paths.content.data) is not None
 
     @property
     def place(self) -> str:
@@ -102,35 +120,29 @@ class Catalog:
         return alike(self.classes)
 
 
-def scan(root: Path, leave_out: Path | None = None, known: Collection[str] = ()) -> Catalog:
+def scan(
+    root: Place, leave_out: Path | None = None, known: Collection[str] = (), below: Folders | None = None
+) -> Catalog:
     """Read the names below `root`. Raises CatalogError if it is missing, a file, or may not be opened.
 
     `leave_out`: the model folder that is about to be written. `known`: the classes of a model, which are classes here
-    too, whatever else their names could mean.
+    too, whatever else their names could mean. `below`: what `root` holds, if it was listed already.
     """
-    if not root.is_dir():
-        wrong = "is not a folder" if root.exists() else "does not exist"
-        raise CatalogError(
-            f"{root} {wrong}. Name a folder that holds one folder of pictures for each class, or a table."
-        )
-    try:
-        os.scandir(root).close()
-    except OSError as error:
-        raise CatalogError(f"{root} cannot be opened: {error.strerror}. Change its permissions or copy it.") from error
-    declared = parts.declared(root)
-    folders, beside = layout.find(root, leave_out, known or declared)
-    if declared and {folder.name for folder in folders} <= declared:
+    below = opened(root) if below is None else below
+    declared = parts.declared(root, below)
+    class_folders, beside = layout.find(below, leave_out, known or declared)
+    if declared and {folder.name for folder in class_folders} <= declared:
         beside = [entry for entry in beside if entry.path != parts.CLASSES]
-    ordered = tuple(sorted({folder.name for folder in folders}, key=natural))
+    ordered = tuple(sorted({folder.name for folder in class_folders}, key=natural))
     labels = {name: label for label, name in enumerate(ordered)}
     pictures = Writer()
     others: list[Entry] = [
         entry._replace(kind="unusable", reason="is outside a class folder") if entry.kind == "file" else entry
         for entry in beside
     ]
-    for folder in folders:
+    for folder in class_folders:
         label, side = labels[folder.name], -1 if folder.side is None else SIDES.index(folder.side)
-        for entry in walk(root / folder.path, leave_out):
+        for entry in walk(below.below(folder.path), leave_out):
             if entry.kind == "file":
                 pictures.add(folder.path + entry.path, label, side)
             else:
@@ -138,7 +150,27 @@ def scan(root: Path, leave_out: Path | None = None, known: Collection[str] = ())
     bad = [Quarantined(entry.path, entry.reason) for entry in others if entry.kind in ("unusable", "again")]
     left_out = [Quarantined(entry.path, entry.reason) for entry in others if entry.kind == "ours"]
     ignored = sum(entry.kind == "system" for entry in others)
-    return Catalog(root, ordered, pictures.pictures().ordered(), by_path(bad), ignored, by_path(left_out))
+    every = pictures.pictures().ordered()
+    listing = below if isinstance(below, ListedFolders) else None
+    return Catalog(root, ordered, every, by_path(bad), ignored, by_path(left_out), listing=listing)
+
+
+def opened(root: Place) -> Folders:
+    """What a folder holds. Raises CatalogError if it is missing, a file, or may not be opened."""
+    want = "Name a folder that holds one folder of pictures for each class, or a table."
+    if is_address(root):
+        below = folders(root)
+        if next(below.children(""), None) is None:
+            wrong = "is not a folder" if kind_of(root) == "file" else "does not exist, or holds nothing"
+            raise CatalogError(f"{root} {wrong}. {want}")
+        return below
+    if not root.is_dir():
+        raise CatalogError(f"{root} {'is not a folder' if root.exists() else 'does not exist'}. {want}")
+    try:
+        os.scandir(root).close()
+    except OSError as error:
+        raise CatalogError(f"{root} cannot be opened: {error.strerror}. Change its permissions or copy it.") from error
+    return folders(root)
 
 
 def check(catalog: Catalog) -> None:
@@ -182,7 +214,7 @@ def _check_sides(catalog: Catalog) -> None:
     """Refuse folders that look like the sides of a split but were not recognised as such: they are not classes."""
     if catalog.table is not None or (catalog.pictures.sides >= 0).any():
         return
-    declared = parts.declared(catalog.root)
+    declared = parts.declared(catalog.root, catalog.listing)
     if declared.issuperset(catalog.classes):
         return
     below: dict[str, set[tuple[str, ...]]] = {name: set() for name in catalog.classes}

@@ -7,6 +7,7 @@ import unicodedata
 from typing import Any
 
 from pellucid.pictures import sides
+from pellucid.pictures.places import is_written_as_address, shown
 from pellucid.texts import LABELS_BETWEEN, composed
 
 
@@ -15,16 +16,20 @@ class Unusable(Exception):
 
 
 def path_of(cell: Any, root: str) -> str:
-    """The path with "/" on every system, relative to `root` (absolute) if it is below it. Raises Unusable.
+    """The path with "/" on every system, relative to `root` (absolute) if it is below it; or an address.
 
     If no file has the exact name, a file that has it with the other separators, in another form of Unicode or in an old
-    encoding is used.
+    encoding is used. Raises Unusable.
     """
     if not isinstance(cell, str | bytes) and not _is_nothing(cell):
         raise Unusable(f"its path is not text: {cell!r:.60}")
     path = os.fsdecode(cell) if isinstance(cell, bytes) else cell
     if path is None or not isinstance(path, str) or not path.strip():
         raise Unusable("the table has no path for it")
+    if "://" in path and is_written_as_address(address := path.strip()):
+        if (harmless := shown(address)) != address:
+            raise Unusable(f"its address has a password or a signature in it: {harmless}")
+        return address if root.startswith("http") else address.removeprefix(f"{root}/")  # a link has %20 for a space
     if not path.isascii() or "\\" in path or "\0" in path:
         path = _standing(path, root)
     if "//" in path or "./" in path:

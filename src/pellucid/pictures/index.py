@@ -11,26 +11,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from array import array
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import files
-from pellucid.pictures import twins
+from pellucid.pictures import ahead, twins
 from pellucid.pictures.catalog import Catalog, Quarantined, by_path, contradictions
 from pellucid.pictures.decode import Form
 from pellucid.pictures.look import Looks
+from pellucid.pictures.places import below, identity
 from pellucid.pictures.ranges import Ranges
-from pellucid.pictures.reading import below, is_missing, stamp_of
+from pellucid.pictures.reading import exists, stamp_of
 from pellucid.pictures.reasons import open_reason
 from pellucid.pictures.strings import BLOCK, CODE, Texts
+
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
 
 VERSION = 3  # of the layout, and of what look.py makes of a file; a store of another version is rebuilt
 _RAW = "images.raw", "descriptions.raw"  # a set that is streamed has no images
@@ -165,14 +168,14 @@ class Index:
         return {int(numbers[places[at]]): reason for at, reason in clashing.items()}
 
 
-def identity_of(root: Path, form: Form, pixel_limit: int, table: str | None = None) -> dict[str, Any]:
+def identity_of(root: Place, form: Form, pixel_limit: int, table: str | None = None) -> dict[str, Any]:
     """Everything that determines the decoding of a file, and the table: the stores of two tables stay separate."""
     return {
         "version": VERSION,
         "decoders": {name: _version(name) for name in ("pillow", "simplejpeg", "pillow_heif")},
         "description": twins.DESCRIPTION,
-        "root": str(root.resolve()),
-        **({} if table is None else {"table": os.path.realpath(table)}),
+        "root": identity(root),
+        **({} if table is None else {"table": identity(table)}),
         "form": asdict(form),
         "pixel_limit": pixel_limit,
     }
@@ -226,20 +229,30 @@ def there(catalog: Catalog) -> tuple[Catalog, NDArray[np.int64]]:
     A table may list missing files, and a file may disappear after its folder was read. Without this, no store would be
     complete while they are missing.
     """
-    numbers = array("q")
-    for path in catalog.pictures.paths:
-        numbers.extend(stamp_of(below(catalog.root, path)))
-    stamps = np.frombuffer(numbers, np.int64).reshape(-1, 3)
+    stamps = _stamps(catalog)
     lost = []
     for number in np.flatnonzero(stamps[:, 0] < 0).tolist():
         path = catalog.pictures.paths[number]
-        if is_missing(catalog.root / path):  # a disk or network that fails now may recover
+        if not exists(below(catalog.root, path)):
             lost.append((number, Quarantined(path, open_reason(FileNotFoundError()), catalog.class_at(number))))
     if not lost:
         return catalog, stamps
     rows = np.delete(np.arange(len(stamps)), [number for number, _ in lost])
     quarantine = by_path((*catalog.quarantine, *(bad for _, bad in lost)))
     return replace(catalog, pictures=catalog.pictures.take(rows), quarantine=quarantine), stamps[rows]
+
+
+def _stamps(catalog: Catalog) -> NDArray[np.int64]:
+    """The stamps of all pictures, (N, 3); those at addresses from the catalog's listing, if it has one."""
+    paths, far = catalog.pictures.paths, catalog.has_addresses
+    numbers = array("q")
+    for path in paths:
+        numbers.extend(catalog.stamp_listed(path) if far else stamp_of(below(catalog.root, path)))
+    stamps = np.frombuffer(numbers, np.int64).reshape(-1, 3)
+    unlisted = np.flatnonzero(stamps[:, 0] < 0)
+    if far and len(unlisted):
+        stamps[unlisted] = ahead.stamps([below(catalog.root, paths[number]) for number in unlisted.tolist()])
+    return stamps
 
 
 def _hash(header: dict[str, Any]) -> str:

@@ -5,13 +5,12 @@ Copies are recognised by their bytes. Only files of equal size in different clas
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 
-from pellucid import files
-from pellucid.errors import CatalogError
+from pellucid.errors import CatalogError, PictureError
 from pellucid.pictures.catalog import Catalog
 from pellucid.pictures.columns import Picture, Pictures
+from pellucid.pictures.reading import digest_of, stamp_of
 from pellucid.texts import LABELS_BETWEEN
 
 
@@ -28,10 +27,8 @@ def joined(catalog: Catalog) -> Catalog:
     sizes: dict[tuple[int, str | None], list[Picture]] = {}
     pictures = list(catalog.pictures)
     for picture in pictures:
-        try:
-            size = os.stat(catalog.root / picture.path).st_size
-        except OSError:
-            size = -1
+        listed = catalog.stamp_listed(picture.path)
+        size = listed[0] if catalog.listing else stamp_of(catalog.picture_at(picture.path))[0]
         sizes.setdefault((size, picture.side), []).append(picture)
     labels: dict[str, set[int]] = {}  # of the first path for each content
     gone: set[str] = set()
@@ -41,8 +38,8 @@ def joined(catalog: Catalog) -> Catalog:
         first: dict[str, Picture] = {}
         for picture in some:
             try:
-                digest = files.sha256(catalog.root / picture.path)
-            except OSError:
+                digest = digest_of(catalog.picture_at(picture.path))
+            except (OSError, PictureError):
                 continue
             earlier = first.setdefault(digest, picture)
             if earlier is not picture and earlier.label != picture.label:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from pellucid.pictures import sides
-from pellucid.pictures.walk import Entry, entries, is_system, leads_back, only_ours
+from pellucid.pictures.listing import Folders
+from pellucid.pictures.walk import Entry, entries, is_system, only_ours
 from pellucid.texts import composed
 
 _PICTURE = re.compile(r"\.(jpe?g|png|gif|bmp|webp|tiff?|heic|avif)$", re.IGNORECASE)
@@ -25,21 +25,21 @@ class ClassFolder:
 
 
 def find(
-    root: Path, leave_out: Path | None = None, known: Collection[str] = ()
+    below: Folders, leave_out: Path | None = None, known: Collection[str] = ()
 ) -> tuple[list[ClassFolder], list[Entry]]:
     """The class folders, and everything else on the levels above them.
 
     `leave_out`: as in `walk`. `known`: names that are classes, whatever else they could mean.
     """
-    search = _Search(root, leave_out, frozenset(map(composed, known)))
+    search = _Search(below, leave_out, frozenset(map(composed, known)))
     return search.find(""), search.beside
 
 
 class _Search:
     """One search; collects what it meets beside the folders that it passes."""
 
-    def __init__(self, root: Path, leave_out: Path | None, known: frozenset[str]) -> None:
-        self.root, self.leave_out, self.known = root, leave_out, known
+    def __init__(self, below: Folders, leave_out: Path | None, known: frozenset[str]) -> None:
+        self.below, self.leave_out, self.known = below, leave_out, known
         self.beside: list[Entry] = []
 
     def find(self, prefix: str) -> list[ClassFolder]:
@@ -117,29 +117,27 @@ class _Search:
         """The names of the folders in a folder; None if a picture is there, after which it stops reading."""
         names = []
         try:
-            with os.scandir(self.root / folder) as listing:
-                for entry in listing:
-                    if is_system(entry.name):
-                        continue
-                    if os.path.isdir(entry.path):  # entry.is_dir() raises for a link to itself
-                        names.append(entry.name)
-                    elif _PICTURE.search(entry.name):
-                        return None
+            for name, kind in self.below.children(folder):
+                if is_system(name):
+                    continue
+                if kind == "folder":
+                    names.append(name)
+                elif _PICTURE.search(name):
+                    return None
         except OSError:
             return None
-        linked = [name for name in names if os.path.islink(self.root / folder / name)]
-        return sorted(name for name in names if name not in linked or not leads_back(self.root, folder + name))
+        linked = [name for name in names if self.below.is_link(folder + name)]
+        return sorted(name for name in names if name not in linked or not self.below.leads_back(folder + name))
 
     def _folders(self, prefix: str) -> list[str]:
         """The names of the folders in a folder that is passed through. Everything else goes into `beside`."""
         folders = []
-        for entry in entries(self.root, prefix, self.leave_out):
-            path = str(self.root / entry.path)
+        for entry in entries(self.below, prefix, self.leave_out):
             if entry.kind != "folder":
                 self.beside.append(entry)
-            elif os.path.islink(path) and leads_back(self.root, entry.path):
+            elif self.below.is_link(entry.path) and self.below.leads_back(entry.path):
                 self.beside.append(Entry(entry.path, "again", "a link to a folder that contains it"))
-            elif only_ours(path, self.leave_out):
+            elif only_ours(self.below, entry.path, self.leave_out):
                 self.beside.append(Entry(entry.path, "ours", "holds only folders that Pellucid wrote"))
             else:
                 folders.append(entry.path.removeprefix(prefix).rstrip("/"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,10 @@ from numpy.typing import NDArray
 
 from pellucid.errors import PictureError
 from pellucid.pictures import twins
+from pellucid.pictures.ahead import Begun, content
 from pellucid.pictures.decode import Form, decode
 from pellucid.pictures.ranges import Ranges
-from pellucid.pictures.reading import UNKNOWN, Stamp, read_with_stamp, stamp_of
+from pellucid.pictures.reading import UNKNOWN, Stamp, stamp_of
 
 if TYPE_CHECKING:
     from pellucid.pictures.places import Place
@@ -57,8 +59,8 @@ class Looks:
     reasons: dict[int, str]
 
 
-def look(places: Sequence[str | Place], way: Way) -> Looks:
-    """Look at files of this machine, by paths, or at addresses. Raises nothing for a file that cannot be used."""
+def look(places: Sequence[str | Place | Begun], way: Way) -> Looks:
+    """Look at files of this machine, by paths, and at addresses. Raises nothing for a file that cannot be used."""
     stamps: list[Stamp] = []
     digests: list[bytes] = []
     sizes: list[tuple[int, int]] = []
@@ -67,7 +69,7 @@ def look(places: Sequence[str | Place], way: Way) -> Looks:
     for number, place in enumerate(places):
         stamp, digest, size = UNKNOWN, bytes(32), (0, 0)
         try:
-            data, stamp = read_with_stamp(place)
+            data, stamp = content(place)
             digest = hashlib.sha256(data).digest()
             image = decode(data, way.pixel_limit, way.ranges)
             size = image.shape[:2]
@@ -92,10 +94,12 @@ def look(places: Sequence[str | Place], way: Way) -> Looks:
     return Looks(records, stacked, twins.descriptions_of(thumbnails, records["size"][usable]), reasons)
 
 
-def _unread(place: str | Place, error: PictureError) -> Stamp:
+def _unread(place: str | Place | Begun, error: PictureError) -> Stamp:
     """The stamp of a file that could not be read.
 
     A bad disk or network may recover without a trace in the file's times: such a file is tried again each time.
     """
+    if isinstance(place, Future):
+        return UNKNOWN
     passing = isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, PermissionError)
     return UNKNOWN if passing else stamp_of(place)

@@ -6,8 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -16,11 +15,16 @@ from pellucid.pictures.catalog import Catalog
 from pellucid.pictures.decode import samples_of
 from pellucid.pictures.levels import Pool, choose
 from pellucid.pictures.order import sorted_for_reading
+from pellucid.pictures.places import below, is_address
 from pellucid.pictures.ranges import Kind, Range, Ranges
-from pellucid.pictures.reading import read
+from pellucid.pictures.reading import Stamp, head_of, read
+from pellucid.pictures.remote import IN_FLIGHT
 from pellucid.pictures.render import is_measured, pool_of
 from pellucid.pictures.split import SIDES
 from pellucid.runtime.threads import cores
+
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
 
 T = TypeVar("T")
 
@@ -42,14 +46,14 @@ def measure(catalog: Catalog, pixel_limit: int) -> Ranges:
     paths = catalog.pictures.paths.take(rows if len(rows) else np.arange(len(sides)))
     heavy = [at for at, path in enumerate(paths) if os.path.splitext(path)[1].lower() not in _LIGHT]
     spread = sorted_for_reading(catalog.root, [paths[at] for at in _spread(heavy, LOOKED_AT)])
-    looked_at = [catalog.root / path for path in spread]
-    deep = _spread([path for path in looked_at if _may_be_deep(path)], MEASURED)
+    looked_at = [(below(catalog.root, path), catalog.stamp_listed(path)) for path in spread]
+    deep = _spread(_maybe_deep(looked_at), MEASURED)
     if not deep:
         return Ranges()
 
-    def pool(path: Path) -> Pool | None:
+    def pool(picture: tuple[str | Place, Stamp]) -> Pool | None:
         with suppress(PictureError):
-            samples = samples_of(read(path), pixel_limit)
+            samples = samples_of(read(*picture), pixel_limit)
             return pool_of(samples, SIDE) if samples is not None and is_measured(samples) else None
         return None
 
@@ -74,18 +78,20 @@ def _spread(every: Sequence[T], most: int) -> list[T]:
     return [every[row] for row in rows]
 
 
-def _may_be_deep(path: Path) -> bool:
+def _maybe_deep(pictures: list[tuple[str | Place, Stamp]]) -> list[tuple[str | Place, Stamp]]:
+    if not any(is_address(place) for place, _ in pictures):
+        return [each for each in pictures if _may_be_deep(each[0])]
+    with ThreadPoolExecutor(IN_FLIGHT) as executor:
+        deep = executor.map(_may_be_deep, (place for place, _ in pictures))
+        return [each for each, is_deep in zip(pictures, deep, strict=True) if is_deep]
+
+
+def _may_be_deep(place: str | Place) -> bool:
     """Judged by the first bytes: false if the file certainly has 8 bits."""
     try:
-        with path.open("rb") as file:
-            head = file.read(HEAD)
-    except (NotADirectoryError, FileNotFoundError):  # in a shard
-        try:
-            head = read(path)[:HEAD]
-        except PictureError:
-            return False
-    except OSError:
+        head = head_of(place, HEAD)
+    except (OSError, PictureError):
         return False
     if head.startswith(b"\x89PNG"):
         return head[24:25] == b"\x10"
-    return not head.startswith((b"\xff\xd8", b"GIF8", b"BM", b"RIFF"))
+    return bool(head) and not head.startswith((b"\xff\xd8", b"GIF8", b"BM", b"RIFF"))

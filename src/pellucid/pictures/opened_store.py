@@ -58,7 +58,8 @@ class Store:
         self.streams = not (folder / "images.raw").exists()
         self._images: RowFile | Streamed
         if self.streams:
-            self._images = Streamed(catalog, form, digests.bytes, self.made_by.get("pixel_limit", PIXEL_LIMIT), ranges)
+            limit = self.made_by.get("pixel_limit", PIXEL_LIMIT)
+            self._images = Streamed(catalog, form, digests.bytes, self._stamps, limit, ranges)
         else:
             self._images = RowFile(folder / "images.raw", (len(digests), *form.shape))
 

@@ -9,10 +9,17 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pellucid import texts
+from pellucid.errors import PictureError
+from pellucid.pictures.listing import Folders, folders
+from pellucid.pictures.places import is_address
+from pellucid.pictures.reading import read
 from pellucid.texts import composed, decoded
+
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
 
 CLASSES = "classes.txt"  # one name per line, in the folder to train on
 _LARGEST = 1 << 20  # bytes of such a file
@@ -53,19 +60,24 @@ def alike(inside: Mapping[str, Collection[str]]) -> tuple[list[str], list[str]] 
     return looks, sorted(set().union(*(filled[name] for name in looks)))
 
 
-def declared(root: Path) -> frozenset[str]:
-    """The names in a folder's `classes.txt`, composed; empty if the file is missing or not text."""
+def declared(root: Place, below: Folders | None = None) -> frozenset[str]:
+    """The names in a folder's `classes.txt`, composed; empty if the file is missing or not text.
+
+    `below`: what the folder holds, if it was listed.
+    """
     path = root / CLASSES
     try:
-        if not path.is_file() or path.stat().st_size > _LARGEST:
+        if not folders(root if below is None else below).has_file(CLASSES):
             return frozenset()
-        text = decoded(path.read_bytes())
-    except (OSError, UnicodeDecodeError):
+        if not is_address(path) and path.stat().st_size > _LARGEST:
+            return frozenset()
+        text = decoded(read(path))
+    except (OSError, PictureError, UnicodeDecodeError):
         return frozenset()
     return frozenset(composed(line.strip().rstrip("/")) for line in text.splitlines() if line.strip())
 
 
-def refusal(root: Path, looks: list[str], inner: list[str], named: Collection[str]) -> str:
+def refusal(root: Place, looks: list[str], inner: list[str], named: Collection[str]) -> str:
     """The message for folders that look like parts. `named`: the names in `classes.txt`, which fit no reading."""
     file, tops = root / CLASSES, names(looks)
     wrong = f" The names in {file} now match neither." if named else ""

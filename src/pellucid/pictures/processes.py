@@ -14,15 +14,11 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pellucid.pictures import decode
 from pellucid.pictures.look import Looks, Way, look
-from pellucid.pictures.places import is_address
 from pellucid.runtime.threads import cores
-
-if TYPE_CHECKING:
-    from pellucid.pictures.places import Place
 
 # it imports what its parent imports; `-P` keeps a file of the current folder from taking a module's name
 _PROGRAM = (
@@ -86,15 +82,14 @@ class Processes:
                         pipe.close()
 
 
-def pay(root: Place, count: int) -> bool:
-    """Whether processes decode `count` small pictures below this folder sooner than a thread.
+def pay(count: int) -> bool:
+    """Whether processes decode `count` small pictures of this machine sooner than a thread.
 
-    Not if there is one core, or if this Python cannot be started again, as in a program frozen into one file. Pictures
-    at addresses are waited for, not decoded, most of the time.
+    Not if there is one core, or if this Python cannot be started again, as in a program frozen into one file.
     """
     name = os.path.basename(sys.executable or "").lower()
     again = name.startswith(("python", "pypy")) and not getattr(sys, "frozen", False)
-    return count >= _MANY and cores() > 1 and again and not is_address(root)
+    return count >= _MANY and cores() > 1 and again
 
 
 def main() -> None:

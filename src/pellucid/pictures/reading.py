@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import threading
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pellucid import files
-from pellucid.errors import PictureError
+from pellucid.errors import CatalogError, PictureError
 from pellucid.pictures.places import is_address
 from pellucid.pictures.shards.naming import member_of, shard_of
 
@@ -26,22 +28,47 @@ Of a picture in a shard: size, a number for the shard's state, its place in the 
 UNKNOWN: Stamp = -1, -1, -1
 
 
-def below(root: Place, name: str) -> str | Place:
-    """The file `name` below a folder, or elsewhere if that is absolute; a path is a text, which takes less time."""
-    return root / name if is_address(root) else os.path.join(root, name)
+# a file's version, by the first of these that the store states
+_VERSIONS = (
+    "ETag", "etag", "generation", "blob_id", "md5Hash", "content_md5", "Content-MD5", "checksum", "VersionId",
+    "Last-Modified", "LastModified", "last_modified", "updated", "mtime", "created",
+)  # fmt: skip
 
 
-def read(place: str | Place) -> bytes:
-    """The content of a file. Raises PictureError if it is empty, missing, not permitted, or not a regular file."""
-    return read_with_stamp(place)[0]
+class NotRead(OSError):
+    """The cause of a PictureError about an address whose content never came: its stamp says nothing about that."""
 
 
-def read_with_stamp(place: str | Place) -> tuple[bytes, Stamp]:
-    """As `read`, with the stamp of exactly the file that was read, even if it is being replaced meanwhile."""
-    data, stamp = _from_address(place) if is_address(place) else _from_disk(place)
+def read(place: str | Place, stamp: Stamp = UNKNOWN) -> bytes:
+    """The content of a file. Raises PictureError if it is empty, missing, not permitted, or not a regular file.
+
+    `stamp`: of an address, if a listing has shown it. This saves a request.
+    """
+    return read_with_stamp(place, stamp)[0]
+
+
+def read_with_stamp(
+    place: str | Place, stamp: Stamp = UNKNOWN, stopping: threading.Event | None = None
+) -> tuple[bytes, Stamp]:
+    """As `read`, with the stamp of exactly the file that was read, even if it is being replaced meanwhile.
+
+    `stopping`: set, it ends the tries to read an address.
+    """
+    data, stamp = _from_address(place, stamp, stopping) if is_address(place) else _from_disk(place)
     if not data:
         raise PictureError("empty file")
     return data, stamp
+
+
+def stamp_in(info: dict[str, Any]) -> Stamp:
+    """The stamp of a file in fsspec's description: its size and a number for its version.
+
+    UNKNOWN if the store states neither a version nor a date: such a file is read again by every run.
+    """
+    size, version = info.get("size"), next((info[name] for name in _VERSIONS if info.get(name)), None)
+    if size is None or version is None:
+        return UNKNOWN
+    return int(size), int(hashlib.sha256(str(version).encode()).hexdigest()[:15], 16), 0
 
 
 def stamp_of(place: str | Place) -> Stamp:
@@ -51,42 +78,75 @@ def stamp_of(place: str | Place) -> Stamp:
             return _stamp_of_address(place)
         return _stamp(os.stat(place))
     except (NotADirectoryError, FileNotFoundError):
-        return _stamp_in_shard(place)
+        with suppress(Exception):
+            return _stamp_in_shard(place) or UNKNOWN
     except Exception:
-        return UNKNOWN
+        pass
+    return UNKNOWN
 
 
-def sha256(place: Path) -> str:
-    """Hexadecimal SHA-256 of a picture's file, or of a picture in a shard. Raises OSError."""
-    try:
-        return files.sha256(place)
-    except (NotADirectoryError, FileNotFoundError):
-        if member_of(str(place)) is None:
-            raise
-    try:
-        return hashlib.sha256(read(place)).hexdigest()
-    except PictureError as error:
-        raise OSError(None, error.reason) from error
-
-
-def is_missing(place: Place) -> bool:
-    """Whether there is certainly no such file, and no such picture in a shard. Raises nothing."""
-    if is_address(place) and shard_of(place.path):
-        from pellucid.pictures.shards import fetched
-
+def head_of(place: str | Place, length: int) -> bytes:
+    """The first bytes of a file. Raises OSError, or PictureError for a picture in a shard."""
+    if not is_address(place):
         try:
-            member = fetched.member_of(place)
-            return member is not None and fetched.stamp(*member) is None
-        except Exception:
-            return False
+            with open(place, "rb") as file:
+                return file.read(length)
+        except (NotADirectoryError, FileNotFoundError):
+            if member_of(str(place)) is None:
+                raise
+        return read(place)[:length]
+    from pellucid.pictures.remote import Unreachable, store_of
+
+    store = store_of(place)
     try:
-        place.stat()
+        return store.tried(lambda: store.system.cat_file(place.path, start=0, end=length))[:length]
+    except Unreachable as error:
+        raise NotRead(error.reason) from error
+
+
+def digest_of(place: str | Place) -> str:
+    """The SHA-256 of a file, hexadecimal. Raises OSError, or PictureError for an address and a picture in a shard."""
+    if not is_address(place):
+        try:
+            return files.sha256(Path(place))
+        except (NotADirectoryError, FileNotFoundError):
+            if member_of(str(place)) is None:
+                raise
+    return hashlib.sha256(read(place)).hexdigest()
+
+
+def exists(place: str | Place) -> bool:
+    """Whether something is there. What cannot be reached now counts as there: reading it gives the reason."""
+    if not is_address(place):
+        return _exists_here(place)
+    from pellucid.pictures.remote import Unreachable, store_of
+
+    try:
+        if (member := _member_at(place)) is not None:
+            from pellucid.pictures.shards import fetched
+
+            return fetched.stamp(*member) is not None
+        store_of(place).info(place.path)
+    except CatalogError:
+        return True
+    except Unreachable as error:
+        return error.reason != "not found"
+    except Exception:  # a shard that cannot be read: reading the picture gives the reason
+        return True
+    return True
+
+
+def _exists_here(path: str | Path) -> bool:
+    try:
+        os.stat(path)
     except (NotADirectoryError, FileNotFoundError):
-        member = member_of(str(place))
-        return member is None or _is_missing_in_shard(*member)
-    except OSError:  # a disk or network that fails now may recover
-        return False
-    return False
+        if member_of(str(path)) is None:
+            return False
+        with suppress(Exception):
+            return _stamp_in_shard(path) is not None
+    except (OSError, ValueError):  # a disk or network that fails now may recover
+        pass
+    return True
 
 
 def _from_disk(path: str | Path) -> tuple[bytes, Stamp]:
@@ -115,41 +175,38 @@ def _from_disk(path: str | Path) -> tuple[bytes, Stamp]:
     return data, _stamp(status)
 
 
-def _stamp_in_shard(place: str | Place) -> Stamp:
-    member = member_of(str(place))
-    if member is None:
-        return UNKNOWN
+def _stamp_in_shard(path: str | Place) -> Stamp | None:
+    """None if the picture is not there, or is in no shard. Raises errors of every kind."""
     from pellucid.pictures.shards import opened
 
+    member = member_of(str(path))
+    return None if member is None else opened.stamp(*member)
+
+
+def _from_address(address: UPath, stamp: Stamp, stopping: threading.Event | None) -> tuple[bytes, Stamp]:
+    """The stamp is older than the content: if the file is replaced in between, the next run sees another stamp."""
+    from pellucid.pictures.faults import CutShort
+    from pellucid.pictures.remote import Unreachable, store_of
+
     try:
-        return opened.stamp(*member) or UNKNOWN
-    except Exception:
-        return UNKNOWN
-
-
-def _is_missing_in_shard(shard: str, member: str) -> bool:
-    from pellucid.pictures.shards import opened
-
-    try:
-        return opened.stamp(shard, member) is None
-    except Exception:
-        return False
-
-
-def _from_address(address: UPath) -> tuple[bytes, Stamp]:
-    try:
-        if shard_of(address.path):
+        if (member := _member_at(address)) is not None:
             from pellucid.pictures.shards import fetched
 
-            if (member := fetched.member_of(address)) is not None:
-                return fetched.read(*member)
-        stamp = _stamp_of_address(address)
-        _check_size(stamp[0])
-        return address.read_bytes(), stamp
-    except OSError as error:
-        from pellucid.pictures.reasons import open_reason
-
-        raise PictureError(open_reason(error)) from error
+            return fetched.read(*member)
+        store, size = store_of(address), stamp[0]
+        if stamp == UNKNOWN:
+            info = store.info(address.path)
+            if info.get("type") == "directory":
+                raise PictureError("a folder")
+            stamp, size = stamp_in(info), -1 if info.get("size") is None else int(info["size"])
+        _check_size(size)
+        return store.read(address.path, size, FILE_LIMIT, stopping), stamp
+    except CatalogError as error:
+        raise PictureError(str(error)) from NotRead()
+    except Unreachable as error:
+        if isinstance(error.__cause__, CutShort) and stamp_of(address) not in (stamp, UNKNOWN):  # it was replaced
+            return _from_address(address, UNKNOWN, stopping)
+        raise PictureError(error.reason) from NotRead(error.reason)
 
 
 def _stamp(status: os.stat_result) -> Stamp:
@@ -157,14 +214,25 @@ def _stamp(status: os.stat_result) -> Stamp:
 
 
 def _stamp_of_address(address: UPath) -> Stamp:
-    if shard_of(address.path):
+    from pellucid.pictures.remote import store_of
+
+    if (member := _member_at(address)) is not None:
         from pellucid.pictures.shards import fetched
 
-        if (member := fetched.member_of(address)) is not None:
-            return fetched.stamp(*member) or UNKNOWN
-    file_system = address.fs
-    size = file_system.info(address.path).get("size")
-    return -1 if size is None else int(size), int(file_system.ukey(address.path)[:15], 16), 0
+        return fetched.stamp(*member) or UNKNOWN
+    return stamp_in(store_of(address).info(address.path))
+
+
+def _member_at(address: UPath) -> tuple[UPath, str] | None:
+    """(shard, member) of the address of a picture in a shard; None if its name says that it is in none."""
+    shard = shard_of(address.path)
+    member = address.path[len(shard) + 1 :]
+    if not shard or not member:
+        return None
+    holder = address
+    for _ in member.split("/"):
+        holder = holder.parent
+    return holder, member
 
 
 def _check_size(size: int) -> None:

@@ -30,10 +30,9 @@ from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from io import FileIO
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,6 +41,7 @@ from numpy.typing import NDArray
 from pellucid import files
 from pellucid.errors import StorageError
 from pellucid.pictures import clearing, processes, twins
+from pellucid.pictures.ahead import Ahead
 from pellucid.pictures.catalog import Catalog, Quarantined, by_path
 from pellucid.pictures.decode import PIXEL_LIMIT, Form, expect_many
 from pellucid.pictures.index import Digests, Index, identity_of, labels_of, read_header, there
@@ -51,9 +51,9 @@ from pellucid.pictures.measure import measure
 from pellucid.pictures.neighbour import neighbour
 from pellucid.pictures.opened_store import Store
 from pellucid.pictures.order import reading_order
+from pellucid.pictures.places import below, identity, name_of, place
 from pellucid.pictures.processes import Processes
 from pellucid.pictures.ranges import Ranges
-from pellucid.pictures.reading import below
 from pellucid.pictures.reuse import Reuse
 from pellucid.pictures.space import ELSEWHERE, another_place, free_in, full_disk
 from pellucid.runtime.memory import keep_memory
@@ -85,7 +85,7 @@ class StoreInfo:
     """A store in the cache; `root` is its folder or table, `used` the time of its last use in seconds since 1970."""
 
     folder: Path
-    root: Path
+    root: Place
     form: Form
     pictures: int
     bytes: int
@@ -158,7 +158,7 @@ def stores(cache: Path) -> list[StoreInfo]:
     for folder in cache.glob("*.store"):
         with suppress(OSError, ValueError, TypeError, KeyError):
             header = read_header(folder)
-            form, root = Form(**header["form"]), Path(header.get("table", header["root"]))
+            form, root = Form(**header["form"]), place(header.get("table", header["root"]))
             used = (folder / "store.json").stat().st_mtime
             infos.append(StoreInfo(folder, root, form, header["pictures"], clearing.occupied(folder), used))
     return sorted(infos, key=lambda info: -info.used)
@@ -259,28 +259,30 @@ def _looks(
         if reuse is None and len(stamps) >= _MANY:
             expect_many()  # not during the decoding, whose threads would slow the import
         small = bool(new.any()) and stamps[new, 0].mean() < _SMALL
-        alone = small and not processes.pay(catalog.root, int(new.sum()))
+        alone = small and (catalog.has_addresses or not processes.pay(int(new.sum())))
         workers = 1 if alone else min(_WORKERS, cores())
         executor = ThreadPoolExecutor(workers, thread_name_prefix="decode")
         ends.callback(executor.shutdown, cancel_futures=True)
-        look_at = partial(_look_at, catalog.root, way)
+        ahead = ends.enter_context(Ahead())
+        several = None
         if small and not alone:
-            look_at = ends.enter_context(closing(Processes(workers, str(catalog.root), way))).look
+            several = ends.enter_context(closing(Processes(workers, str(catalog.root), way)))
         fitting = max(1, min(_GROUP, _BYTES // int(np.prod(way.form.shape))))
+        group = fitting if small else 1
         waiting: deque[tuple[Future[Looks] | Looks, bool]] = deque()
-        for part in _parts(new, fitting if small else 1, fitting):
+        for part in _parts(new, group, fitting):
             if reuse is not None and not new[part.start]:
                 waiting.append((reuse.looks(numbers[part]), True))
+            elif several is not None:
+                waiting.append((executor.submit(several.look, list(paths[part])), False))
             else:
-                waiting.append((executor.submit(look_at, list(paths[part])), False))
-            if len(waiting) > 2 * workers:
+                pairs = zip(paths[part], stamps[part].tolist(), strict=True)
+                begun = [ahead.begun(below(catalog.root, path), stamp) for path, stamp in pairs]
+                waiting.append((executor.submit(look, begun, way), False))
+            if len(waiting) > max(2 * workers, ahead.window // group):
                 yield _finished(*waiting.popleft())
         while waiting:
             yield _finished(*waiting.popleft())
-
-
-def _look_at(root: Place, way: Way, names: list[str]) -> Looks:
-    return look([below(root, name) for name in names], way)
 
 
 def _finished(looks: Future[Looks] | Looks, known: bool) -> tuple[Looks, bool]:
@@ -296,9 +298,9 @@ def _parts(new: NDArray[np.bool_], most_new: int, most_known: int) -> Iterator[s
 
 
 def _folder(cache: Path, catalog: Catalog, form: Form, pixel_limit: int) -> Path:
-    root, table = catalog.root.resolve(), [] if catalog.table is None else [os.path.realpath(catalog.table)]
-    key = json.dumps([str(root), asdict(form), pixel_limit, *table])
-    name = re.sub(r"\W+", "_", Path(*table).stem if table else root.name)[:40]
+    table = [] if catalog.table is None else [identity(catalog.table)]
+    key = json.dumps([identity(catalog.root), asdict(form), pixel_limit, *table])
+    name = re.sub(r"\W+", "_", PurePath(*table).stem if table else name_of(catalog.root))[:40]
     return cache / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.store"
 
 

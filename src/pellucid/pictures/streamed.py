@@ -1,7 +1,7 @@
 """The images of a set that does not fit into the cache: each is decoded again from its file whenever it is needed.
 
 Threads decode ahead along the rows that are announced. At most 256 MB of decoded images wait, beside one picture in
-full size for each thread.
+full size for each core, and one file for each thread. Files at addresses are read by more threads than decode.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import weakref
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from threading import Lock
+from threading import BoundedSemaphore, Event, Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from pellucid.errors import PictureError, StorageError
 from pellucid.pictures.catalog import Catalog
 from pellucid.pictures.decode import Form, decode
+from pellucid.pictures.places import below, is_address
 from pellucid.pictures.ranges import Ranges
-from pellucid.pictures.reading import read
+from pellucid.pictures.reading import read_with_stamp
+from pellucid.pictures.remote import IN_FLIGHT
 from pellucid.runtime.threads import cores
 
 AHEAD = 256 << 20  # bytes of decoded images that may wait
@@ -32,18 +34,26 @@ class Streamed:
     """uint8 (N, height, width, channels), one row for each picture of the catalog. Many threads may read at once."""
 
     def __init__(
-        self, catalog: Catalog, form: Form, digests: NDArray[np.uint8], pixel_limit: int, ranges: Ranges
+        self,
+        catalog: Catalog,
+        form: Form,
+        digests: NDArray[np.uint8],
+        stamps: NDArray[np.int64],
+        pixel_limit: int,
+        ranges: Ranges,
     ) -> None:
-        """digests: uint8 (N, 32), SHA-256 of each file: a file that has changed since is an error."""
-        self._catalog, self._form, self._digests = catalog, form, digests
+        """digests: uint8 (N, 32), SHA-256 of each file: a file that has changed since is an error. stamps: (N, 3)."""
+        self._catalog, self._form, self._digests, self._stamps = catalog, form, digests, stamps
         self._pixel_limit, self._ranges = pixel_limit, ranges
         self._room = max(1, min(_MOST, AHEAD // int(np.prod(form.shape))))
         self._waiting: OrderedDict[int, Future[NDArray[np.uint8]]] = OrderedDict()
         self._coming: list[int] = []
         self._begun = self._taken = 0  # how many of them are submitted, and how many were handed out
         self._lock = Lock()
-        self._pool = ThreadPoolExecutor(min(_WORKERS, cores()), "stream")
-        self.close = weakref.finalize(self, self._pool.shutdown, wait=False, cancel_futures=True)
+        decoders = min(_WORKERS, cores())
+        self._decoding, self._stopping = BoundedSemaphore(decoders), Event()
+        self._pool = ThreadPoolExecutor(IN_FLIGHT if catalog.has_addresses else decoders, "stream")
+        self.close = weakref.finalize(self, _close, self._pool, self._stopping)
 
     def __len__(self) -> int:
         return len(self._digests)
@@ -90,13 +100,21 @@ class Streamed:
             self._begun += 1
 
     def _image(self, row: int) -> NDArray[np.uint8]:
-        path = self._catalog.root / self._catalog.pictures.paths[row]
+        place = below(self._catalog.root, self._catalog.pictures.paths[row])
+        size, version, last = self._stamps[row].tolist()
         try:
-            data = read(path)
+            data, _ = read_with_stamp(place, (size, version, last), self._stopping)
             if hashlib.sha256(data).digest() != self._digests[row].tobytes():
                 raise PictureError("has changed since the training began")
-            return self._form.apply(decode(data, self._pixel_limit, self._ranges))
+            with self._decoding:
+                return self._form.apply(decode(data, self._pixel_limit, self._ranges))
         except PictureError as error:
+            back = "Look at the address, and continue" if is_address(place) else "Put it back and continue"
             raise StorageError(
-                f"{path} is needed again, and it cannot be used any more: {error.reason}. Put it back and continue."
+                f"{place} is needed again, and it cannot be used any more: {error.reason}. {back}."
             ) from error
+
+
+def _close(pool: ThreadPoolExecutor, stopping: Event) -> None:
+    stopping.set()
+    pool.shutdown(wait=False, cancel_futures=True)

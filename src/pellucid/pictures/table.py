@@ -1,7 +1,8 @@
 """A table -> a catalog: pictures with labels, sides and groups. No picture is opened. `read` also takes shards.
 
-A path is relative to the table's folder, or absolute. A folder with `metadata.csv`, `.jsonl` or `.parquet`, or whose
-train and test folders have one each, is such a table too: an image folder of Hugging Face.
+A path is relative to the table's folder, or absolute, or an address, also of another store than the table's. A folder
+with `metadata.csv`, `.jsonl` or `.parquet`, or whose train and test folders have one each, is such a table too: an
+image folder of Hugging Face.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +23,17 @@ from pellucid.pictures import cells, merge, sides
 from pellucid.pictures.catalog import Catalog, Quarantined, by_path, natural
 from pellucid.pictures.cells import Unusable
 from pellucid.pictures.columns import Pictures, Writer
-from pellucid.pictures.places import is_address
+from pellucid.pictures.listing import Folders, ListedFolders, folders, kind_of
+from pellucid.pictures.places import TABLES, is_address, is_written_as_address, within
 from pellucid.pictures.shards import catalog as of_shards
 from pellucid.pictures.shards import finding
 from pellucid.pictures.split import SIDES, TEST, VAL
 from pellucid.pictures.strings import Texts, TextWriter
 from pellucid.pictures.tabular import USUAL, Columns, Row, Table, open_table
 from pellucid.pictures.walk import Entry, is_system, walk
+
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
 
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 _EVAL = len(SIDES)  # a side that is test, or validation if another is test
@@ -42,62 +48,82 @@ class TablePart:
     side: str | None = None  # from its folder's name
 
 
-def read(place: Path, columns: Columns = USUAL, leave_out: Path | None = None, known: Collection[str] = ()) -> Catalog:
+def read(place: Place, columns: Columns = USUAL, leave_out: Path | None = None, known: Collection[str] = ()) -> Catalog:
     """The catalog of what `place` names: a table, shards, a folder with metadata, or a folder of class folders.
 
     `columns` are a table's. `leave_out` and `known`: as in `catalog.scan`. Raises CatalogError.
     """
-    if (is_address(place) or _metadata(place) is None) and (shards := finding.find(place)) is not None:
+    if (shards := finding.find(place)) is not None:
         return of_shards.scan(shards, columns)
-    parts = find(place, columns)
+    below = None if is_file(place) else catalogs.opened(place)
+    if below is not None and _metadata(below, "") is None and (shards := finding.in_folder(below)) is not None:
+        return of_shards.scan(shards, columns)
+    parts = find(place, columns, below)
     labelled = all(part.table.has(role, columns) for part in parts for role in ("path", "label"))
-    if parts and (labelled or columns.chosen or place.is_file()):
-        return scan(place, parts, columns, leave_out)
-    catalog = catalogs.scan(place, leave_out, known)
+    if parts and (labelled or columns.chosen or below is None):
+        return scan(place, parts, columns, leave_out, below)
+    catalog = catalogs.scan(place, leave_out, known, below)
     if parts and len(catalog.classes) < 2:  # then metadata was intended, but something is missing
         parts[0].table.find(columns)
     return catalog
 
 
-def find(place: Path, columns: Columns = USUAL) -> list[TablePart]:
-    """The tables that `place` stands for: itself, or a folder's metadata. Raises CatalogError."""
-    if place.is_file():
+def is_file(place: Place) -> bool:
+    """Whether a place is a file, and so a table. Of an address, a name that ends like a table's settles it."""
+    if is_address(place):
+        return place.suffix.lower() in TABLES or kind_of(place) == "file"
+    return place.is_file()
+
+
+def find(place: Place, columns: Columns = USUAL, below: Folders | None = None) -> list[TablePart]:
+    """The tables that `place` stands for: itself, or a folder's metadata. Raises CatalogError.
+
+    `below`: what the folder holds, if it was listed; without it, `place` may be a file.
+    """
+    if below is None and is_file(place):
         return [TablePart(open_table(place, columns))]
-    if (file := _metadata(place)) is not None:
-        return [TablePart(open_table(file, columns))]
+    below = folders(place) if below is None else below
+    if (file := _metadata(below, "")) is not None:
+        return [TablePart(open_table(place / file, columns))]
     try:
-        names = sorted(entry.name for entry in os.scandir(place) if entry.is_dir() and not is_system(entry.name))
+        names = sorted(name for name, kind in below.children("") if kind == "folder" and not is_system(name))
     except OSError:
         return []
-    inside = {name: file for name in names if (file := _metadata(place / name)) is not None}
+    inside = {name: file for name in names if (file := _metadata(below, f"{name}/")) is not None}
     sides_by_folder = sides.read_all(names) or sides.read_all(inside) or {}
     return [
-        TablePart(open_table(file, columns), f"{name}/", sides_by_folder[name])
+        TablePart(open_table(place / file, columns), f"{name}/", sides_by_folder[name])
         for name, file in inside.items()
         if name in sides_by_folder
     ]
 
 
-def scan(place: Path, parts: list[TablePart], columns: Columns, leave_out: Path | None = None) -> Catalog:
+def scan(
+    place: Place,
+    parts: list[TablePart],
+    columns: Columns,
+    leave_out: Path | None = None,
+    below: Folders | None = None,
+) -> Catalog:
     """The catalog of the tables from `find`, with the unlisted files of a folder with metadata.
 
-    Raises CatalogError if a column is missing, or if a table cannot be read or contradicts itself.
+    `below`: what the folder holds; None for a table alone. Raises CatalogError if a column is missing, or if a table
+    cannot be read or contradicts itself.
     """
-    of_folder = place.is_dir()
-    root = place if of_folder else place.parent
+    root = place if below is not None else place.parent
     shown = str(parts[0].table.file if len(parts) == 1 else place)
     reading = _Reading(root, columns)
     for part in parts:
         reading.read(part)
     pictures = reading.pictures()
-    if of_folder and not (pictures.sides >= 0).any():
+    if below is not None and not (pictures.sides >= 0).any():
         pictures.sides[:] = _sides_of_folders(pictures.paths)
     classes = tuple(reading.labels)
     order = sorted(range(len(classes)), key=lambda label: natural(classes[label]))
     classes = tuple(classes[label] for label in order)
     pictures = merge.relabelled(pictures, order)
     pictures, repeated = merge.merged(pictures, reading.groups.texts(), classes, columns.several, shown)
-    others = _unlisted(root, parts, pictures.paths, leave_out) if of_folder else []
+    others = _unlisted(below, parts, pictures.paths, leave_out) if below is not None else []
     unlisted = [
         Quarantined(other.path, other.reason) for other in others if other.kind in ("file", "unusable", "again")
     ]
@@ -112,19 +138,25 @@ def scan(place: Path, parts: list[TablePart], columns: Columns, leave_out: Path 
         columns.several,
         shown,
         repeated,
+        below if isinstance(below, ListedFolders) else None,
     )
 
 
-def listed(file: Path) -> Iterator[str]:
+def listed(file: Place) -> Iterator[str]:
     """The path of each picture in a table, as this process can open it; for a row without one, which row it is.
 
     Raises CatalogError.
     """
-    table, folder = open_table(file, USUAL), os.path.dirname(file)
+    table = open_table(file, USUAL)
+    folder = str(file.parent) if is_address(file) else os.path.dirname(file)
     roles = table.find(USUAL, needed=("path",), do="Call one of them {}.")
     for row in table.rows({"path": roles["path"]}):
         try:
-            yield os.path.join(folder, cells.path_of(row.path, os.path.abspath(folder)))
+            path = cells.path_of(row.path, _absolute(folder))
+            if is_address(file) or is_written_as_address(path):
+                yield path if is_written_as_address(path) else str(within(file.parent, path))
+            else:
+                yield os.path.join(folder, path)
         except Unusable as error:
             yield f"{file}, line {row.line:,}: {error}"
 
@@ -132,8 +164,8 @@ def listed(file: Path) -> Iterator[str]:
 class _Reading:
     """Collects the rows of tables into columns."""
 
-    def __init__(self, root: Path, columns: Columns) -> None:
-        self.root, self.columns = os.path.abspath(root), columns
+    def __init__(self, root: Place, columns: Columns) -> None:
+        self.root, self.columns = _absolute(str(root)), columns
         self.labels: dict[str, int] = {}
         self.groups = TextWriter()  # the name of each picture's group, "" for none
         self.quarantine: list[Quarantined] = []
@@ -150,7 +182,7 @@ class _Reading:
                 if row.fault is not None:
                     raise Unusable(row.fault)
                 path = cells.path_of(row.path, folder)
-                path = part.prefix + path if part.prefix and not os.path.isabs(path) else path
+                path = path if is_written_as_address(path) or os.path.isabs(path) else part.prefix + path
                 group = cells.group_of(row.group)
                 label, also = self._labels(part, row, path)
             except Unusable as error:
@@ -198,8 +230,12 @@ class _Reading:
         return side
 
 
-def _metadata(folder: Path) -> Path | None:
-    return next((folder / name for name in METADATA if (folder / name).is_file()), None)
+def _metadata(below: Folders, prefix: str) -> str | None:
+    return next((prefix + name for name in METADATA if below.has_file(prefix + name)), None)
+
+
+def _absolute(folder: str) -> str:
+    return folder.rstrip("/") if is_written_as_address(folder) else os.path.abspath(folder)
 
 
 def _sides_of_folders(paths: Texts) -> NDArray[np.int8]:
@@ -210,10 +246,10 @@ def _sides_of_folders(paths: Texts) -> NDArray[np.int8]:
     return np.fromiter((SIDES.index(sides_by_folder[path.partition("/")[0]]) for path in paths), np.int8, len(paths))
 
 
-def _unlisted(root: Path, parts: list[TablePart], listed: Texts, leave_out: Path | None) -> list[Entry]:
+def _unlisted(below: Folders, parts: list[TablePart], listed: Texts, leave_out: Path | None) -> list[Entry]:
     """What is below a folder with metadata but in no table, each with a reason."""
     metadata = {part.prefix + part.table.file.name for part in parts}
-    walked = [entry for entry in walk(root, leave_out) if entry.path not in metadata]
+    walked = [entry for entry in walk(below, leave_out) if entry.path not in metadata]
     names = Texts.of(chain(listed, (entry.path for entry in walked)))
     order, new = names.order()
     first = np.maximum.accumulate(np.where(new, np.arange(len(order)), 0))

@@ -7,14 +7,18 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from pellucid import texts
 from pellucid.errors import CatalogError
+from pellucid.pictures.places import is_address, is_on_the_web
 from pellucid.pictures.reasons import open_reason
+
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
 
 START = 1 << 16  # bytes that reveal the type of a file
 LOOKED_AT = 1000  # lines of JSONL searched for column names: a line may leave some out
@@ -69,13 +73,19 @@ class Row(NamedTuple):
 class Table:
     """A table's file: the names of its columns, and how to read it."""
 
-    file: Path
+    file: Place
     columns: tuple[str, ...]
     form: str  # "CSV", "JSONL" or "Parquet"
     encoding: str = "utf-8"
     delimiter: str = ","
     skipped: int = 0  # lines before the header
     spaced: bool = False  # a space after each delimiter is not part of a cell, as in "path, label"
+    copy: IO[bytes] | None = field(default=None, compare=False, repr=False)  # of a file at an address
+
+    @property
+    def content(self) -> Path:
+        """Where this process reads it: the file, or its copy."""
+        return Path(self.file if self.copy is None else self.copy.name)  # type: ignore[arg-type]
 
     def find(
         self,
@@ -127,7 +137,7 @@ class Table:
     def _csv(self, names: list[str | None]) -> Iterator[Row]:
         width = len(self.columns)
         path, label, split, group = (width if name is None else self.columns.index(name) for name in names)
-        with _text(self.file, self.encoding) as file:
+        with _text(self.content, self.encoding) as file:
             for _ in range(self.skipped):
                 file.readline()
             reader = _reader(file, self.delimiter, self.spaced)
@@ -148,7 +158,7 @@ class Table:
                 raise CatalogError(f"{self.file} cannot be read as CSV: line {line}, {error}.") from error
 
     def _json(self, names: list[str | None]) -> Iterator[Row]:
-        with _text(self.file, self.encoding) as file:
+        with _text(self.content, self.encoding) as file:
             for line, content in _objects(self.file, file):
                 yield Row(line, *(content.get(name) if name is not None else None for name in names))
 
@@ -158,7 +168,7 @@ class Table:
         wanted = [name for name in names if name is not None]
         line = 0
         try:
-            for batch in _opened_parquet(self.file).iter_batches(ROWS, columns=wanted):
+            for batch in _opened_parquet(self.content, self.file).iter_batches(ROWS, columns=wanted):
                 none = [None] * batch.num_rows
                 cells = [none if name is None else batch.column(name).to_pylist() for name in names]
                 for row in zip(*cells, strict=True):
@@ -168,32 +178,48 @@ class Table:
             raise CatalogError(f"{self.file} cannot be read to its end: {_first_line(error)}.") from error
 
 
-def open_table(file: Path, columns: Columns) -> Table:
+def open_table(file: Place, columns: Columns) -> Table:
     """The type of a table's file. Raises CatalogError if it is not a table or cannot be read.
 
     `columns`: for a CSV, the delimiter is the one with which the header has these columns.
     """
+    if not is_address(file):
+        return _opened(file, file, columns)
+    from pellucid.pictures.remote import copied
+
+    copy = copied(file)
+    return replace(_opened(Path(copy.name), file, columns), copy=copy)
+
+
+def _opened(content: Path, file: Place, columns: Columns) -> Table:
+    """`content`: where it is read; `file`: its name in messages."""
     try:
-        with file.open("rb") as stream:
+        with content.open("rb") as stream:
             start = stream.read(START)
     except OSError as error:
         raise CatalogError(f"{file} cannot be read: {open_reason(error)}.") from error
     if start.startswith(b"PAR1"):
-        return Table(file, tuple(_opened_parquet(file).schema_arrow.names), "Parquet")
+        return Table(file, tuple(_opened_parquet(content, file).schema_arrow.names), "Parquet")
     encoding = texts.encoding(start)
     head = codecs.getincrementaldecoder(encoding)("replace").decode(start).removeprefix("\ufeff")
     if not head.strip():
         raise CatalogError(f"{file} is not a folder, and as a table it is empty. {_ACCEPTED}")
     if "\0" in head:  # as in pictures, archives, spreadsheets
         raise CatalogError(f"{file} is neither a folder nor a table. {_ACCEPTED}")
+    if is_on_the_web(file) and head.lstrip().startswith("<"):
+        raise CatalogError(
+            f"{file} is a web page, and HTTP has no list of a folder's files. Name a table (CSV, JSONL or Parquet) "
+            "with the pictures' addresses in its column path, or copy the folder to this machine."
+        )
     if head.lstrip().startswith("{"):
-        return Table(file, _names(file, encoding), "JSONL", encoding)
+        return Table(file, _names(content, file, encoding), "JSONL", encoding)
     if head.lstrip().startswith("["):
         raise CatalogError(f"{file} is one JSON array. Write an object a line, without the brackets (JSONL).")
     skipped, delimiters = 0, DELIMITERS
     if head.startswith("sep=") and len(line := head.splitlines()[0]) == 5:  # Excel's hint
         skipped, delimiters = 1, line[-1]
-    return max((_header(file, encoding, each, skipped) for each in delimiters), key=lambda one: _fit(one, columns))
+    tables = (_header(content, file, encoding, each, skipped) for each in delimiters)
+    return max(tables, key=lambda one: _fit(one, columns))
 
 
 _ACCEPTED = (
@@ -202,10 +228,10 @@ _ACCEPTED = (
 )
 
 
-def _header(file: Path, encoding: str, delimiter: str, skipped: int) -> Table:
+def _header(content: Path, file: Place, encoding: str, delimiter: str, skipped: int) -> Table:
     """Read the CSV's header with this delimiter."""
     try:
-        with _text(file, encoding) as stream:
+        with _text(content, encoding) as stream:
             for _ in range(skipped):
                 stream.readline()
             cells = next(_reader(stream, delimiter, False), [])
@@ -235,16 +261,16 @@ def _text(file: Path, encoding: str) -> io.TextIOWrapper:
     return stream
 
 
-def _names(file: Path, encoding: str) -> tuple[str, ...]:
+def _names(content: Path, file: Place, encoding: str) -> tuple[str, ...]:
     """Every name in the first lines, in order of appearance."""
     columns: dict[str, None] = {}
-    with _text(file, encoding) as stream:
-        for _, content in islice(_objects(file, stream), LOOKED_AT):
-            columns.update(dict.fromkeys(content))
+    with _text(content, encoding) as stream:
+        for _, cells in islice(_objects(file, stream), LOOKED_AT):
+            columns.update(dict.fromkeys(cells))
     return tuple(columns)
 
 
-def _objects(file: Path, stream: io.TextIOWrapper) -> Iterator[tuple[int, dict[str, Any]]]:
+def _objects(file: Place, stream: io.TextIOWrapper) -> Iterator[tuple[int, dict[str, Any]]]:
     for line, text in enumerate(stream, 1):
         if not text.strip():
             continue
@@ -257,14 +283,14 @@ def _objects(file: Path, stream: io.TextIOWrapper) -> Iterator[tuple[int, dict[s
         yield line, content
 
 
-def _opened_parquet(file: Path) -> Any:
+def _opened_parquet(content: Path, file: Place) -> Any:
     try:
         import pyarrow
         from pyarrow import parquet
     except ImportError as error:
         raise CatalogError(f"{file} is a Parquet file, which {PARQUET}.") from error
     try:
-        return parquet.ParquetFile(file)
+        return parquet.ParquetFile(content)
     except (pyarrow.ArrowException, OSError) as error:
         raise CatalogError(f"{file} is not a readable Parquet file: {_first_line(error)}.") from error
 

@@ -29,12 +29,14 @@ from pellucid.training.team.team import ALONE, Team
 if TYPE_CHECKING:
     import torch
 
+    from pellucid.pictures.places import Place
+
 
 @dataclass(frozen=True)
 class Request:
     """The request for a run; see Run, which has the same names. `began`: its start, by time.perf_counter."""
 
-    directory: Path
+    directory: Place
     out: Path
     recipe: Recipe
     named: frozenset[str]

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pellucid import files
 from pellucid.classifier import store as artefact
 from pellucid.pictures.catalog import IN_TWO
+from pellucid.pictures.places import absolute
 from pellucid.pictures.sides import LONG
 from pellucid.runs.trained import Trained, best_epoch, epochs, epochs_done
 from pellucid.training.history import Epoch
 from pellucid.training.schedule import learning_rate
 
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
 
-def about(trained: Trained, directory: Path, out: Path) -> dict[str, Any]:
+
+def about(trained: Trained, directory: Place, out: Path) -> dict[str, Any]:
     """The whole entry. `directory`: the root of the pictures' relative paths; `out`: where split.csv already is."""
     pretrained = {"pretrained": _pretrained(trained)} if trained.pretrained else {}
     return {
@@ -40,11 +44,11 @@ def early(trained: Trained) -> str | None:
     return f"stopped after {state.seconds:.0f} of {allowed:.0f} seconds: {none_better}"
 
 
-def _data(trained: Trained, directory: Path, out: Path) -> dict[str, Any]:
+def _data(trained: Trained, directory: Place, out: Path) -> dict[str, Any]:
     data = trained.data
     return {
-        "root": str(directory.absolute()),
-        "table": None if data.catalog.table is None else str(Path(data.catalog.table).absolute()),
+        "root": absolute(directory),
+        "table": None if data.catalog.table is None else absolute(data.catalog.table),
         "groups": data.named_groups,
         "fingerprint": data.store.fingerprint,
         "split_fingerprint": files.sha256(out / artefact.SPLIT),

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from pellucid.pictures import table
 from pellucid.pictures.catalog import Catalog
 from pellucid.pictures.joined import joined
 from pellucid.pictures.order import for_reading
+from pellucid.pictures.places import place
 from pellucid.pictures.sides import LONG, REPORTED
 from pellucid.pictures.tabular import NAMES, USUAL, Columns
 from pellucid.runs.evaluation import Answer, Evaluation, LabelsAnswer
@@ -31,9 +32,12 @@ from pellucid.training import several, targets
 from pellucid.training.evaluate import Metrics
 from pellucid.training.targets import Fitted
 
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
+
 
 def evaluating(
-    model: str | Path, directory: str | Path | None = None, columns: Columns = USUAL, trust: bool = False
+    model: str | Path, directory: str | Place | None = None, columns: Columns = USUAL, trust: bool = False
 ) -> Generator[Evaluating, None, Evaluation]:
     """See pellucid.evaluate; yields progress.
 
@@ -42,10 +46,10 @@ def evaluating(
     classifier = artefact.load(Path(model), trust=trust)
     if directory is None:
         return (yield from _on_held_out(Path(model), classifier))
-    return (yield from _on_folder(Path(model), classifier, Path(directory), columns))
+    return (yield from _on_folder(Path(model), classifier, place(directory), columns))
 
 
-def labelled_pictures(directory: Path, classes: tuple[str, ...], several: bool) -> list[tuple[str, str]]:
+def labelled_pictures(directory: Place, classes: tuple[str, ...], several: bool) -> list[tuple[str, str]]:
     """(path, class) of the pictures in a folder or table of any sides. Raises CatalogError.
 
     `several`: whether a picture may have several labels; its labels are then separated as in split.csv.
@@ -67,7 +71,7 @@ def _on_held_out(model: Path, classifier: Classifier) -> Generator[Evaluating, N
 
 
 def _on_folder(
-    model: Path, classifier: Classifier, directory: Path, columns: Columns
+    model: Path, classifier: Classifier, directory: Place, columns: Columns
 ) -> Generator[Evaluating, None, Evaluation]:
     """On the pictures of a folder or a table, each side of a split one for itself."""
     known = memory(model)
@@ -112,7 +116,7 @@ def _notes(catalog: Catalog, classes: tuple[str, ...]) -> tuple[str, ...]:
     return (*left_out, *near, *again)
 
 
-def _parts(catalog: Catalog, directory: Path, classes: tuple[str, ...]) -> list[_PictureSet]:
+def _parts(catalog: Catalog, directory: Place, classes: tuple[str, ...]) -> list[_PictureSet]:
     """The pictures of a folder, or of each side of one that is split, test first. Raises CatalogError."""
     names = {composed(name): name for name in reversed(classes)}
     unknown = [name for name in catalog.classes if name not in names]
@@ -122,11 +126,11 @@ def _parts(catalog: Catalog, directory: Path, classes: tuple[str, ...]) -> list[
         hint = f" {do} {near[0][1]!r} if that is meant." if near and near[0][0] == unknown[0] else ""
         what = f"has a class {unknown[0]!r} that the model does not know; it knows {listed(classes, 10)}"
         raise CatalogError(f"{directory} {what}.{hint}")
-    refused = [(str(catalog.root / q.path), q.reason) for q in catalog.quarantine]
+    refused = [(str(catalog.picture_at(q.path)), q.reason) for q in catalog.quarantine]
     of_side: dict[str | None, list[tuple[str, str]]] = {}
     for picture in for_reading(catalog.root, catalog.pictures):
         own = (names[name] for name in catalog.classes_of(picture).split("\0") if name)
-        labelled = str(catalog.root / picture.path), LABELS_BETWEEN.join(own)
+        labelled = str(catalog.picture_at(picture.path)), LABELS_BETWEEN.join(own)
         of_side.setdefault(picture.side, []).append(labelled)
     if of_side.keys() <= {None}:
         return [_PictureSet(str(directory), None, of_side.get(None, []), refused)]

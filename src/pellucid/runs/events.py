@@ -6,7 +6,7 @@ Step, Epoch, Extracting and Fitting are in training/, Decoding in pictures/store
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pellucid.pictures import catalog as catalogs
 from pellucid.pictures.split import SIDES
@@ -20,12 +20,15 @@ from pellucid.training.history import Epoch
 from pellucid.training.loop import Step
 from pellucid.training.recipe import Recipe
 
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
+
 
 @dataclass(frozen=True)
 class DataSummary:
     """The folder's contents and its split. Comes once, before the first step."""
 
-    directory: Path
+    directory: Place
     classes: tuple[str, ...]
     pictures: tuple[int, ...]  # per class
     quarantine: tuple[catalogs.Quarantined, ...]
@@ -114,7 +117,7 @@ Event = RunEvent | FoldBegun | FoldDone
 """Of a training or a cross-validation."""
 
 
-def summary(directory: Path, data: Data) -> DataSummary:
+def summary(directory: Place, data: Data) -> DataSummary:
     """The result of `prepare`, in words and numbers."""
     return DataSummary(
         directory,

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pellucid import files
 from pellucid.classifier import store as artefact
@@ -33,6 +33,9 @@ from pellucid.training.folds import FOLDER, PLAN, Fold, FoldPosition, begun, fin
 from pellucid.training.loop import Step
 from pellucid.training.recipe import Recipe
 
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
+
 LEAST = 0.01  # minutes of a training
 
 
@@ -45,7 +48,7 @@ class CrossValidation:
 
     def __init__(
         self,
-        directory: Path,
+        directory: Place,
         recipe: Recipe,
         out: Path | Callable[[], Path],
         cache: Path,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pellucid.classifier import store as artefact
 from pellucid.classifier.classifier import Classifier
@@ -12,11 +13,14 @@ from pellucid.pictures.catalog import Catalog
 from pellucid.pictures.columns import Picture, Pictures
 from pellucid.texts import LABELS_BETWEEN
 
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
+
 
 def catalog(
     model: Path,
     classifier: Classifier,
-    root: Path,
+    root: Place,
     rows: list[dict[str, str]],
     sides: Mapping[str, str] | None = None,
 ) -> tuple[Catalog, dict[str, str]]:

@@ -6,8 +6,7 @@ import hashlib
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +16,13 @@ from pellucid.classifier.predict.pictures import Prepared, Source
 from pellucid.classifier.predict.predictor import Predictor
 from pellucid.errors import PictureError
 from pellucid.pictures import familiar, twins
+from pellucid.pictures.ahead import Ahead, Begun, content
 from pellucid.pictures.decode import decode
-from pellucid.pictures.reading import read
+from pellucid.pictures.places import place
 from pellucid.runtime.threads import cores
+
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
 
 AHEAD = 64  # pictures read before they are classified
 
@@ -36,22 +39,22 @@ def looking(classifier: Classifier | Predictor, paths: list[str], looked: deque[
     appended to `looked`. An unusable picture is passed on as its path, and the classifier says why.
     """
 
-    def look(path: str) -> tuple[Source, Looked]:
+    def look(path: str, picture: str | Place | Begun) -> tuple[Source, Looked]:
         try:
-            content = read(Path(path))
-            image = decode(content, classifier.pixel_limit)
+            read, _ = content(picture)
+            image = decode(read, classifier.pixel_limit)
         except (PictureError, ValueError):
             return path, Looked("", np.zeros(familiar.COARSE, np.uint8))
         description = familiar.coarse(twins.describe(image)[None])[0]
-        return Prepared(classifier.form.apply(image), path), Looked(hashlib.sha256(content).hexdigest(), description)
+        return Prepared(classifier.form.apply(image), path), Looked(hashlib.sha256(read).hexdigest(), description)
 
-    with ThreadPoolExecutor(cores(), "looking") as pool:
+    with Ahead() as ahead, ThreadPoolExecutor(cores(), "looking") as pool:
         pending: deque[Future[tuple[Source, Looked]]] = deque()
         rest = iter(paths)
         try:
             while True:
                 for path in rest:
-                    pending.append(pool.submit(look, path))
+                    pending.append(pool.submit(look, path, ahead.begun(place(path))))
                     if len(pending) >= AHEAD:
                         break
                 if not pending:

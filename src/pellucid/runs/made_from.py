@@ -7,10 +7,13 @@ recognise copies by (pictures/familiar.py): tensors uint8 (n, familiar.COARSE), 
 from __future__ import annotations
 
 import csv
+import hashlib
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +21,17 @@ from numpy.typing import NDArray
 from pellucid.classifier import origin
 from pellucid.classifier import store as artefact
 from pellucid.classifier.caveats import knew
-from pellucid.errors import ArtefactError, PellucidError
-from pellucid.pictures import familiar
+from pellucid.errors import ArtefactError, CatalogError, PellucidError, PictureError
+from pellucid.pictures import ahead, familiar
+from pellucid.pictures.ahead import Ahead, Begun
+from pellucid.pictures.listing import kind_of
 from pellucid.pictures.order import sorted_for_reading
-from pellucid.pictures.reading import is_missing, sha256
+from pellucid.pictures.places import is_on_the_web, place, within
+from pellucid.pictures.reading import digest_of
 from pellucid.pictures.sides import LONG, TEST, TRAIN, VAL
+
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
 
 Item = TypeVar("Item")
 
@@ -33,7 +42,7 @@ _SEEN = (TRAIN, VAL)
 class HeldOut(NamedTuple):
     """A picture that a model kept for its reported figure, and why it cannot be used any more; None if it can."""
 
-    path: Path
+    path: Place
     label: str
     reason: str | None
 
@@ -190,10 +199,10 @@ def remembers(model: str | Path) -> bool:
         _, root, rows = _side(Path(model))
     except (PellucidError, OSError):
         return False
-    return any(not is_missing(root / row["path"]) for row in rows)
+    return any(ahead.present([within(root, row["path"]) for row in rows]))
 
 
-def remembered(model: str | Path) -> Iterator[tuple[Path, str]]:
+def remembered(model: str | Path) -> Iterator[tuple[Place, str]]:
     """(path, class) of the pictures that a model kept for its reported figure and that are unchanged.
 
     Raises ArtefactError, at once.
@@ -202,7 +211,7 @@ def remembered(model: str | Path) -> Iterator[tuple[Path, str]]:
     return ((path, label) for path, label, reason in held_out if reason is None)
 
 
-def sampled(model: str | Path) -> Iterator[tuple[Path, str]]:
+def sampled(model: str | Path) -> Iterator[tuple[Place, str]]:
     """As `remembered`, in an order whose every beginning is spread over all of them."""
     _, root, rows = _side(Path(model))
     return ((path, label) for path, label, reason in _checked(root, spread(rows)) if reason is None)
@@ -222,21 +231,23 @@ def trained_on(model: str | Path, instead: str = "name others") -> list[str]:
     return [str(path) for path, _ in learned_from(model, instead)]
 
 
-def learned_from(model: str | Path, instead: str = "name others") -> list[tuple[Path, str]]:
+def learned_from(model: str | Path, instead: str = "name others") -> list[tuple[Place, str]]:
     """(path, class) of the pictures that a model was trained on, if they still exist. As `trained_on`."""
     root, rows = _split(Path(model), f"The pictures that {model} was trained on", instead)
-    paths = [(root / row["path"], row["class"]) for row in rows if row["side"] == TRAIN]
-    return [(path, label) for path, label in paths if not is_missing(path)]
+    rows = [row for row in rows if row["side"] == TRAIN]
+    paths = [within(root, row["path"]) for row in rows]
+    there = zip(paths, rows, ahead.present(paths), strict=True)
+    return [(path, row["class"]) for path, row, is_there in there if is_there]
 
 
-def chosen_on(model: str | Path) -> list[tuple[Path, str]]:
+def chosen_on(model: str | Path) -> list[tuple[Place, str]]:
     """(path, class) of a model's validation pictures that are unchanged. Raises ArtefactError."""
     root, rows = _split(Path(model), f"The pictures that {model} remembers", "give a folder")
-    rows = [row for row in rows if row["side"] == VAL]
-    return [(root / row["path"], row["class"]) for row in rows if _changed(root / row["path"], row) is None]
+    checked = _checked(root, [row for row in rows if row["side"] == VAL])
+    return [(path, label) for path, label, reason in checked if reason is None]
 
 
-def every(model: str | Path, instead: str = "name others") -> tuple[Path, list[dict[str, str]]]:
+def every(model: str | Path, instead: str = "name others") -> tuple[Place, list[dict[str, str]]]:
     """(their folder, the rows of split.csv) of all pictures that a model was made from, existing or not.
 
     Raises ArtefactError. `instead`: what the error tells the user to do.
@@ -261,7 +272,7 @@ def labels(model: str | Path) -> dict[str, str]:
         return {}
 
 
-def _side(model: Path, instead: str = OTHERS) -> tuple[str, Path, list[dict[str, str]]]:
+def _side(model: Path, instead: str = OTHERS) -> tuple[str, Place, list[dict[str, str]]]:
     """(side, folder, rows of split.csv) of the pictures that a model keeps for evaluation, existing or not."""
     root, rows = _split(model, f"The pictures that {model} remembers", "give a folder")
     side = next((side for side in (TEST, VAL) if any(row["side"] == side for row in rows)), None)
@@ -272,12 +283,24 @@ def _side(model: Path, instead: str = OTHERS) -> tuple[str, Path, list[dict[str,
     return side, root, sorted(rows, key=lambda row: place[row["path"]])
 
 
-def _checked(root: Path, rows: Sequence[dict[str, str]]) -> Iterator[HeldOut]:
-    """Each is read and compared with its digest on demand."""
-    return (HeldOut(root / row["path"], row["class"], _changed(root / row["path"], row)) for row in rows)
+def _checked(root: Place, rows: Sequence[dict[str, str]]) -> Iterator[HeldOut]:
+    """Each is read and compared with its digest on demand; at an address, a few ahead."""
+    with Ahead() as reading:
+        waiting: deque[tuple[Place, str | Place | Begun, dict[str, str]]] = deque()
+        for row in rows:
+            path = within(root, row["path"])
+            waiting.append((path, reading.begun(path), row))
+            if len(waiting) > reading.window:
+                yield _held_out(*waiting.popleft())
+        while waiting:
+            yield _held_out(*waiting.popleft())
 
 
-def _split(model: Path, what: str, instead: str) -> tuple[Path, list[dict[str, str]]]:
+def _held_out(path: Place, picture: str | Place | Begun, row: dict[str, str]) -> HeldOut:
+    return HeldOut(path, row["class"], _changed(picture, row["sha256"]))
+
+
+def _split(model: Path, what: str, instead: str) -> tuple[Place, list[dict[str, str]]]:
     """(the folder, all rows of split.csv). Errors say what is missing and what to do instead."""
     config = artefact.read_config(model)
     if "imported" in config:
@@ -286,18 +309,28 @@ def _split(model: Path, what: str, instead: str) -> tuple[Path, list[dict[str, s
         raise ArtefactError(f"{model} does not list the pictures that it was made from; {instead}.")
     artefact.check_file(model, artefact.SPLIT, config)
     try:
-        root = Path(config["data"]["root"])
+        root = place(config["data"]["root"])
     except (KeyError, TypeError) as error:
         raise ArtefactError(f"{model} does not say where its pictures are; {instead}.") from error
-    if not root.is_dir():
+    try:
+        is_gone = not is_on_the_web(root) and kind_of(root) != "folder"
+    except CatalogError as error:
+        raise ArtefactError(f"{what} cannot be read. {error}") from error
+    if is_gone:
         raise ArtefactError(f"{what} are gone: {root} does not exist. {instead[0].upper()}{instead[1:]}.")
     with (model / artefact.SPLIT).open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         return root, list(csv.DictReader(file))
 
 
-def _changed(path: Path, row: dict[str, str]) -> str | None:
+def _changed(picture: str | Place | Begun, digest: str) -> str | None:
     try:
-        return None if sha256(path) == row["sha256"] else "changed since the training"
+        if isinstance(picture, Future):
+            same = hashlib.sha256(picture.result()[0]).hexdigest() == digest
+        else:
+            same = digest_of(picture) == digest
+    except PictureError as error:  # of an address, or in a shard
+        return "no longer there" if error.reason.startswith("not found") else error.reason
     except OSError as error:
         gone = isinstance(error, FileNotFoundError | NotADirectoryError)
         return "no longer there" if gone else f"cannot be read: {error.strerror}"
+    return None if same else "changed since the training"

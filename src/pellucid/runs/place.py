@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
 from pellucid import files
 from pellucid.classifier import store as artefact
 from pellucid.errors import ArtefactError
+from pellucid.pictures.places import TABLES, is_address, name_of
 from pellucid.training import checkpoint, folds
 from pellucid.training.claim import inside
 from pellucid.training.folds import FoldPosition
+
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
 
 CHECKPOINTS = "checkpoint"  # folder
 
@@ -54,9 +59,13 @@ def _untouched(out: Path, but: str | None) -> bool:
     return all(map(files.is_part, [*rest, *begun]))
 
 
-def free_place(directory: Path) -> Path:
+def free_place(directory: Place) -> Path:
     """A free folder name for the model: photos-model, photos-model-2, …; table-model for table.csv."""
-    place = directory.resolve()
-    name = f"{(place.stem if place.is_file() else place.name) or 'pictures'}-model"
+    name = name_of(directory)
+    if is_address(directory):
+        name = files.safe(PurePath(name).stem if name.lower().endswith(TABLES) else name)
+    elif directory.is_file():
+        name = directory.resolve().stem
+    name = f"{name or 'pictures'}-model"
     names = (Path(name if number == 1 else f"{name}-{number}") for number in range(1, 10_000))
     return next(path for path in names if not path.exists())

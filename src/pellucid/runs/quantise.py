@@ -21,10 +21,12 @@ from pellucid.classifier.predict import int8 as eight
 from pellucid.classifier.predict.int8 import ALLOWED, Int8
 from pellucid.classifier.saved import Saved
 from pellucid.errors import ArtefactError, ExportError, RecipeError, did_you_mean
+from pellucid.pictures.places import name_of
 from pellucid.runtime import sessions
 
 if TYPE_CHECKING:
     from pellucid.classifier.classifier import Classifier
+    from pellucid.pictures.places import Place
 
 PRECISIONS = ("float32", "int8")
 CALIBRATED = 100  # training pictures for the ranges; the answers on cats and dogs are the same with 32
@@ -53,7 +55,7 @@ def for_predictions(precision: str, say: Say | None = None) -> Quantise | None:
     return partial(_if_faster, say=say) if _is_int8(precision) else None
 
 
-def for_export(precision: str, labelled: Path | None) -> Quantise | None:
+def for_export(precision: str, labelled: Place | None) -> Quantise | None:
     """The function `int8` of exporting.export for a precision; None for float32. Raises RecipeError.
 
     `labelled`: see `ready`.
@@ -80,7 +82,7 @@ def _if_faster(saved: Saved | Classifier, say: Say | None) -> Saved:
     return ready(saved, say=say)
 
 
-def ready(saved: Saved | Classifier, labelled: Path | None = None, say: Say | None = None) -> Saved:
+def ready(saved: Saved | Classifier, labelled: Place | None = None, say: Say | None = None) -> Saved:
     """The model with 8-bit integers: as stored beside its weights, or else made and stored now.
 
     `labelled`: a labelled folder or table, in place of the model's own training and validation pictures if these are
@@ -104,7 +106,7 @@ def ready(saved: Saved | Classifier, labelled: Path | None = None, say: Say | No
     return replace(saved, int8=int8)
 
 
-def _made(saved: Saved, folder: Path, labelled: Path | None) -> Int8:
+def _made(saved: Saved, folder: Path, labelled: Place | None) -> Int8:
     assert saved.source is not None
     pictures = _pictures(saved, folder, labelled)
     ranges, calibrated = _ranges(saved, pictures.ranges)
@@ -122,7 +124,7 @@ def _made(saved: Saved, folder: Path, labelled: Path | None) -> Int8:
     return int8
 
 
-def _pictures(saved: Saved, folder: Path, labelled: Path | None) -> _Pictures:
+def _pictures(saved: Saved, folder: Path, labelled: Place | None) -> _Pictures:
     """The model's own pictures, or `labelled` in their place. Raises ArtefactError."""
     from pellucid.runs import made_from
 
@@ -149,7 +151,7 @@ def _pictures(saved: Saved, folder: Path, labelled: Path | None) -> _Pictures:
     if not first:
         raise ArtefactError(f"{labelled} has {len(several)} labelled pictures; int8 needs at least 2.")
     # its name alone: the exported file states it, and need not say where the pictures lie
-    return _Pictures([path for path, _ in mixed[:first]], mixed[first:], labelled.absolute().name)
+    return _Pictures([path for path, _ in mixed[:first]], mixed[first:], name_of(labelled))
 
 
 def _spread(paths: list[str], most: int) -> list[str]:

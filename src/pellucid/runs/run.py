@@ -39,6 +39,8 @@ from pellucid.training.team.team import ALONE, Team
 if TYPE_CHECKING:
     import torch
 
+    from pellucid.pictures.places import Place
+
 
 class Run:
     """One training. Iterate to train, then `finish()`. Both raise PellucidError of every kind.
@@ -55,7 +57,7 @@ class Run:
 
     def __init__(
         self,
-        directory: Path,
+        directory: Place,
         recipe: Recipe,
         out: Path | Callable[[], Path],
         cache: Path,

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from pellucid.classifier.saved import Saved
 from pellucid.errors import ExportError
 from pellucid.network import scores
 from pellucid.pictures import familiar
+from pellucid.pictures.places import within
 from pellucid.pictures.sides import SHORT, TRAIN, VAL
 from pellucid.runs import config, planned
 from pellucid.runs.events import Evaluating
@@ -30,6 +31,9 @@ from pellucid.training import history, loop, targets
 from pellucid.training.data import Data
 from pellucid.training.folds import Folds
 
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
+
 MISTAKES = 12
 THUMBNAILS = "thumbnails"
 COMPARED = 32  # pictures on which ONNX Runtime has to say what PyTorch said
@@ -37,7 +41,7 @@ DESCRIBED = 1024  # pictures at a time, to describe what is kept of them
 
 
 def save(
-    trained: Trained, directory: Path, out: Path, folds: Folds | None = None
+    trained: Trained, directory: Place, out: Path, folds: Folds | None = None
 ) -> Generator[Evaluating, None, Report]:
     """Evaluate the best weights so far and write the model folder; yields progress, returns the report.
 
@@ -94,7 +98,7 @@ def _report(trained: Trained, judged: Judged, out: Path, folds: Folds | None) ->
     )
 
 
-def _mistakes(trained: Trained, judged: Judged, report: Report, directory: Path) -> list[dict[str, Any]]:
+def _mistakes(trained: Trained, judged: Judged, report: Report, directory: Place) -> list[dict[str, Any]]:
     """The worst mistakes on the reported pictures, for metrics.json; writes a thumbnail of each."""
     data, classes = trained.data, judged.classifier.classes
     if report.folds is not None:
@@ -107,7 +111,7 @@ def _mistakes(trained: Trained, judged: Judged, report: Report, directory: Path)
     mistakes = []
     for number, mistake in enumerate(targets.mistakes(p, data.labels[rows], chosen, MISTAKES), 1):
         path, thumbnail = data.catalog.pictures[int(rows[mistake.row])].path, f"{THUMBNAILS}/{number:02}.jpg"
-        card.write_thumbnail(directory / path, report.folder / thumbnail, data.store.ranges)
+        card.write_thumbnail(within(directory, path), report.folder / thumbnail, data.store.ranges)
         described = targets.described(mistake, p, data.labels[rows], classes, chosen)
         mistakes.append({**described, "picture": path, "thumbnail": thumbnail})
     return mistakes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pellucid.errors import RecipeError
 from pellucid.network.own import own as owns
@@ -16,9 +16,12 @@ from pellucid.training import recipe as recipes
 from pellucid.training.folds import begun
 from pellucid.training.team.team import ALONE, Team
 
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
+
 
 def start(
-    directory: Path,
+    directory: Place,
     out: Path | None,
     cache: Path,
     recipe: Path | None = None,

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pellucid import files
 from pellucid.classifier import class_names
 from pellucid.classifier.classifier import Classifier
 from pellucid.classifier.predict.pictures import Source
-from pellucid.errors import TraceError
+from pellucid.errors import CatalogError, PictureError, TraceError
+from pellucid.pictures.places import place
+from pellucid.pictures.reading import digest_of
 from pellucid.runs import made_from
 
 Truth = tuple[int, ...] | None
@@ -55,6 +56,6 @@ def _digest(picture: Source) -> str:
     if isinstance(picture, bytes):
         return hashlib.sha256(picture).hexdigest()
     try:
-        return files.sha256(Path(picture)) if isinstance(picture, str | Path) else ""
-    except OSError:
+        return digest_of(place(picture)) if isinstance(picture, str | Path) else ""
+    except (OSError, CatalogError, PictureError):
         return ""

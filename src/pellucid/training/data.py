@@ -19,6 +19,7 @@ from pellucid.pictures import across, iterative, table, twins
 from pellucid.pictures import catalog as catalogs
 from pellucid.pictures import split as splits
 from pellucid.pictures import store as stores
+from pellucid.pictures.ahead import Ahead, content
 from pellucid.pictures.catalog import Catalog, Quarantined
 from pellucid.pictures.decode import PIXEL_LIMIT, Form, decode
 from pellucid.pictures.reading import read
@@ -32,6 +33,7 @@ from pellucid.training.targets import Targets
 from pellucid.training.team.team import ALONE, Team
 
 if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
     from pellucid.training.folds import FoldPosition
 
 SAMPLE = 48
@@ -136,7 +138,7 @@ class Data:
         return len(np.unique(self.twins))
 
 
-def read_catalog(place: Path, recipe: Recipe, leave_out: Path | None = None) -> Catalog:
+def read_catalog(place: Place, recipe: Recipe, leave_out: Path | None = None) -> Catalog:
     """The catalog of a folder of pictures or of a table, with the columns that the recipe names.
 
     Raises CatalogError, and RecipeError if a column is named but there is no table.
@@ -163,13 +165,15 @@ def sample(catalog: Catalog, pixel_limit: int = PIXEL_LIMIT) -> Sample:
     count = len(catalog.pictures)
     rows = sorted({int(row) for row in np.linspace(0, count - 1, min(SAMPLE, count))})
     sides, grey = [], True
-    for row in rows:
-        try:
-            image = decode(read(catalog.root / catalog.pictures[row].path), pixel_limit)
-        except PictureError:
-            continue
-        sides.append(max(image.shape[:2]))
-        grey = grey and bool((image[..., 0] == image[..., 1]).all() and (image[..., 1] == image[..., 2]).all())
+    with Ahead() as ahead:
+        paths = [catalog.pictures[row].path for row in rows]
+        for picture in [ahead.begun(catalog.picture_at(path), catalog.stamp_listed(path)) for path in paths]:
+            try:
+                image = decode(content(picture)[0], pixel_limit)
+            except PictureError:
+                continue
+            sides.append(max(image.shape[:2]))
+            grey = grey and bool((image[..., 0] == image[..., 1]).all() and (image[..., 1] == image[..., 2]).all())
     return Sample(int(np.median(sides)), grey) if sides else Sample(300, grey=False)
 
 
@@ -231,7 +235,7 @@ def _kinds(store: Store, labels: Targets, pairs: NDArray[np.int64], pixel_limit:
 
     def image(row: int) -> NDArray[np.uint8] | None:
         try:
-            return decode(read(store.catalog.root / store.catalog.pictures[row].path), pixel_limit)
+            return decode(read(store.catalog.picture_at(store.catalog.pictures[row].path)), pixel_limit)
         except PictureError:
             return None
 

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import files
-from pellucid.pictures import clearing
+from pellucid.pictures import clearing, places
 from pellucid.pictures.lock import Lock, beside
 from pellucid.pictures.space import another_place, full_disk
 from pellucid.pictures.store import Store, StoreInfo
@@ -187,7 +187,7 @@ def _identity(store: Store, backbone: Backbone, view: View) -> dict[str, Any]:
     """Everything that determines the features of a picture's file."""
     return {
         "version": VERSION,
-        "root": str(store.catalog.root.resolve()),
+        "root": places.identity(store.catalog.root),
         "pictures": store.made_by,
         "backbone": backbone.identity,
         "network": backbone.name,
@@ -197,7 +197,7 @@ def _identity(store: Store, backbone: Backbone, view: View) -> dict[str, Any]:
 
 def _folder(cache: Path, identity: dict[str, Any], store: Store) -> Path:
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
-    name = re.sub(r"\W+", "_", store.catalog.root.resolve().name)[:40]
+    name = re.sub(r"\W+", "_", places.name_of(store.catalog.root))[:40]
     return cache / f"{name}-{key}.features"
 
 
@@ -251,7 +251,7 @@ def stored(cache: Path) -> list[FeaturesInfo]:
             header = _header(folder)
             identity = header["identity"]
             used = (folder / HEADER).stat().st_mtime
-            form, root = Form(**identity["pictures"]["form"]), Path(identity["root"])
+            form, root = Form(**identity["pictures"]["form"]), places.place(identity["root"])
             size = clearing.occupied(folder)
             info = FeaturesInfo(
                 folder, root, form, header["pictures"], size, used, identity["network"], identity["view"]

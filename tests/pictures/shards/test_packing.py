@@ -25,7 +25,7 @@ from pellucid.app.cli import main
 from pellucid.errors import ArtefactError, CatalogError, PellucidError, RecipeError, StorageError
 from pellucid.pictures import table as sources
 from pellucid.pictures.catalog import Catalog
-from pellucid.pictures.reading import read, sha256
+from pellucid.pictures.reading import digest_of, read
 from pellucid.pictures.shards import writing
 from pellucid.pictures.shards.packing import bytes_of
 from pellucid.pictures.shards.verb import packing
@@ -56,7 +56,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 def digests(catalog: Catalog) -> dict[str, str]:
     """Of each picture, with its labels."""
-    return {sha256(catalog.root / each.path): catalog.classes_of(each) for each in catalog.pictures}
+    return {digest_of(catalog.root / each.path): catalog.classes_of(each) for each in catalog.pictures}
 
 
 @pytest.mark.parametrize("form", ["webdataset", "parquet"])
@@ -71,7 +71,7 @@ def test_a_packed_folder_holds_the_same_files(photos: Path, tmp_path: Path, form
     }
     catalog, folder = sources.read(tmp_path / "out"), sources.read(photos)
     assert catalog.quarantine == ()
-    lost = {sha256(photos / bad.path) for bad in packed.quarantine}
+    lost = {digest_of(photos / bad.path) for bad in packed.quarantine}
     assert digests(catalog) == {digest: of for digest, of in digests(folder).items() if digest not in lost}
     first = [each.label for each in catalog.pictures if "000000" in each.path]
     assert 0.2 < np.mean(first) < 0.8, "a shard is a sample of all classes"
@@ -132,12 +132,12 @@ def test_sides_groups_and_several_labels_survive(photos: Path, tmp_path: Path, f
     after = sources.read(tmp_path / "out", several)
 
     def known(catalog: Catalog) -> dict[str, tuple[str, str | None]]:
-        return {sha256(catalog.root / p.path): (catalog.classes_of(p), p.side) for p in catalog.pictures}
+        return {digest_of(catalog.root / p.path): (catalog.classes_of(p), p.side) for p in catalog.pictures}
 
     def grouped(catalog: Catalog) -> set[frozenset[str]]:
         members: dict[int, set[str]] = {}
         for each in catalog.pictures:
-            members.setdefault(each.group, set()).add(sha256(catalog.root / each.path))
+            members.setdefault(each.group, set()).add(digest_of(catalog.root / each.path))
         return {frozenset(some) for some in members.values()}
 
     assert known(after) == known(before)

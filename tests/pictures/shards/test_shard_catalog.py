@@ -19,7 +19,7 @@ from pellucid.errors import CatalogError, PictureError
 from pellucid.pictures import table as sources
 from pellucid.pictures.catalog import Catalog, check
 from pellucid.pictures.decode import Form
-from pellucid.pictures.reading import is_missing, read, sha256, stamp_of
+from pellucid.pictures.reading import digest_of, exists, read, stamp_of
 from pellucid.pictures.shards import opened, parquet
 from pellucid.pictures.shards.naming import braces
 from pellucid.pictures.store import build
@@ -212,9 +212,9 @@ def test_stamps_change_with_the_shard(tar: Tar, photo: Photo) -> None:
     assert first != second
     assert first == stamp_of(path / "0.png")
     assert first[0] == len(photo(0))
-    assert sha256(path / "1.png") == hashlib.sha256(photo(1)).hexdigest()
-    assert is_missing(path / "2.png")
-    assert not is_missing(path / "1.png")
+    assert digest_of(path / "1.png") == hashlib.sha256(photo(1)).hexdigest()
+    assert not exists(path / "2.png")
+    assert exists(path / "1.png")
     tar("x.tar", {"0": {"png": photo(7), "cls": 0}})
     assert stamp_of(path / "0.png") != first
     assert read(path / "0.png") == photo(7)
@@ -246,7 +246,7 @@ def test_hugging_faces_form(tmp_path: Path, table: Tar, photo: Photo) -> None:
     assert catalog.pictures.groups.max() == 3
     assert [read(catalog.root / f"{name}/{n}.png") for n in range(5)] == pictures[:5]
     assert read(catalog.root / f"{name}/3") == pictures[3], "the row alone is enough"
-    assert is_missing(catalog.root / f"{name}/5.png")
+    assert not exists(catalog.root / f"{name}/5.png")
 
 
 def test_labels_as_text_and_lists_and_no_bytes(tmp_path: Path, table: Tar, photo: Photo) -> None:

@@ -113,7 +113,7 @@ def never_seen(pictures: Path, model: Path) -> list[tuple[Path, Prediction]]:
     """Predictions for the first few test pictures of different digits."""
     chosen: dict[str, Path] = {}
     for path, digit in remembered(model):
-        chosen.setdefault(digit, path)
+        chosen.setdefault(digit, Path(str(path)))
     paths = [chosen[digit] for digit in sorted(chosen)][:SHOWN]
     return list(zip(paths, api.predict(model, paths), strict=True))
 

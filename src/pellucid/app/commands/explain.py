@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from tyro.conf import Positional, UseAppendAction, arg
 
@@ -28,16 +28,20 @@ from pellucid.glassbox.trace.trace import Trace
 from pellucid.glassbox.why.attribution import Method, overlay
 from pellucid.hub.reference import name_of
 from pellucid.life import stored
+from pellucid.pictures.places import place as picture_place
 from pellucid.pictures.png import encode as png
 from pellucid.runs.truth import Truths
 from pellucid.steps import result_of
+
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place as PicturePlace
 
 T = TypeVar("T")
 
 
 def explain(
     model: Model,
-    pictures: Annotated[Positional[tuple[Path, ...]], arg(metavar="PICTURE ...", help_behavior_hint="")],
+    pictures: Annotated[Positional[tuple[str, ...]], arg(metavar="PICTURE ...", help_behavior_hint="")],
     /,
     label: Annotated[tuple[str, ...], arg(metavar="CLASS", help_behavior_hint=""), UseAppendAction] = (),
     unit: Annotated[tuple[str, ...], arg(metavar="UNIT", help_behavior_hint=""), UseAppendAction] = (),
@@ -78,7 +82,7 @@ def explain(
         print("pellucid explain: PICTURE is missing. See `pellucid explain --help`.", file=sys.stderr)
         return Exit.USAGE
     request = Request(label, unit, backward, update, why_not, method, layer, out, html, beside, json)
-    return _explain(models.local(model, trust), pictures, request, trust)
+    return _explain(models.local(model, trust), tuple(map(picture_place, pictures)), request, trust)
 
 
 def run(args: list[str]) -> int:
@@ -122,13 +126,13 @@ class Second:
     name: str
     model: seconds.Other
 
-    def pair(self, trace: Trace, picture: Path) -> Pair:
+    def pair(self, trace: Trace, picture: PicturePlace) -> Pair:
         """Both runs of a picture. Raises PictureError, TraceError."""
         run, parting = seconds.beside(trace, self.name, self.model, picture)
         return Pair(trace, run, self.model.name, parting.as_json())
 
 
-def _explain(model: Path, pictures: tuple[Path, ...], request: Request, trust: bool) -> Exit:
+def _explain(model: Path, pictures: tuple[PicturePlace, ...], request: Request, trust: bool) -> Exit:
     """Explain each picture, in order. Without a flag that asks for more, print its path through the network.
 
     Unusable pictures among several are reported on standard error. Returns the exit status.
@@ -180,7 +184,7 @@ def _explain(model: Path, pictures: tuple[Path, ...], request: Request, trust: b
 
 def _followed(
     classifier: Classifier,
-    pictures: list[tuple[Path, Places]],
+    pictures: list[tuple[PicturePlace, Places]],
     request: Request,
     results: list[dict[str, Any]],
     truths: Truths,
@@ -220,7 +224,7 @@ def _followed(
 
 
 def _answer(
-    classifier: Classifier, picture: Path, trace: Trace | None, request: Request, places: Places, several: bool
+    classifier: Classifier, picture: PicturePlace, trace: Trace | None, request: Request, places: Places, several: bool
 ) -> dict[str, Any]:
     """The answers about one picture as JSON. Prints them too, unless the output is JSON.
 
@@ -248,7 +252,7 @@ def _answer(
     return answered
 
 
-def _predicted(classifier: Classifier, picture: Path, trace: Trace | None) -> str:
+def _predicted(classifier: Classifier, picture: PicturePlace, trace: Trace | None) -> str:
     """The most probable class, from the trace if there is one."""
     if trace is not None:
         return trace.classes[trace.predicted]
@@ -298,7 +302,7 @@ def _timed(steps: Generator[tuple[int, int], None, T], what: str, several: bool)
     return result_of(steps) if several else progress.timed(steps, what)
 
 
-def _places(picture: Path, request: Request) -> Places:
+def _places(picture: PicturePlace, request: Request) -> Places:
     return Places(
         request.out or Path(f"{picture.stem}-why-not-{files.safe(request.why_not or '')}.png"),
         request.out or Path(f"{picture.stem}-{request.method}.png"),
@@ -330,7 +334,7 @@ def _check(request: Request, places: list[Places]) -> None:
 
 
 def _why_not(
-    classifier: Classifier, picture: Path, label: str, request: Request, place: Path, several: bool
+    classifier: Classifier, picture: PicturePlace, label: str, request: Request, place: Path, several: bool
 ) -> dict[str, Any]:
     assert request.why_not is not None
     if request.why_not == label:
@@ -344,5 +348,5 @@ def _why_not(
     return {**difference.as_json(), "written": str(place)}
 
 
-def _write_map(classifier: Classifier, picture: Path, values: Any, place: Path) -> None:
+def _write_map(classifier: Classifier, picture: PicturePlace, values: Any, place: Path) -> None:
     files.create(place, png(overlay(outputs.colour(classifier.prepared(picture)), values)))

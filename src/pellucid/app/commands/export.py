@@ -10,7 +10,7 @@ from tyro.conf import Positional, arg
 from pellucid import api
 from pellucid.app import models, streams
 from pellucid.app.exits import Exit
-from pellucid.app.flags import Model, Place, Switch, parse
+from pellucid.app.flags import Model, Source, Switch, parse
 from pellucid.app.format import printable, size
 
 
@@ -20,7 +20,7 @@ def export(
     /,
     format: Annotated[Literal["onnx", "openvino", "torch", "html"] | None, arg(help_behavior_hint="")] = None,
     precision: Literal["float32", "int8"] = "float32",
-    pictures: Place = None,
+    pictures: Source = None,
     trust: Switch = False,
     json: Switch = False,
 ) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import Positional, arg
@@ -14,7 +13,7 @@ from pellucid.app.page import server
 
 def open_page(
     model: Model,
-    picture: Annotated[Positional[Path | None], arg(metavar="[PICTURE]", help_behavior_hint="")] = None,
+    picture: Annotated[Positional[str | None], arg(metavar="[PICTURE]", help_behavior_hint="")] = None,
     /,
     beside: Annotated[str | None, arg(metavar="OTHER", help_behavior_hint="")] = None,
     port: int = 0,

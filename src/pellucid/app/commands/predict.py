@@ -32,7 +32,7 @@ def _few_flags(args: list[str]) -> tuple[list[str], dict[str, Any]] | None:
             settings[flag[2:]] = int(value)
         elif flag == "--format" and value in get_args(Format):
             settings["format"] = value
-        elif flag == "--out" and value and not value.startswith("-"):
+        elif flag == "--out" and value and not value.startswith("-") and "://" not in value:
             settings["out"] = Path(value)
         else:
             return None
@@ -89,7 +89,8 @@ def _parsed(args: list[str]) -> int:
 
         Args:
             model: Model folder, hf://OWNER/NAME, or a file that `pellucid export` wrote.
-            pictures: Files, folders, globs, tables with a column path, or - for a picture or paths on standard input.
+            pictures: Files, folders, globs, tables with a column path, also at addresses such as s3://bucket/new; or -
+                for a picture or paths on standard input.
             top: Classes to name per picture.
             format: table for people (the default), csv or jsonl for scripts. With --ray parquet (the default), csv or
                 jsonl.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import Positional, arg
@@ -24,7 +23,7 @@ TOP = 5
 
 def taught(
     model: Model,
-    picture: Annotated[Positional[Path | None], arg(metavar="[PICTURE]", help_behavior_hint="")] = None,
+    picture: Annotated[Positional[str | None], arg(metavar="[PICTURE]", help_behavior_hint="")] = None,
     /,
     label: Annotated[str | None, arg(metavar="CLASS", help_behavior_hint="")] = None,
     top: int = TOP,
@@ -91,7 +90,7 @@ def run(args: list[str]) -> int:
     return parse(taught, args, "taught")
 
 
-def _taught(material: Material, picture: Path, label: str | None, top: int, method: Method, verify: bool) -> Teaching:
+def _taught(material: Material, picture: str, label: str | None, top: int, method: Method, verify: bool) -> Teaching:
     answer = answering.of(material.classifier, picture, label)
     again = repeating.begun(material)
     result = repeating.timed(influence.teaching(again, answer, method), "following the training")

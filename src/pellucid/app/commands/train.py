@@ -18,6 +18,7 @@ from pellucid.app.flags import Place, Switch, parse
 from pellucid.app.format import printable
 from pellucid.errors import RecipeError
 from pellucid.network.own.file import reference
+from pellucid.pictures.places import place
 from pellucid.runs.folds import CrossValidation
 from pellucid.runs.place import free_place, is_complete
 from pellucid.runs.run import Run
@@ -56,7 +57,7 @@ def _run(args: list[str]) -> int:
     base = _with_hints(recipes.make(**early))
 
     def train(
-        directory: Annotated[Positional[Path], arg(metavar="DIR")],
+        directory: Annotated[Positional[str], arg(metavar="DIR")],
         settings: Annotated[Recipe, arg(name="")] = base,
         *,
         out: Place = None,
@@ -72,7 +73,8 @@ def _run(args: list[str]) -> int:
         Ctrl-C stops and saves the best model so far. --resume continues, also after a crash.
 
         Args:
-            directory: A folder of class folders, or of train, val and test folders of those; or a table.
+            directory: A folder of class folders, or of train, val and test folders of those; or a table. It may be an
+                address, such as s3://bucket/photos.
             settings: How to train.
             out: The model folder to write. Default: the name of DIR with -model, in the current folder.
             resume: Continue the training in --out as if it had never stopped.
@@ -96,7 +98,7 @@ def _run(args: list[str]) -> int:
         if processes > 1:
             from pellucid.scale import processes as launcher
 
-            return launcher.train(processes, without(args, LAUNCHED), out or free_place(directory), resume)
+            return launcher.train(processes, without(args, LAUNCHED), out or free_place(place(directory)), resume)
         if team.restarted and out is not None and is_complete(out):
             return Exit.OK  # the team was started again after its last step
         with member.joined(team):

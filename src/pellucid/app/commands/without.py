@@ -23,7 +23,7 @@ def without(
     pictures: Annotated[Positional[tuple[str, ...]], arg(metavar="[PICTURE ...]", help_behavior_hint="")] = (),
     /,
     layer: Annotated[tuple[str, ...], arg(metavar="LAYER", help_behavior_hint=""), UseAppendAction] = (),
-    picture: Annotated[tuple[Path, ...], arg(metavar="PATH", help_behavior_hint=""), UseAppendAction] = (),
+    picture: Annotated[tuple[str, ...], arg(metavar="PATH", help_behavior_hint=""), UseAppendAction] = (),
     list: Switch = False,  # noqa: A002 (the flag's name)
     out: Place = None,
     cache: Place = None,
@@ -83,7 +83,7 @@ def without(
 
 
 def _without_pictures(
-    model: Path, folder: Path, names: tuple[Path, ...], out: Path | None, cache: Path | None, json: bool, every: bool
+    model: Path, folder: Path, names: tuple[str, ...], out: Path | None, cache: Path | None, json: bool, every: bool
 ) -> int:
     """Train again without these pictures, and compare."""
     material = repeating.opened(folder, cache)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pellucid.app.teaching import SURE
 from pellucid.classifier.classifier import Classifier
@@ -12,20 +13,23 @@ from pellucid.classifier.predict.prediction import Prediction
 from pellucid.runs.made_from import sampled
 from pellucid.texts import LABELS_BETWEEN
 
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
+
 NEAR = 0.08
 """A right answer whose probability is so near to SURE ends the search."""
 SECONDS = 0.5
 """The longest search after the first answer, for which PyTorch gets ready. Somebody waits for the page."""
 
 
-def first(classifier: Classifier, model: Path) -> Path | None:
+def first(classifier: Classifier, model: Path) -> Place | None:
     """A held-out picture whose answer is right, with a probability of about SURE, among those seen within SECONDS.
 
     A certain answer has no loss, and nothing to see backward. None if no held-out picture exists unchanged. Raises
     ArtefactError.
     """
     end = math.inf
-    best: tuple[tuple[bool, float], Path] | None = None
+    best: tuple[tuple[bool, float], Place] | None = None
     for path, label in sampled(model):
         answer = classifier.predict(path)
         wrong, distance = rank = _rank(answer, label)

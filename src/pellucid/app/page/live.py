@@ -38,6 +38,7 @@ from pellucid.training.loop import Step
 
 if TYPE_CHECKING:
     from pellucid.app.page.server import Server
+    from pellucid.classifier.predict.pictures import Source
 
 OVER = ("done", "stopped", "failed")
 """States after which the server stops."""
@@ -217,7 +218,7 @@ def _opened(live: Live) -> Glass | None:
         return None
 
 
-def _picture(classifier: Classifier, model: Path) -> Path:
+def _picture(classifier: Classifier, model: Path) -> Source:
     """A picture that the network was not trained on, if there is one."""
     try:
         example = first(classifier, model)
@@ -228,4 +229,4 @@ def _picture(classifier: Classifier, model: Path) -> Path:
     pictures = trained_on(model)
     if not pictures:
         raise ArtefactError(f"They are gone. Name another: pellucid open {model} picture.jpg")
-    return Path(pictures[0])
+    return pictures[0]

@@ -16,6 +16,7 @@ from pellucid.glassbox.page.replies import Query, Refused, Reply
 from pellucid.life import stored
 from pellucid.life.again import opened
 from pellucid.life.filters import collect
+from pellucid.pictures.places import place, within
 from pellucid.steps import counted
 
 
@@ -55,7 +56,7 @@ def picture(glass: Glass, query: Query) -> Reply:
     row = query.get("row", "")
     if content is None or row not in content["pictures"]:
         raise Refused(HTTPStatus.NOT_FOUND, f"The makers of {layer} name no picture {row!r}. Reload the page.")
-    return pictures.png(pictures.prepared(glass, str(Path(content["root"]) / content["pictures"][row]["path"])))
+    return pictures.png(pictures.prepared(glass, str(within(place(content["root"]), content["pictures"][row]["path"]))))
 
 
 def make(model: Path, layer: str, cache: Path) -> Generator[tuple[int, int], None, dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pellucid import api
 from pellucid.app import models, progress
@@ -13,11 +13,15 @@ from pellucid.app.page.first import first
 from pellucid.app.page.opening import Opening
 from pellucid.app.page.shown import Glass
 from pellucid.classifier.classifier import Classifier
+from pellucid.classifier.predict.pictures import Source
 from pellucid.debugging import beside as seconds
 from pellucid.debugging.variant import checkpoint_at
 from pellucid.errors import ArtefactError, PellucidError, PictureError, RecipeError
 from pellucid.glassbox.page.replies import Query, Refused, Reply
 from pellucid.glassbox.page.serving import HOST, LARGEST_PORT, PageServer, browse
+
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
 
 
 class Training(Protocol):
@@ -29,7 +33,7 @@ class Training(Protocol):
 
 
 def run(
-    model: Path, picture: Path | None, port: int, browser: bool, trust: bool = False, beside: str | None = None
+    model: Path, picture: Source | None, port: int, browser: bool, trust: bool = False, beside: str | None = None
 ) -> int:
     """Show a model until Ctrl-C. Without a picture, start with one that the model keeps for evaluation: see first.py.
 
@@ -81,7 +85,7 @@ def listening(glass: Glass | Training | Opening, port: int = 0) -> Server:
     return Server(glass, port)
 
 
-def _first(classifier: Classifier, model: Path) -> Path:
+def _first(classifier: Classifier, model: Path) -> Place:
     try:
         chosen = first(classifier, model)
     except PellucidError as error:

@@ -10,7 +10,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pellucid.app.page import pictures
 from pellucid.app.page.job import IDLE
@@ -22,7 +22,11 @@ from pellucid.glassbox.page import replies
 from pellucid.glassbox.page.replies import Outdated, Query, Refused, Reply
 from pellucid.life import again, answer
 from pellucid.life.influence import Teaching, teaching
+from pellucid.pictures.places import within
 from pellucid.steps import counted
+
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
 
 SHOWN = 8
 """Pictures of each kind."""
@@ -34,7 +38,7 @@ class Known:
     """The teachers of an answer, without the network. `root`: the folder of the training pictures."""
 
     content: dict[str, Any]
-    root: Path
+    root: Place
 
 
 def taught(glass: Glass, query: Query) -> Reply:
@@ -71,7 +75,7 @@ def picture(glass: Glass, query: Query) -> Reply:
     known: Known = progress.result
     teachers = [*known.content["helped"], *known.content["hurt"]]
     at = pictures.whole(query, "at", len(teachers))
-    return pictures.png(pictures.prepared(glass, str(known.root / teachers[at]["path"])))
+    return pictures.png(pictures.prepared(glass, str(within(known.root, teachers[at]["path"]))))
 
 
 def make(model: Path, cache: Path, picture: Prepared, number: int) -> Generator[tuple[int, int], None, Known]:

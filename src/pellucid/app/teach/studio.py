@@ -22,6 +22,7 @@ from pellucid.training.claim import Claim
 
 if TYPE_CHECKING:
     from pellucid.classifier.predict.predictor import Predictor
+    from pellucid.pictures.places import Place
 
 FIRST = 2  # classes of a new collection
 TRIED = "the picture that you tried"
@@ -173,7 +174,7 @@ class Studio:
             raise ArtefactError("There is no trained network yet. Train one first.")
         return model
 
-    def _example(self, classifier: Classifier, model: Path) -> Path:
+    def _example(self, classifier: Classifier, model: Path) -> Place:
         with suppress(ArtefactError):
             if (path := first(classifier, model)) is not None:
                 return path

@@ -9,12 +9,22 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pellucid.classifier.predict.pictures import Source
+from pellucid.classifier.predict.pictures import Listed, Source
+from pellucid.errors import CatalogError
+from pellucid.pictures.listing import Folders, ListedFolders, LocalFolders, kind_of, listed, matching
+from pellucid.pictures.places import TABLES, is_address, is_on_the_web, is_written_as_address, place
 from pellucid.pictures.shards.naming import has_ending
 from pellucid.pictures.walk import is_system, walk, written_by_us
 
-TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")  # endings of files that list pictures
+if TYPE_CHECKING:
+    from upath import UPath
+
+    from pellucid.pictures.places import Place
+    from pellucid.pictures.reading import Stamp
+
+PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif")  # and of no folder's
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +35,7 @@ class LeftOut:
     reason: str
 
 
-def expand(pictures: Iterable[Source]) -> Iterator[Source]:
+def expand(pictures: Iterable[Source | ListedFolders]) -> Iterator[Source]:
     """Replace folders, globs, tables and shards by their pictures.
 
     Everything else passes through unchanged, missing files too.
@@ -33,15 +43,23 @@ def expand(pictures: Iterable[Source]) -> Iterator[Source]:
     return (each for each in walked(pictures) if not isinstance(each, LeftOut))
 
 
-def walked(pictures: Iterable[Source]) -> Iterator[Source | LeftOut]:
-    """Like `expand`, but also yields the folders that were left out: Pellucid's own, and links in a circle."""
+def walked(pictures: Iterable[Source | ListedFolders]) -> Iterator[Source | LeftOut]:
+    """Like `expand`, but also yields the folders that were left out: Pellucid's own, and links in a circle.
+
+    Raises CatalogError for a folder at an address that cannot be listed, and for a table that cannot be read.
+    """
     for picture in pictures:
-        if not isinstance(picture, str | Path):
+        if isinstance(picture, ListedFolders):
+            yield from _listed(picture)
+        elif is_written_as_address(picture) or is_address(picture):
+            yield from _at_address(picture)
+        elif not isinstance(picture, str | Path):
             yield picture
-        elif (os.path.isdir(picture) or has_ending(picture)) and (members := _in_shards(picture)) is not None:
-            yield from members
         elif os.path.isdir(picture):
-            yield from _below(picture)
+            members = _in_shards(LocalFolders(picture))
+            yield from _below(picture) if members is None else members
+        elif has_ending(picture) and (members := _in_shards(Path(picture))) is not None:
+            yield from members
         elif os.path.splitext(picture)[1].lower() in TABLES and os.path.isfile(picture):
             from pellucid.pictures.table import listed
 
@@ -52,19 +70,92 @@ def walked(pictures: Iterable[Source]) -> Iterator[Source | LeftOut]:
             yield picture
 
 
-def _in_shards(name: str | Path) -> Iterator[str] | None:
-    """The pictures in a shard, or in the shards of a folder or a pattern; None for anything else.
+def _in_shards(where: Place | Folders) -> Iterator[str] | None:
+    """The pictures in a shard, in the shards of a pattern, or in those of a folder; None for anything else.
 
     Raises CatalogError.
     """
     from pellucid.pictures.shards import catalog, finding
 
-    shards = finding.find(Path(name))
+    listing = isinstance(where, LocalFolders | ListedFolders)
+    shards = finding.in_folder(where) if listing else finding.find(where)  # type: ignore[arg-type]
     if shards is None:
         return None
-    files = [str(shards.root / path) for path in shards.paths]
+    files = [shards.root / path for path in shards.paths]
     members = (f"{file}/{member}" for file in files for member in catalog.members(file))
     return chain(members, (str(shards.root / path) for path in shards.beside))
+
+
+def listed_once(pictures: Iterable[Source]) -> list[Source | ListedFolders]:
+    """The same names, with a listing in the place of each folder at an address: it need not be listed again."""
+    return [_opened(each) if is_written_as_address(each) or is_address(each) else each for each in pictures]
+
+
+def _opened(picture: Source) -> Source | ListedFolders:
+    where = _place(picture)
+    if not is_address(where) or _is_picture(where) or kind_of(where) != "folder":
+        return picture
+    return listed(where)
+
+
+def _at_address(picture: Source) -> Iterator[Source | LeftOut]:
+    """The files of a folder, a table or a glob at an address; the address itself for a picture and for nothing."""
+    where = _place(picture)
+    if not is_address(where):
+        yield picture if where is None else where
+    elif has_ending(where.path) and (members := _in_shards(where)) is not None:
+        yield from members
+    elif where.suffix.lower() in TABLES and kind_of(where) == "file":
+        from pellucid.pictures.table import listed as paths
+
+        yield from paths(where)
+    elif glob.has_magic(where.path) and not is_on_the_web(where) and "::" not in str(where):
+        yield from _globbed(where)
+    elif not _is_picture(where) and kind_of(where) == "folder":
+        yield from _listed(listed(where))
+    else:
+        yield picture
+
+
+def _place(picture: Source) -> Place | None:
+    """None for an address that cannot be used: reading it as a picture gives the reason."""
+    try:
+        return place(picture)  # type: ignore[arg-type]
+    except CatalogError:
+        return None
+
+
+def _is_picture(address: UPath) -> bool:
+    """Whether an address is certainly not a folder, so that nobody need look."""
+    return is_on_the_web(address) or address.suffix.lower() in PICTURES
+
+
+def _listed(listing: ListedFolders) -> Iterator[Source | LeftOut]:
+    """All files below an address except the system's, as `_below`."""
+    if (members := _in_shards(listing)) is not None:
+        yield from members
+        return
+    top = listing.top
+    for entry in walk(listing):
+        if entry.kind == "file":
+            yield _stamped(str(top / entry.path), listing.stamp(entry.path))
+        elif entry.kind == "ours":
+            yield LeftOut(str(top / entry.path), entry.reason)
+
+
+def _globbed(pattern: UPath) -> Iterator[Source | LeftOut]:
+    """The files that match a glob at an address; the glob itself if none does."""
+    matches = matching(pattern)
+    names = [name for name in matches if not is_system(name.rpartition("/")[2])]
+    yield from (_stamped(name, matches[name]) for name in names)
+    if not names:
+        yield str(pattern)
+
+
+def _stamped(address: str, stamp: Stamp) -> Listed:
+    picture = Listed(address)
+    picture.stamp = stamp
+    return picture
 
 
 def _below(folder: str | Path) -> Iterator[Source | LeftOut]:

@@ -12,6 +12,7 @@ from pellucid.classifier.predict import one
 from pellucid.classifier.predict.expand import expand
 from pellucid.classifier.predict.pictures import Source
 from pellucid.classifier.predict.predictor import MANY, Predictor
+from pellucid.pictures.listing import ListedFolders
 
 if TYPE_CHECKING:
     from pellucid.classifier.classifier import Classifier
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def predictor(
     model: str | Path,
-    pictures: Iterable[Source],
+    pictures: Iterable[Source | ListedFolders],
     trust: bool = False,
     int8: Callable[[Saved | Classifier], Saved] | None = None,
 ) -> Predictor:

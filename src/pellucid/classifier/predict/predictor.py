@@ -12,19 +12,19 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count, islice
 from operator import length_hint
-from pathlib import Path
 from typing import final, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.classifier.predict.backend import Backend, Logits, Stage
-from pellucid.classifier.predict.pictures import Prepared, Source, decoded, is_one
+from pellucid.classifier.predict.pictures import Prepared, Source, coming, decoded, is_one, name_of
 from pellucid.classifier.predict.prediction import Prediction
 from pellucid.classifier.predict.workers import answered
 from pellucid.errors import PictureError, RecipeError
 from pellucid.network import scores
 from pellucid.network.scores import Thresholds
+from pellucid.pictures.ahead import Ahead
 from pellucid.pictures.decode import Form, Ranges, expect_many
 
 DECODERS = 2
@@ -101,7 +101,7 @@ class Predictor:
         if isinstance(picture, Prepared):
             return *self.named(picture), None
         image = decoded(picture, self.pixel_limit, self.ranges)
-        return _name(picture), self.form.apply(image), image.shape[:2]
+        return name_of(picture), self.form.apply(image), image.shape[:2]
 
     def item(self, picture: Source) -> Item:
         """Like `named`, but an unusable picture gives the reason instead of an error."""
@@ -110,7 +110,7 @@ class Predictor:
             fits = image.dtype == np.uint8 and image.shape == size
             reason = f"an array of {image.dtype} {image.shape}; a prepared image is uint8 {size}"
             return (picture.name, image, None) if fits else (picture.name, None, reason)
-        name = _name(picture)
+        name = name_of(picture)
         try:
             return name, self.form.apply(decoded(picture, self.pixel_limit, self.ranges)), None
         except PictureError as error:
@@ -118,10 +118,10 @@ class Predictor:
 
     def items(self, pictures: Iterable[Source]) -> Iterator[Item]:
         """The item of each picture, in order; a few threads decode a little ahead."""
-        with ThreadPoolExecutor(DECODERS) as pool:
+        with Ahead() as ahead, ThreadPoolExecutor(DECODERS) as pool:
             pending: deque[Future[Item]] = deque()
             try:
-                for picture in pictures:
+                for picture in coming(pictures, ahead):
                     pending.append(pool.submit(self.item, picture))
                     if len(pending) > 4 * DECODERS:
                         yield pending.popleft().result()
@@ -141,9 +141,10 @@ class Predictor:
         ]
 
     def _stream(self, pictures: Iterable[Source], batch: int) -> Iterator[Prediction]:
-        rest = iter(pictures)
-        for stage in self.backend.stages(length_hint(pictures), batch):
-            yield from self._answered(islice(rest, stage.count), stage)
+        with Ahead() as ahead:
+            rest = coming(pictures, ahead)
+            for stage in self.backend.stages(length_hint(pictures), batch):
+                yield from self._answered(islice(rest, stage.count), stage)
 
     def _answered(self, pictures: Iterator[Source], stage: Stage) -> Iterator[Prediction]:
         """The predictions of a stage, computed by several threads; see workers.py."""
@@ -171,7 +172,3 @@ class Predictor:
             logits=tuple(logits.tolist()),
             labels=None if self.thresholds is None else names,
         )
-
-
-def _name(picture: Source) -> str:
-    return str(picture) if isinstance(picture, str | Path) else f"<{type(picture).__name__}>"

@@ -22,6 +22,7 @@ from pellucid.pictures.catalog import Catalog, Quarantined, by_path, natural
 from pellucid.pictures.cells import Unusable
 from pellucid.pictures.columns import Writer
 from pellucid.pictures.places import is_address
+from pellucid.pictures.remote import Unreachable
 from pellucid.pictures.shards import parquet, samples
 from pellucid.pictures.shards.finding import Shards
 from pellucid.pictures.shards.naming import COMPRESSED, REST, TAR, has_ending
@@ -92,6 +93,8 @@ def entries(place: str | Place, classes: list[str] | None, columns: Columns) -> 
         yield Entry(REST, None, fault=f"its shard cannot be read: {error.strerror or error}")
     except parquet.Unreadable as error:
         yield Entry(REST, None, fault=f"its shard is {error}")
+    except Unreachable as error:
+        yield Entry(REST, None, fault=f"its shard {error.reason}")
 
 
 def _of_tar(path: str, classes: list[str] | None, columns: Columns) -> Iterator[Entry]:
@@ -149,7 +152,7 @@ def _named(cell: Any, classes: list[str] | None) -> Any:
 
 
 def local(place: str | Place) -> str:
-    """The path of a shard on this machine: one at an address is fetched. Raises OSError."""
+    """The path of a shard on this machine: one at an address is fetched. Raises Unreachable."""
     if not is_address(place):
         return str(place)
     from pellucid.pictures.shards import fetched

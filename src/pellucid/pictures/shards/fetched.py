@@ -12,16 +12,17 @@ import os
 import re
 import time
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from threading import Lock as ThreadLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pellucid import files
 from pellucid.errors import StorageError
 from pellucid.pictures import space
+from pellucid.pictures.faults import CutShort
 from pellucid.pictures.lock import Lock, beside
 from pellucid.pictures.shards import opened
-from pellucid.pictures.shards.naming import shard_of
 from pellucid.pictures.shards.opened import Stamp
 
 if TYPE_CHECKING:
@@ -35,34 +36,22 @@ _known: dict[str, Path] = {}  # address of a shard -> its copy, whose version wa
 _turns: dict[str, ThreadLock] = {}  # one thread fetches a shard, and the others wait for it
 
 
-def member_of(address: UPath) -> tuple[UPath, str] | None:
-    """(shard, member) of the address of a picture in a shard; None if its name says that it is in none."""
-    shard = shard_of(address.path)
-    member = address.path[len(shard) + 1 :]
-    if not shard or not member:
-        return None
-    holder = address
-    for _ in member.split("/"):
-        holder = holder.parent
-    return holder, member
-
-
 def read(shard: UPath, member: str) -> tuple[bytes, Stamp]:
-    """As `opened.read`, from an address. Raises PictureError, and OSError if the shard cannot be fetched."""
+    """As `opened.read`, from an address. Raises PictureError, and Unreachable if the shard cannot be fetched."""
     copy = local(shard)
     data, stamp = opened.read(str(copy), member)
     return data, _versioned(copy, stamp)
 
 
 def stamp(shard: UPath, member: str) -> Stamp | None:
-    """As `opened.stamp`, from an address. Raises OSError if the shard cannot be fetched."""
+    """As `opened.stamp`, from an address. Raises Unreachable if the shard cannot be fetched."""
     copy = local(shard)
     there = opened.stamp(str(copy), member)
     return None if there is None else _versioned(copy, there)
 
 
 def local(shard: UPath) -> Path:
-    """The copy of a shard in the cache, fetched if it is not there. Raises OSError, StorageError."""
+    """The copy of a shard in the cache, fetched if it is not there. Raises Unreachable, StorageError."""
     key = str(shard)
     with _turns.setdefault(key, ThreadLock()):
         copy = _known.get(key)
@@ -72,11 +61,13 @@ def local(shard: UPath) -> Path:
 
 
 def _fetched(shard: UPath) -> Path:
-    """Raises OSError if it cannot be fetched whole."""
-    system, path = shard.fs, shard.path
-    about = system.info(path)
+    """Raises Unreachable if it cannot be fetched whole, after several tries."""
+    from pellucid.pictures.remote import store_of
+
+    store = store_of(shard)
+    about = store.info(shard.path)
     size = about.get("size")
-    version = hashlib.sha256(f"{shard} {size} {system.ukey(path)}".encode()).hexdigest()[:15]
+    version = hashlib.sha256(f"{shard} {size} {store.system.ukey(shard.path)}".encode()).hexdigest()[:15]
     folder = files.user_cache() / FOLDER
     with files.storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -87,12 +78,17 @@ def _fetched(shard: UPath) -> Path:
         if not copy.exists():
             _make_room(folder, size or 0)
             with files.replacing(copy) as part:
-                system.get_file(path, str(part))
-                if size is not None and part.stat().st_size != size:
-                    raise OSError(None, f"{part.stat().st_size:,} of its {size:,} bytes came")
+                store.tried(partial(_get, store.system, shard.path, part, size))
         with suppress(OSError):
             os.utime(copy)  # records the last use
     return copy
+
+
+def _get(system: Any, path: str, part: Path, size: int | None) -> None:
+    system.get_file(path, str(part))
+    came = part.stat().st_size
+    if size is not None and came != size:
+        raise CutShort(f"{came:,} of {size:,} bytes")
 
 
 def _make_room(folder: Path, size: int) -> None:

@@ -31,6 +31,7 @@ from pellucid.pictures.catalog import Catalog, Quarantined
 from pellucid.pictures.decode import decode
 from pellucid.pictures.index import there
 from pellucid.pictures.lock import Lock, beside
+from pellucid.pictures.places import below
 from pellucid.pictures.reading import read
 from pellucid.pictures.shards import writing
 from pellucid.pictures.shards.catalog import CLASS_LISTS, MANIFEST, UNFINISHED
@@ -236,7 +237,7 @@ def items_of(plan: Plan, rows: NDArray[np.int64], unreadable: list[list[str]]) -
 
 def _checked(plan: Plan, row: int) -> bytes:
     """The bytes of a picture that can be decoded. Raises PictureError."""
-    content = read(plan.catalog.root / plan.catalog.pictures.paths[row])
+    content = read(below(plan.catalog.root, plan.catalog.pictures.paths[row]))
     decode(content)
     return content
 
