@@ -23,7 +23,7 @@ from pellucid.pictures import cells, merge, sides
 from pellucid.pictures.catalog import Catalog, Quarantined, by_path, natural
 from pellucid.pictures.cells import Unusable
 from pellucid.pictures.columns import Pictures, Writer
-from pellucid.pictures.listing import Folders, ListedFolders, LocalFolders, folders, kind_of
+from pellucid.pictures.listing import Folders, ListedFolders, folders, kind_of
 from pellucid.pictures.places import TABLES, is_address, is_written_as_address, within
 from pellucid.pictures.shards import catalog as of_shards
 from pellucid.pictures.shards import finding
@@ -53,11 +53,11 @@ def read(place: Place, columns: Columns = USUAL, leave_out: Path | None = None, 
 
     `columns` are a table's. `leave_out` and `known`: as in `catalog.scan`. Raises CatalogError.
     """
-    if not is_address(place) and _metadata(LocalFolders(place), "") is None:
-        shards = finding.find(place)
-        if shards is not None:
-            return of_shards.scan(shards, columns)
+    if (shards := finding.find(place)) is not None:
+        return of_shards.scan(shards, columns)
     below = None if is_file(place) else catalogs.opened(place)
+    if below is not None and _metadata(below, "") is None and (shards := finding.in_folder(below)) is not None:
+        return of_shards.scan(shards, columns)
     parts = find(place, columns, below)
     labelled = all(part.table.has(role, columns) for part in parts for role in ("path", "label"))
     if parts and (labelled or columns.chosen or below is None):
