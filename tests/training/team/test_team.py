@@ -1,6 +1,7 @@
 """A team's parts: shares, batch norm over all processes, the exchange of gradients, equal decisions."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from tests.training.team.test_equal import task_of
 from torch import nn
 
 from pellucid.errors import ArtefactError, TrainingError
-from pellucid.training import forward, loop
+from pellucid.training import checkpoint, forward, loop
 from pellucid.training.loop import NotFinite
 from pellucid.training.team import joining
 from pellucid.training.team.team import ALONE, Team
@@ -230,6 +231,27 @@ def test_validation_sees_each_picture_once() -> None:
     assert sum(count for count, _ in shared) == all_of_them == 11
     for _, logits in shared:
         np.testing.assert_allclose(logits, expected, atol=1e-6)
+
+
+def _interrupted(team: Team, folder: Path, begins: bool) -> dict[str, bytes]:
+    """Two steps and a checkpoint, then two more; or those two alone, from the checkpoint, in new processes."""
+    task, state = task_of(team, wide=False, epochs=2)
+    if not begins:
+        saved = checkpoint.newest(folder)
+        assert saved is not None
+        checkpoint.restore(saved, state)
+        assert state.step == 2
+    for event in loop.run(task, state):
+        if begins and state.step == 2 and isinstance(event, loop.Step) and team.leads:
+            checkpoint.save(folder, state, {})
+    return {name: tensor.numpy().tobytes() for name, tensor in state.module.state_dict().items()}
+
+
+def test_processes_that_start_again_come_to_the_same_bits(tmp_path: Path) -> None:
+    """With three, whose sums depend on how PyTorch groups the gradients."""
+    whole, again = in_team(3, _interrupted, tmp_path, True), in_team(3, _interrupted, tmp_path, False)
+    assert whole == again
+    assert whole[0] == whole[2]
 
 
 # ---- joining
