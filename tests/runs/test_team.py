@@ -136,24 +136,33 @@ def test_one_line_reports_what_is_wrong(
     assert other == (1, "", "")
 
 
-def test_an_error_in_a_later_process_is_reported_once_by_the_first(photos: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rank", [0, 1])
+def test_an_error_in_one_process_is_reported_once_by_the_first(photos: Path, tmp_path: Path, rank: int) -> None:
     """As on a machine whose cache cannot be written."""
-    blocked = tmp_path / "blocked"
+    blocked, caches = tmp_path / "blocked", [tmp_path / "cache", tmp_path / "cache"]
     blocked.write_text("a file")
+    caches[rank] = blocked
     out, port = tmp_path / "model", str(free_port())
     with ExitStack() as stack:
         commands = [
             stack.enter_context(
                 Command(
                     *("train", photos, *WORDS, "--epochs", 1, "--out", out, "--cache", cache),
-                    env={**os.environ, **_described(rank, 2, port)},
+                    env={**os.environ, **_described(number, 2, port)},
                 )
             )
-            for rank, cache in enumerate((tmp_path / "cache", blocked))
+            for number, cache in enumerate(caches)
         ]
         (status, _, errors), other = said(commands)
     assert status == 1
-    assert errors.startswith("pellucid: process 1 ("), errors
-    assert "blocked" in errors
+    assert errors.startswith("pellucid: process 1 (" if rank else f"pellucid: {blocked}"), errors
     assert errors.count("\n") == 1
     assert other == (1, "", "")
+
+
+def test_a_team_that_is_started_again_after_its_last_step_has_nothing_to_do(photos: Path, alone: Path) -> None:
+    before = (alone / "config.json").read_bytes()
+    words = (photos, *WORDS, "--epochs", 4, "--out", alone)
+    with team(1, *words, TORCHELASTIC_RESTART_COUNT="1", TORCHELASTIC_MAX_RESTARTS="3") as commands:
+        assert said(commands) == [(0, "", "")]
+    assert (alone / "config.json").read_bytes() == before
