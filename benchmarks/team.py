@@ -3,7 +3,9 @@
     .venv/bin/python benchmarks/team.py [--only small compact ...] [--turns 3] [--seconds 8] [--pictures DIR]
 
 Every turn runs all contenders on a network once, in a new order. The rates are pictures of the whole batch a second by
-the clock, so they are worth something on an idle machine alone: the load is printed beside them.
+the clock, so they are worth something on an idle machine alone: the load is printed beside them. The processor time
+of all processes depends less on what else runs; threads that spin while they wait for each other count in
+it.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ SIZES = {  # side in pixels, pictures in a step
 MODELS = {**NETWORKS, "teaching": "conv(6, 3) relu maxpool(2) conv(12, 3) relu flatten dense", "lenet5": "lenet5"}
 PEERS = ("article", "small", "compact", "resnet18")  # networks that the plain loop has
 HERE = Path(__file__).parent
-ONE, TWO, PEER = "one process", "a process for each core", "plain DDP"
+THREAD, ONE, TWO, PEER = "one thread", "one process, a thread for each core", "a process for each core", "plain DDP"
+LEAST = 20  # steps
 
 
 def main() -> None:
@@ -51,37 +54,39 @@ def main() -> None:
         if (root := chosen.pictures) is None:
             samples.make(root := work / "samples", chosen.count)
         pictures = samples.split(root, work / "training", {"train": 1.0}, count=chosen.count) / "train"
-        print("| network | | pictures/s, each turn | against one process | load |\n|---|---|---|---|---|")
+        print("| network | | pictures/s, each turn | against one process | processor ms a picture | load |")
+        print("|---|---|---|---|---|---|")
         for network in chosen.only:
-            contenders = [ONE, TWO, *([PEER] if network in PEERS else [])]
-            rates: dict[str, list[float]] = {name: [] for name in contenders}
-            loads: dict[str, list[float]] = {name: [] for name in contenders}
+            contenders = [THREAD, ONE, TWO, *([PEER] if network in PEERS else [])]
+            answers: dict[str, list[dict[str, float]]] = {name: [] for name in contenders}
             for turn in range(chosen.turns):
                 for name in contenders[turn % len(contenders) :] + contenders[: turn % len(contenders)]:
-                    loads[name].append(os.getloadavg()[0])
-                    rates[name].append(run(name, network, pictures, work, chosen.seconds, cores))
+                    load = os.getloadavg()[0]
+                    answers[name].append({**run(name, network, pictures, work, chosen.seconds, cores), "load": load})
             for name in contenders:
-                ratio = median(mine / one for mine, one in zip(rates[name], rates[ONE], strict=True))
-                each = ", ".join(f"{rate:,.0f}" for rate in rates[name])
-                load = ", ".join(f"{value:.1f}" for value in loads[name])
-                print(f"| {network} | {name} | {each} | {ratio:.2f} | {load} |", flush=True)
+                rates, ones = ([each["images_per_second"] for each in answers[who]] for who in (name, ONE))
+                ratio = median(mine / one for mine, one in zip(rates, ones, strict=True))
+                times = median(each["processor_ms"] for each in answers[name])
+                each_rate = ", ".join(f"{rate:,.0f}" for rate in rates)
+                loads = ", ".join(f"{each['load']:.1f}" for each in answers[name])
+                print(f"| {network} | {name} | {each_rate} | {ratio:.2f} | {times:.3g} | {loads} |", flush=True)
 
 
-def run(name: str, network: str, pictures: Path, work: Path, seconds: float, cores: int) -> float:
+def run(name: str, network: str, pictures: Path, work: Path, seconds: float, cores: int) -> dict[str, float]:
     side, batch = SIZES[network]
     about = {"pictures": str(pictures), "network": network, "side": side, "batch": batch, "seconds": seconds}
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
     if name == PEER:
         command = [*launcher, str(cores), str(HERE / "peers" / "torch_ddp.py"), json.dumps(about)]
     else:
-        processes = 1 if name == ONE else cores
+        processes = cores if name == TWO else 1
         command = [*launcher, str(processes), __file__, "rate", json.dumps({**about, "work": str(work)})]
     environment = {**os.environ, "OMP_NUM_THREADS": str(cores if name == ONE else 1)}
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     lines = [line for line in result.stdout.splitlines() if line.startswith("{")]
     if not lines:
         raise SystemExit(f"{name}, {network}: {result.stderr[-2000:]}")
-    return float(json.loads(lines[-1])["images_per_second"])
+    return json.loads(lines[-1])
 
 
 def rate(pictures: str, network: str, side: int, batch: int, seconds: float, work: str) -> dict[str, Any] | None:
@@ -95,12 +100,15 @@ def rate(pictures: str, network: str, side: int, batch: int, seconds: float, wor
         settings = {"model": MODELS[network], "size": side, "batch": batch, "epochs": 10**6, **PLAIN}
         settings |= {"validation": 0.0, "test": 0.0}
         run = pellucid.start(pictures, f"{folder}/model", cache=f"{work}/cache", team=team, **settings)
-        start, answer = 0.0, None
+        start, worked, answer = 0.0, 0.0, None
         for steps, now in enumerate(moments(run), 1):
-            start = now if steps <= WARMING else start
-            team.wish.stop = team.leads and steps >= WARMING + 2 and now - start >= seconds
+            if steps <= WARMING:
+                start, worked = now, time.process_time()
+            team.wish.stop = team.leads and steps >= WARMING + LEAST and now - start >= seconds
             if team.wish.agreed or (team.alone and team.wish.stop):
-                answer = {"images_per_second": (steps - WARMING) * batch / (now - start)}
+                done = (steps - WARMING) * batch
+                processor = sum(team.each(time.process_time() - worked))
+                answer = {"images_per_second": done / (now - start), "processor_ms": 1000 * processor / done}
                 break
         run.close()
     membership.leave()

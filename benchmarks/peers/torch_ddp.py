@@ -17,6 +17,7 @@ from torch.utils.data.distributed import DistributedSampler
 from torch_networks import ready
 from torch_plain import Folder, step
 
+LEAST = 20  # steps
 EVERY = 4  # steps between two looks at the first process's clock
 
 
@@ -33,17 +34,19 @@ def rate(pictures: str, network: str, side: int, batch: int, seconds: float) -> 
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     for _ in range(2):
         step(model, optimizer, images[:mine], labels[:mine])
-    steps, start, over = 0, time.perf_counter(), torch.zeros(1)
+    steps, start, worked, over = 0, time.perf_counter(), time.process_time(), torch.zeros(1)
     while not over:
         for some, targets in batches:
             step(model, optimizer, some, targets)
             steps += 1
             if steps % EVERY == 0:
-                over.fill_(time.perf_counter() - start >= seconds)
+                over.fill_(steps >= LEAST and time.perf_counter() - start >= seconds)
                 dist.broadcast(over, 0)
                 if over:
                     break
-    return {"images_per_second": steps * batch / (time.perf_counter() - start), "precision": "float32"}
+    taken, processor = time.perf_counter() - start, torch.tensor(time.process_time() - worked)
+    dist.all_reduce(processor)
+    return {"images_per_second": steps * batch / taken, "processor_ms": 1000 * float(processor) / (steps * batch)}
 
 
 if __name__ == "__main__":

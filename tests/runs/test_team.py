@@ -166,3 +166,17 @@ def test_a_team_that_is_started_again_after_its_last_step_has_nothing_to_do(phot
     with team(1, *words, TORCHELASTIC_RESTART_COUNT="1", TORCHELASTIC_MAX_RESTARTS="3") as commands:
         assert said(commands) == [(0, "", "")]
     assert (alone / "config.json").read_bytes() == before
+
+
+def test_a_module_of_the_user_s_with_a_replay(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n\n\ndef build(classes):\n"
+        "    body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.SiLU(), nn.AdaptiveAvgPool2d(2))\n"
+        "    return nn.Sequential(body, nn.Flatten(), nn.Dropout(0.2), nn.Linear(16, classes))\n"
+    )
+    words = ("--model", f"{tmp_path / 'net.py'}:build", "--device", "cpu", *SETTINGS, "--replay", "--epochs", 2)
+    with team(2, photos, *words, "--out", tmp_path / "model", "--cache", tmp_path / "cache") as commands:
+        (status, text, errors), second = said(commands)
+    assert (status, errors, second) == (0, "", (0, "", ""))
+    assert text.count("makes the network") == 1
+    assert (tmp_path / "model" / "replay" / "replay.json").exists()
