@@ -51,6 +51,7 @@ def apart(one: Path, other: Path) -> float:
     return max(float(np.abs(first[name].astype(float) - second[name]).max()) for name in first)
 
 
+@pytest.mark.timeout(7200)
 def test_twenty_kills_change_no_bit(photos: Path, tmp_path: Path) -> None:
     launch = [*TORCHRUN, "--standalone", "--nproc-per-node", "2", "--max-restarts", str(2 * KILLS)]
     epochs, chance = 40_000, random.Random(1)
@@ -82,6 +83,7 @@ def agents(port: int, nodes: str, *more: str) -> list[str]:
     return [*TORCHRUN, f"--nnodes={nodes}", "--nproc-per-node=1", *meeting.split(), f"--rdzv-conf={conf}", *more]
 
 
+@pytest.mark.timeout(3600)
 def test_a_node_that_dies_leaves_the_other_one_to_finish(photos: Path, tmp_path: Path) -> None:
     """Two rendezvous agents; one is killed with its process, and the training goes on alone."""
     epochs, port = 12_000, free_port()
@@ -134,6 +136,7 @@ def ip(*words: str) -> bool:
     return subprocess.run(["ip", *words], capture_output=True).returncode == 0
 
 
+@pytest.mark.timeout(3600)
 def test_two_network_namespaces_train_together(photos: Path, tmp_path: Path) -> None:
     epochs = 50
     subprocess.run([sys.executable, *train(photos, tmp_path, "alone", epochs)], check=True)
