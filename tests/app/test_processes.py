@@ -71,7 +71,6 @@ def _is_locked_by(out: Path, processes: set[int]) -> bool:
     [
         ("photos --processes 2 --out model --epochs 3", "photos --epochs 3"),
         ("--processes=2 photos --resume --out=a --size 8", "photos --size 8"),
-        ("photos --cache --out --processes 2", "photos --cache"),
     ],
 )
 def test_the_processes_get_all_other_words(words: str, rest: str) -> None:
