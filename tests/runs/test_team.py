@@ -72,6 +72,9 @@ def test_two_processes_train_the_model_of_one(photos: Path, alone: Path, tmp_pat
     assert "processes" not in json.loads((alone / "config.json").read_text())["training"]
     history, expected = ((folder / "history.csv").read_text().splitlines() for folder in (out, alone))
     assert len(history) == len(expected) == 5
+    life = run("life", out, "conv1.weight[0, 0, 0, 0]", "--cache", cache)
+    assert life.returncode == 1
+    assert "It was trained by 2 processes, whose sums round differently from one's." in life.stderr
 
 
 def test_a_killed_process_ends_all_and_any_number_continues(photos: Path, alone: Path, tmp_path: Path) -> None:
