@@ -151,6 +151,25 @@ class Writer:
         self._also.extend(also)
         self._also_ends.append(len(self._also))
 
+    def extend(
+        self,
+        paths: Texts,
+        start: int,
+        end: int,
+        labels: NDArray[np.int32],
+        sides: NDArray[np.int8],
+        also: NDArray[np.int32],
+        also_ends: NDArray[np.int64],
+    ) -> None:
+        """Add pictures `start` to `end` - 1 of n, in no group. The columns are those of Pictures, of all n."""
+        self._paths.extend(paths, start, end)
+        self._labels.frombytes(labels[start:end].tobytes())
+        self._sides.frombytes(sides[start:end].tobytes())
+        self._groups.frombytes(np.full(end - start, -1, np.int32).tobytes())
+        shift = len(self._also) - also_ends[start]
+        self._also.frombytes(also[also_ends[start] : also_ends[end]].tobytes())
+        self._also_ends.frombytes((also_ends[start + 1 : end + 1] + shift).tobytes())
+
     def pictures(self) -> Pictures:
         """All pictures. Nothing can be added afterwards."""
         columns = (np.frombuffer(column, np.int32) for column in (self._labels, self._groups, self._also))

@@ -30,6 +30,18 @@ class Texts(Sequence[str]):
         return writer.texts()
 
     @classmethod
+    def at(cls, content: NDArray[np.uint8], starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> Texts:
+        """A copy of N texts, of `lengths` (N,) bytes, that begin at `starts`, (N,), of `content`."""
+        ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        copied = np.empty(ends[-1], np.uint8)
+        for start in range(0, len(starts), BLOCK):
+            some = slice(start, start + BLOCK)
+            first, last = ends[start], ends[min(start + BLOCK, len(starts))]
+            shift = np.repeat(starts[some] - ends[:-1][some], lengths[some])
+            copied[first:last] = content[np.arange(first, last) + shift]
+        return cls(copied, ends)
+
+    @classmethod
     def joined(cls, one: Texts, other: Texts) -> Texts:
         """The texts of both, in this order."""
         ends = np.concatenate([one.ends, other.ends[1:] + len(one.content)])
@@ -61,15 +73,30 @@ class Texts(Sequence[str]):
 
     def take(self, rows: NDArray[np.integer]) -> Texts:
         """The texts of `rows`, (n,), in that order."""
-        lengths = (self.ends[1:] - self.ends[:-1])[rows]
-        ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        content = np.empty(ends[-1], np.uint8)
-        for start in range(0, len(rows), BLOCK):
-            some = slice(start, start + BLOCK)
-            first, last = ends[start], ends[min(start + BLOCK, len(rows))]
-            shift = np.repeat(self.ends[rows[some]] - ends[:-1][some], lengths[some])
-            content[first:last] = self.content[np.arange(first, last) + shift]
-        return Texts(content, ends)
+        return Texts.at(self.content, self.ends[:-1][rows], self.lengths()[rows])
+
+    def lengths(self) -> NDArray[np.int64]:
+        """The bytes of each text, (N,)."""
+        return self.ends[1:] - self.ends[:-1]
+
+    def starting(self) -> NDArray[np.uint8]:
+        """The first byte of each text, (N,); of an empty one any byte."""
+        return np.append(self.content, np.uint8(0))[self.ends[:-1]]
+
+    def ending(self) -> NDArray[np.uint8]:
+        """The last byte of each text, (N,); of an empty one any byte."""
+        return np.append(self.content, np.uint8(0))[self.ends[1:] - 1]
+
+    def rows_at(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The texts that hold these places of `content`, (n,)."""
+        return np.searchsorted(self.ends, places, "right") - 1
+
+    def numbered(self) -> tuple[NDArray[np.int64], Texts]:
+        """The different texts, sorted by their bytes; and which of them each text is, (N,)."""
+        order, new = self.order()
+        numbers = np.empty(len(order), np.int64)
+        numbers[order] = np.cumsum(new) - 1
+        return numbers, self.take(order[new])
 
     def order(self) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """The rows sorted by their texts' bytes (stable), int64 (N,); and which differ from the one before, bool (N,).
@@ -118,6 +145,16 @@ class TextWriter:
         """Raises UnicodeEncodeError for a lone surrogate that does not stand for a byte."""
         self._content += text.encode(*CODE)
         self._ends.append(len(self._content))
+
+    def extend(self, texts: Texts, start: int, end: int) -> None:
+        """Add texts `start` to `end` - 1 of many."""
+        shift = len(self._content) - texts.ends[start]
+        self._content += texts.content[texts.ends[start] : texts.ends[end]].tobytes()
+        self._ends.frombytes((texts.ends[start + 1 : end + 1] + shift).tobytes())
+
+    def repeat_empty(self, count: int) -> None:
+        """Add `count` empty texts."""
+        self._ends.extend([len(self._content)] * count)
 
     def texts(self) -> Texts:
         """All texts. Nothing can be added afterwards."""
