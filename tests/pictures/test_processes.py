@@ -183,8 +183,8 @@ def test_no_process_outlives_a_script_that_is_stopped(many: Path, tmp_path: Path
     file, cache = tmp_path / "script.py", tmp_path / "cache"
     file.write_text(_SCRIPT)
     command = [sys.executable, str(file), str(many), str(cache)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, **pipes, text=True) as script:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as script:
         assert script.stdout is not None
         assert int(script.stdout.readline()) < 301
         working = children(script.pid)

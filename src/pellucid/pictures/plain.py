@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import IO, Any, Generic, TypeVar
+from typing import Any, BinaryIO, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,7 +104,7 @@ class Meanings(Generic[T]):
 # ------------------------------------------------------------------------------------------------------------ CSV
 
 
-def blocks(stream: IO[bytes]) -> Iterator[bytes]:
+def blocks(stream: BinaryIO) -> Iterator[bytes]:
     """The content of a file in parts of whole lines, without a byte order mark; the last line may have no end."""
     rest = stream.read(len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8)
     while part := stream.read(BLOCK):

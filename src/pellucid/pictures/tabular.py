@@ -139,11 +139,12 @@ class Table:
     def _csv(self, names: list[str | None]) -> Iterator[Row | Cells]:
         width, line = len(self.columns), 0
         places = [width if name is None else self.columns.index(name) for name in names]
-        with _text(self.file, self.encoding) as file:
-            if not plain.is_plain(self.delimiter, self.encoding) or self.spaced:
+        if self.spaced or not plain.is_plain(self.delimiter, self.encoding):
+            with _text(self.file, self.encoding) as file:
                 yield from self._csv_rows(file, places, lambda: False, 0)
-                return
-            blocks = plain.blocks(file.buffer)
+            return
+        with self.file.open("rb") as stream:
+            blocks = plain.blocks(stream)
             for number, block in enumerate(blocks):
                 cells = plain.columns(block, self.delimiter, width, [at for at in places if at < width])
                 if number and cells is not None:
