@@ -181,10 +181,10 @@ class Writer:
             self._also_rows.frombytes(np.repeat(rows, np.diff(also_ends[start : end + 1])).tobytes())
 
     def pictures(self) -> Pictures:
-        """All pictures. Nothing can be added afterwards."""
+        """All pictures; the writer is empty afterwards."""
+        paths, also_rows = self._paths.texts(), np.frombuffer(self._also_rows, np.int64)
         columns = (np.frombuffer(column, np.int32) for column in (self._labels, self._groups, self._also))
-        labels, groups, also = columns
-        sides, also_ends = np.frombuffer(self._sides, np.int8), no_further(len(labels))
-        if len(also):
-            also_ends = np.searchsorted(np.frombuffer(self._also_rows, np.int64), np.arange(len(labels) + 1))
-        return Pictures(self._paths.texts(), labels, sides, groups, also, also_ends)
+        (labels, groups, also), sides = columns, np.frombuffer(self._sides, np.int8)
+        self.__init__()
+        ends = np.searchsorted(also_rows, np.arange(len(labels) + 1)) if len(also) else no_further(len(labels))
+        return Pictures(paths, labels, sides, groups, also, ends)

@@ -53,7 +53,7 @@ def merged(
             one, other = (classes[label] for label in (labels[number[bad]], pictures.labels[bad]))
             raise CatalogError(two_labels(table, pictures.paths[bad], one, other))
     again, by_label = len(order) - len(rows), np.argsort(labels, kind="stable")
-    del order, new, number, numbered  # frees memory: the paths are copied next
+    del order, new, number, numbered, groups  # frees memory: the paths are copied next
     also, also_ends = ragged(also, also_ends, by_label)
     paths = pictures.paths.take(rows[by_label])
     return Pictures(paths, labels[by_label], sides[by_label], of_group[by_label], also, also_ends), again
