@@ -64,6 +64,7 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"\.?(\w*-[0-9a-f]{16}\.store)(\.\w+\.part|\.\w+\.old|\.lock)?")
 _EVERY = 0.1  # seconds between progress reports
 _MANY = 300  # pictures that justify loading the resizing kernel; training needs most of it later anyway
+_LONG = 100_000  # pictures whose sizes and times take a second to read
 _SMALL = 64 << 10  # bytes of a file: with smaller pictures, threads wait for Python's lock
 _GROUP, _BYTES = 256, 2 << 20  # at most so many of these, with so many bytes of pixels, at a time
 _WORKERS = 16  # more threads than this wait for Python's lock
@@ -167,6 +168,8 @@ def build(
             free = lock.acquire()
         if lock.held:
             clearing.remove_leftovers(folder, _NAME)
+        if len(catalog.pictures) >= _LONG:
+            yield Decoding(0, len(catalog.pictures), 0)  # looking at so many files takes seconds
         old = Index.load(folder, identity)
         catalog, stamps = there(catalog)
         if old is not None and old.describes(catalog, stamps) and ranges in (None, old.ranges):
