@@ -65,8 +65,8 @@ _NAME = re.compile(r"\.?(\w*-[0-9a-f]{16}\.store)(\.\w+\.part|\.\w+\.old|\.lock)
 _EVERY = 0.1  # seconds between progress reports
 _MANY = 300  # pictures that justify loading the resizing kernel; training needs most of it later anyway
 _LONG = 100_000  # pictures whose sizes and times take a second to read
-_SMALL = 64 << 10  # bytes of a file: with smaller pictures, threads wait for Python's lock
-_GROUP, _BYTES = 256, 2 << 20  # at most so many of these, with so many bytes of pixels, at a time
+_SMALL, _MEDIUM = 8 << 10, 64 << 10  # bytes of a file: smaller ones wait for Python's lock most, or much, of the time
+_GROUP, _BYTES = 256, 1 << 20  # at most so many of these, with so many bytes of pixels, at a time
 _WORKERS = 16  # more threads than this wait for Python's lock
 
 
@@ -284,24 +284,26 @@ def _looks(
         reuse = None if old is None else ends.enter_context(closing(Reuse(old, way.form, paths, stamps)))
         numbers = np.full(len(stamps), -1) if reuse is None else reuse.numbers
         new = numbers < 0
-        if reuse is None and len(stamps) >= _MANY:
+        count = int(new.sum())
+        if count >= _MANY:
             expect_many()  # not during the decoding, whose threads would slow the import
-        small = bool(new.any()) and stamps[new, 0].mean() < _SMALL
-        alone = small and not processes.pay(catalog.root, int(new.sum()))
+        size = stamps[new, 0].mean() if count else 0
+        apart = size < _MEDIUM and processes.pay(catalog.root, count)
+        alone = size < _SMALL and not apart
         workers = 1 if alone else min(_WORKERS, cores())
         executor = ThreadPoolExecutor(workers, thread_name_prefix="decode")
         ends.callback(executor.shutdown, cancel_futures=True)
         look_at = partial(_look_at, catalog.root, way)
-        if small and not alone:
+        if apart:
             look_at = ends.enter_context(closing(Processes(workers, str(catalog.root), way))).look
         fitting = max(1, min(_GROUP, _BYTES // int(np.prod(way.form.shape))))
         waiting: deque[tuple[Future[Looks] | Looks, bool]] = deque()
-        for part in _parts(new, fitting if small else 1, fitting):
+        for part in _parts(new, fitting if apart or alone else 1, fitting):
             if reuse is not None and not new[part.start]:
                 waiting.append((reuse.looks(numbers[part]), True))
             else:
                 waiting.append((executor.submit(look_at, list(paths[part])), False))
-            if len(waiting) > 2 * workers:
+            if len(waiting) >= 4 * workers:
                 yield _finished(*waiting.popleft())
         while waiting:
             yield _finished(*waiting.popleft())
