@@ -26,7 +26,7 @@ from pyarrow import parquet
 
 from pellucid.pictures import table as tables
 from pellucid.pictures.catalog import Catalog
-from pellucid.pictures.columns import Picture
+from pellucid.pictures.columns import Picture, Pictures
 from pellucid.pictures.index import Digests, fingerprint, there
 from pellucid.pictures.split import split
 
@@ -104,7 +104,7 @@ def measured(way: str, file: Path) -> dict[str, Any]:
     work: Any = {"read": tables.read, "objects": objects, "divided": divided}.get(way)
     if way == "there":
         paths = list(files(file))
-        catalog = Catalog(file, ("a",), [Picture(path, 0, None) for path in paths], (), 0)
+        catalog = Catalog(file, ("a",), Pictures.of(Picture(path, 0, None) for path in paths), (), 0)
         work = lambda _: there(catalog)  # noqa: E731
     before, start = memory("VmRSS"), time.process_time()
     result = work(file)

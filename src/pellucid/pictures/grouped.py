@@ -9,6 +9,8 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.pictures.strings import BLOCK
+
 
 @dataclass(frozen=True, eq=False)
 class Grouped:
@@ -51,11 +53,13 @@ class Grouped:
         Of the 32 bytes these are the first 16, as two numbers; only copies have the same.
         """
         keys, begin = bytearray(), f"{seed}:".encode()
-        ends = (self.starts + self.sizes)[some].tolist()
-        for start, end in zip(self.starts[some].tolist(), ends, strict=True):
-            least = min(digests[row] for row in self.rows[start:end].tolist())  # type: ignore[type-var]
-            keys += sha256(begin + (least.encode() if isinstance(least, str) else least)).digest()[:16]
-        return np.frombuffer(bytes(keys), ">u8").reshape(-1, 2).astype(np.uint64)
+        for at in range(0, len(some), BLOCK):
+            starts = self.starts[some[at : at + BLOCK]]
+            ends = starts + self.sizes[some[at : at + BLOCK]]
+            for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+                least = min(digests[row] for row in self.rows[start:end].tolist())  # type: ignore[type-var]
+                keys += sha256(begin + (least.encode() if isinstance(least, str) else least)).digest()[:16]
+        return np.frombuffer(keys, ">u8").reshape(-1, 2)
 
 
 @dataclass(frozen=True, eq=False)
