@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -99,22 +100,21 @@ def _tree(hashes: Hashes, rows: NDArray[np.int32], levels: int, number: int) -> 
     projections = np.empty((len(rows), levels), np.float32)
     for at in range(0, len(rows), BLOCK):
         project(hashes, rows[at : at + BLOCK], directions, projections[at : at + BLOCK])
-    medians = np.zeros((1 << levels) - 1, np.float32)
+    medians: list[float] = []
+    order, bounds = np.arange(len(rows), dtype=np.int32), [0, len(rows)]
+    for level in range(levels):
+        halves = [0]
+        for begin, end in pairwise(bounds):
+            part = order[begin:end]
+            values, middle = projections[part, level], (end - begin - 1) // 2
+            chosen = np.argpartition(values, middle)
+            medians.append(values[chosen[middle]])
+            order[begin:end] = part[chosen]
+            halves += [begin + middle + 1, end]
+        bounds = halves
     leaf = np.full(len(hashes), 1 << levels, np.uint16 if levels < 16 else np.uint32)
-
-    def halve(part: NDArray[np.int64], level: int, node: int) -> None:
-        if level == levels:
-            leaf[rows[part]] = node
-            return
-        values, middle = projections[part, level], (len(part) - 1) // 2
-        order = np.argpartition(values, middle)
-        medians[(1 << level) - 1 + node] = values[order[middle]]
-        halve(part[order[: middle + 1]], level + 1, 2 * node)
-        halve(part[order[middle + 1 :]], level + 1, 2 * node + 1)
-
-    if len(rows):
-        halve(np.arange(len(rows)), 0, 0)
-    return Tree(directions, medians, leaf)
+    leaf[rows[order]] = np.repeat(np.arange(1 << levels), np.diff(bounds))
+    return Tree(directions, np.array(medians, np.float32), leaf)
 
 
 def _leaves(
