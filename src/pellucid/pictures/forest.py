@@ -108,7 +108,7 @@ def _tree(hashes: Hashes, rows: NDArray[np.int32], levels: int, number: int) -> 
             part = order[begin:end]
             values, middle = projections[part, level], (end - begin - 1) // 2
             chosen = np.argpartition(values, middle)
-            medians.append(values[chosen[middle]])
+            medians.append(float(values[chosen[middle]]))
             order[begin:end] = part[chosen]
             halves += [begin + middle + 1, end]
         bounds = halves
