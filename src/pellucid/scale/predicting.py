@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMS = ("parquet", "csv", "jsonl")
-CALLS = 64  # of the counter of starts at once
 
 
 @dataclass(frozen=True)
@@ -137,7 +136,7 @@ def _answered(
 
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    starts = ray.remote(work.Starts).options(num_cpus=0, max_concurrency=CALLS).remote()
+    starts = ray.remote(work.Starts).options(**_lasting()).remote()
     task = Work(
         model=ray.put(model),
         starts=starts,
@@ -167,6 +166,15 @@ def _answered(
         raise _plain(error) from error
 
 
+def _lasting() -> dict[str, Any]:
+    """Options of an actor that is on the machine of this process, or of its connection, and begins anew if it dies."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    return {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": here}
+
+
 def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
     return iter(table.to_pylist())
 
@@ -180,5 +188,10 @@ def _plain(error: Exception) -> PellucidError:
         )
     if "No space left on device" in text or "OutOfDisk" in type(error).__name__:
         return StorageError("The disk of a machine of the cluster is full. Free some space there and run again.")
-    cause = getattr(error, "cause", None)
-    return ClusterError(f"The cluster could not do it: {first_line(cause if isinstance(cause, Exception) else error)}.")
+    return ClusterError(f"The cluster could not do it: {first_line(_first_cause(error))}.")
+
+
+def _first_cause(error: Exception) -> Exception:
+    """What a worker raised. Ray wraps it several times."""
+    inner = getattr(error, "cause", None) or error.__cause__
+    return _first_cause(inner) if isinstance(inner, Exception) and inner is not error else error
