@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import re
+import secrets
 import shutil
 import socket
 import tempfile
@@ -23,9 +24,11 @@ LOCAL, AUTO, CLIENT = "local", "auto", "ray://"
 ADDRESS = re.compile(r"ray://\S+|(\[[0-9a-fA-F:]+\]|[\w.-]+):\d{1,5}")  # ray://HOST:PORT or HOST:PORT
 EXTRA = "Ray needs an extra: pip install 'pellucid[ray]'."
 STORE = 512 << 20  # bytes of shared memory for the blocks under way; a job of any size needs less than a tenth
+TRIES = 3  # to start a Ray
 WAIT = 5.0  # seconds for a first answer from an address
 LONGEST = 40  # characters of a temporary folder: a socket's path below it may have 107
 _FOLDER = re.compile(r"pellucid-ray-(\d+)-\w+")
+_TOKEN = "RAY_AUTH_TOKEN"
 # Ray's child processes read these when they start
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -87,9 +90,7 @@ def _connect(ray: Any, address: str, folder: Path | None) -> None:
     place = _running() if address == AUTO else address
     try:
         if folder is not None:
-            with _silent_libraries():
-                own = {"num_cpus": cores(), "object_store_memory": STORE, "_temp_dir": str(folder)}
-                ray.init("local", include_dashboard=False, **own, **quiet)
+            _start(ray, num_cpus=cores(), object_store_memory=STORE, _temp_dir=str(folder), **quiet)
             return
         _knock(place)
         with _silent_libraries():
@@ -101,6 +102,19 @@ def _connect(ray: Any, address: str, folder: Path | None) -> None:
             raise ClusterError(f"Ray did not start: {_reason(error)}.") from error
         token = "If it wants a token, set RAY_AUTH_MODE=token; its versions of Ray and Python must be the same as here."
         raise ClusterError(f"The cluster at {place} cannot be joined: {_reason(error)}. {token}") from error
+
+
+def _start(ray: Any, **settings: Any) -> None:
+    """Start a Ray of this machine. Ray waits 30 seconds for its processes, which a busy machine may not reach."""
+    for attempt in range(1, TRIES + 1):
+        try:
+            with _silent_libraries(), _own_token():
+                ray.init("local", include_dashboard=False, **settings)
+            return
+        except Exception as error:  # Ray raises a plain one
+            if attempt == TRIES or "timed out" not in str(error):
+                raise
+            ray.shutdown()
 
 
 def _running() -> str:
@@ -146,6 +160,19 @@ def _quiet() -> Iterator[None]:
         finally:
             for each, level in before:
                 each.setLevel(level)
+
+
+@contextmanager
+def _own_token() -> Iterator[None]:
+    """The processes of a Ray of this process trust each other alone. Without this Ray writes a token into the home."""
+    if _TOKEN in os.environ:
+        yield
+        return
+    os.environ[_TOKEN] = secrets.token_hex(32)
+    try:
+        yield
+    finally:
+        del os.environ[_TOKEN]
 
 
 @contextmanager
