@@ -8,7 +8,8 @@ import pytest
 
 from pellucid import files
 from pellucid.errors import ArtefactError, StorageError
-from pellucid.scale.folder import JOURNAL, MANIFEST, Output
+from pellucid.pictures.walk import walk
+from pellucid.scale.folder import JOURNAL, LISTING, MANIFEST, Output
 from pellucid.scale.listing import Listing
 from pellucid.scale.plan import Plan
 
@@ -83,6 +84,18 @@ def test_a_folder_with_something_else_is_refused_and_left_alone(tmp_path: Path) 
             pass
     assert not (tmp_path / "new").exists()
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["thesis.txt"]
+
+
+def test_answers_among_the_pictures_are_left_out(output: Output, tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    with output.claimed():
+        output.begin(PLAN)
+        (output.answers / LISTING).touch()
+        output.write(PLAN, 0, 0, b"first", None)
+    assert [(entry.path, entry.kind, entry.reason) for entry in walk(tmp_path)] == [
+        ("a.png", "file", ""),
+        ("out/", "ours", "the output of `pellucid predict --ray`"),
+    ]
 
 
 def test_one_process_at_a_time(output: Output) -> None:

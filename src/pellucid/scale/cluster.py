@@ -13,6 +13,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -162,13 +163,19 @@ def _quiet() -> Iterator[None]:
                 each.setLevel(level)
 
 
+@lru_cache
+def _secret() -> str:
+    """One for the life of this process: Ray remembers the first that it reads."""
+    return secrets.token_hex(32)
+
+
 @contextmanager
 def _own_token() -> Iterator[None]:
     """The processes of a Ray of this process trust each other alone. Without this Ray writes a token into the home."""
     if _TOKEN in os.environ:
         yield
         return
-    os.environ[_TOKEN] = secrets.token_hex(32)
+    os.environ[_TOKEN] = _secret()
     try:
         yield
     finally:
