@@ -8,7 +8,8 @@ the processors:
 
 * processes: Pellucid in as many processes as there are cores, each alone with its share and one thread, without Ray
 * ray: `pellucid predict --ray`
-* plain: Ray Data with PyTorch as its tutorials write it: read_binary_files, Pillow, an actor a core, write_parquet
+* plain: Ray Data with PyTorch as its tutorials write it: read_binary_files, Pillow, write_parquet; an actor for each
+  core with half of it, because reading needs cores too
 
 Prints a line of JSON for each contender, with the medians of the turns. `--pictures N` measures instead the memory of
 the process that the user sees, for N names: it lists them, cuts the list into blocks and hands these to Ray.
@@ -39,12 +40,14 @@ def names(folder: Path, rounds: int) -> list[str]:
     return files * rounds
 
 
-def processors() -> float:
-    """Processor seconds so far of this process and all that it started and that still run."""
-    parents, spent = {}, {}
+def processors() -> tuple[float, float]:
+    """Processor seconds so far of this process and all that it started and that still run; of Ray's workers alone."""
+    parents, spent, workers = {}, {}, set()
     for entry in Path("/proc").iterdir():
         try:
             fields = (entry / "stat").read_text().rpartition(")")[2].split() if entry.name.isdigit() else None
+            if entry.name.isdigit() and (entry / "cmdline").read_bytes().startswith(b"ray::"):
+                workers.add(int(entry.name))
         except OSError:
             continue
         if fields is not None:
@@ -54,7 +57,7 @@ def processors() -> float:
     while len(ours) > before:
         before = len(ours)
         ours |= {process for process, parent in parents.items() if parent in ours}
-    return sum(spent[process] for process in ours)
+    return sum(spent[process] for process in ours), sum(spent[process] for process in ours & workers)
 
 
 def alone(model: str, pictures: list[str], ready: multiprocessing.Barrier) -> None:  # type: ignore[valid-type]
@@ -129,7 +132,9 @@ def plain(model: str, folder: Path, rounds: int) -> Iterator[None]:
     with tempfile.TemporaryDirectory() as out, cluster.joined(cluster.LOCAL):
         yield
         pictures = ray.data.read_binary_files(names(folder, rounds), include_paths=True)
-        answers = pictures.map_batches(Torch, fn_constructor_args=[model], batch_size=32, concurrency=CORES)
+        answers = pictures.map_batches(
+            Torch, fn_constructor_args=[model], batch_size=32, concurrency=CORES, num_cpus=0.5
+        )
         answers.write_parquet(f"{out}/answers")
         yield
 
@@ -138,9 +143,11 @@ def once(contender: str, model: str, folder: Path, rounds: int) -> None:
     work: Callable[..., Iterator[None]] = {"processes": processes, "ray": ray, "plain": plain}[contender]
     steps = work(model, folder, rounds)
     next(steps)
-    began, spent = perf_counter(), processors()
+    began, (spent, by_workers) = perf_counter(), processors()
     next(steps)
-    print(json.dumps({"seconds": perf_counter() - began, "processor": processors() - spent}), file=sys.stderr)
+    seconds, (spent_now, by_workers_now) = perf_counter() - began, processors()
+    figures = {"seconds": seconds, "processor": spent_now - spent, "workers": by_workers_now - by_workers}
+    print(json.dumps(figures), file=sys.stderr)
     os._exit(0)
 
 

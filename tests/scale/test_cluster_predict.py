@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks of 10 pictures instead of 250."""
+    """Blocks of 10 pictures instead of 500."""
     monkeypatch.setattr(listing, "LEAST", 10)
 
 

@@ -13,7 +13,7 @@ from pellucid.scale.folder import JOURNAL, LISTING, MANIFEST, Output
 from pellucid.scale.listing import Listing
 from pellucid.scale.plan import Plan
 
-PLAN = Plan("abc", ("photos",), "/home", "csv", 3, "float32", False, Listing(600, "123"), "0.1.0")
+PLAN = Plan("abc", ("photos",), "/home", "csv", 3, "float32", False, Listing(1200, "123"), "0.1.0")
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_files_that_are_whole_are_not_made_again(output: Output) -> None:
     with output.claimed():
         assert output.begin(PLAN) == {}
         first, last = output.write(PLAN, 0, 1, b"first", None), output.write(PLAN, 2, 0, b"last", None)
-    assert (first.rows, last.rows, first.unusable, first.file) == (250, 100, 1, "part-00000.csv")
+    assert (first.rows, last.rows, first.unusable, first.file) == (500, 200, 1, "part-00000.csv")
     with output.claimed():
         assert output.begin(PLAN) == {0: first, 2: last}
         (output.answers / "part-00000.csv").write_bytes(b"other length")
@@ -34,7 +34,7 @@ def test_files_that_are_whole_are_not_made_again(output: Output) -> None:
         output.finish(PLAN, {0: again, 2: last, 1: middle})
         assert output.begin(PLAN) == {0: again, 1: middle, 2: last}
     manifest = json.loads((output.answers / MANIFEST).read_text())
-    assert (manifest["pictures"], manifest["unusable"]) == (600, 1)
+    assert (manifest["pictures"], manifest["unusable"]) == (1200, 1)
     assert [part["file"] for part in manifest["parts"]] == ["part-00000.csv", "part-00001.csv", "part-00002.csv"]
     for part in manifest["parts"]:
         assert part["sha256"] == files.sha256(output.answers / part["file"])
@@ -52,7 +52,7 @@ def test_files_that_are_whole_are_not_made_again(output: Output) -> None:
         (replace(PLAN, precision="int8"), "its precision is float32, not int8"),
         (replace(PLAN, features=True), "one of the two is without --features"),
         (replace(PLAN, version="0.2.0"), r"Pellucid 0\.1\.0 began it, and this is 0\.2\.0"),
-        (replace(PLAN, listing=Listing(601, "124")), "it is about 600 pictures, and now there are 601 or others"),
+        (replace(PLAN, listing=Listing(1201, "124")), "it is about 1,200 pictures, and now there are 1,201 or others"),
     ],
 )
 def test_another_job_is_refused(output: Output, other: Plan, reason: str) -> None:

@@ -34,7 +34,7 @@ def test_the_hash_knows_the_order_the_names_and_the_sources(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("pictures", "block", "blocks"),
-    [(0, 250, 0), (1, 250, 1), (250, 250, 1), (251, 250, 2), (1_000_000, 1000, 1000), (10**9, 4000, 250_000)],
+    [(0, 500, 0), (1, 500, 1), (500, 500, 1), (501, 500, 2), (1_000_000, 1000, 1000), (10**9, 4000, 250_000)],
 )
 def test_the_size_of_a_block(pictures: int, block: int, blocks: int) -> None:
     assert (Listing(pictures, "").block, Listing(pictures, "").blocks) == (block, blocks)

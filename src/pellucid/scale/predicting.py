@@ -80,6 +80,7 @@ def predict(request: Request, pictures: Iterable[Named]) -> Generator[tuple[int,
         missing = [number for number in range(plan.listing.blocks) if number not in parts]
         if missing:
             with cluster.joined(request.address), closing(_answered(request, plan, model, missing)) as answers:
+                yield done, total  # the time left does not count the start of the cluster
                 for row in answers:
                     part = _write(output, plan, row)
                     parts[part.block] = part
