@@ -36,6 +36,7 @@ soak: $(VENV)/installed docs  ## a server under load for five minutes; SOAK="--m
 	$(BIN)/python benchmarks/load.py $(SOAK)
 	$(BIN)/python -m pytest tests/real/test_agreement.py tests/real/test_transfer.py -s --every 1  # each real picture, if the data are here
 	$(BIN)/python -m pytest tests/app/test_elastic.py -s --every 1  # twenty kills of a training in two processes; two nodes
+	$(BIN)/python -m pytest tests/scale/test_local_ray.py --every 1  # a Ray of the command itself, stopped and killed
 	$(BIN)/python -m pytest tests/web/test_lessons.py -k subjects --every 1  # each step in windows of all sizes
 	$(BIN)/python -m pytest tests/web/test_matrix.py --screenshots build/screenshots  # all views on four networks; look at the sheets
 	$(BIN)/python -m docs.site.browse build/site  # the documentation, from the disk and without a network

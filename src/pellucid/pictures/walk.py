@@ -124,6 +124,8 @@ def written_by_us(folder: str | Place | Folders, prefix: str = "") -> str | None
         return "the folder of a training that has not ended"
     if has("filters.json"):
         return "the output of `pellucid filters`"
+    if has("_plan.json", "_pictures.parquet"):
+        return "the output of `pellucid predict --ray`"
     return "decoded pictures kept for the next training" if has("store.json", "descriptions.raw") else None
 
 

@@ -6,12 +6,14 @@ import io
 import logging
 import os
 import re
+import secrets
 import shutil
 import socket
 import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +21,15 @@ from pellucid.errors import ClusterError
 from pellucid.runtime.quiet import first_line
 from pellucid.runtime.threads import cores
 
-LOCAL, AUTO = "local", "auto"
+LOCAL, AUTO, CLIENT = "local", "auto", "ray://"
 ADDRESS = re.compile(r"ray://\S+|(\[[0-9a-fA-F:]+\]|[\w.-]+):\d{1,5}")  # ray://HOST:PORT or HOST:PORT
 EXTRA = "Ray needs an extra: pip install 'pellucid[ray]'."
 STORE = 512 << 20  # bytes of shared memory for the blocks under way; a job of any size needs less than a tenth
+TRIES = 3  # to start a Ray
 WAIT = 5.0  # seconds for a first answer from an address
 LONGEST = 40  # characters of a temporary folder: a socket's path below it may have 107
 _FOLDER = re.compile(r"pellucid-ray-(\d+)-\w+")
+_TOKEN = "RAY_AUTH_TOKEN"
 # Ray's child processes read these when they start
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -84,37 +88,50 @@ def _imported() -> Any:
 
 def _connect(ray: Any, address: str, folder: Path | None) -> None:
     quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    place = _running() if address == AUTO else address
     try:
         if folder is not None:
-            with _silent_libraries():
-                own = {"num_cpus": cores(), "object_store_memory": STORE, "_temp_dir": str(folder)}
-                ray.init("local", include_dashboard=False, **own, **quiet)
+            _start(ray, num_cpus=cores(), object_store_memory=STORE, _temp_dir=str(folder), **quiet)
             return
-        place = _running() if address == AUTO else address
         _knock(place)
         with _silent_libraries():
             ray.init(place, **quiet)
-    except ConnectionError as error:
-        where = "on this machine" if address == AUTO else f"at {address}"
-        start = "`ray start --head` starts one; --ray without an address needs none."
-        raise ClusterError(f"There is no Ray cluster {where}. {start}") from error
     except ClusterError:
         raise
     except Exception as error:  # Ray's errors have no common base
-        where = "Ray did not start" if folder is not None else f"The cluster at {address} cannot be joined"
-        raise ClusterError(f"{where}: {_reason(error)}.") from error
+        if folder is not None:
+            raise ClusterError(f"Ray did not start: {_reason(error)}.") from error
+        token = "If it wants a token, set RAY_AUTH_MODE=token; its versions of Ray and Python must be the same as here."
+        raise ClusterError(f"The cluster at {place} cannot be joined: {_reason(error)}. {token}") from error
+
+
+def _start(ray: Any, **settings: Any) -> None:
+    """Start a Ray of this machine. Ray waits 30 seconds for its processes, which a busy machine may not reach."""
+    for attempt in range(1, TRIES + 1):
+        try:
+            with _silent_libraries(), _own_token():
+                ray.init("local", include_dashboard=False, **settings)
+            return
+        except Exception as error:  # Ray raises a plain one
+            if attempt == TRIES or "timed out" not in str(error):
+                raise
+            ray.shutdown()
 
 
 def _running() -> str:
-    """The address of a cluster that runs on this machine, or of RAY_ADDRESS. Raises ConnectionError."""
+    """The address of a cluster that runs on this machine, or of RAY_ADDRESS. Raises ClusterError."""
     from ray._private import services  # nothing public tells it without a connection, which takes minutes to fail
 
-    return str(services.get_ray_address_from_environment(AUTO, None))
+    try:
+        return str(services.get_ray_address_from_environment(AUTO, None))
+    except ConnectionError as error:
+        start = "`ray start --head` starts one; --ray without an address needs none."
+        raise ClusterError(f"There is no Ray cluster on this machine. {start}") from error
 
 
 def _knock(address: str) -> None:
     """Raise ClusterError if nobody listens: Ray itself would try for a minute."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    host, _, port = address.removeprefix(CLIENT).rpartition(":")
     start = "Check the address, and whether `ray start --head` runs there."
     if not host or not port.isdigit():
         raise ClusterError(f"{address} is not the address of a cluster; it must be ray://HOST:PORT or HOST:PORT.")
@@ -144,6 +161,25 @@ def _quiet() -> Iterator[None]:
         finally:
             for each, level in before:
                 each.setLevel(level)
+
+
+@lru_cache
+def _secret() -> str:
+    """One for the life of this process: Ray remembers the first that it reads."""
+    return secrets.token_hex(32)
+
+
+@contextmanager
+def _own_token() -> Iterator[None]:
+    """The processes of a Ray of this process trust each other alone. Without this Ray writes a token into the home."""
+    if _TOKEN in os.environ:
+        yield
+        return
+    os.environ[_TOKEN] = _secret()
+    try:
+        yield
+    finally:
+        del os.environ[_TOKEN]
 
 
 @contextmanager

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ROWS = 16_384  # of a row group: what the writer and the reader hold at once
-LEAST, MOST, BLOCKS = 250, 4_000, 1_000  # pictures of a block, and the blocks of a job that stays between the two
+LEAST, MOST, BLOCKS = 500, 4_000, 1_000  # pictures of a block, and the blocks of a job that stays between the two
 _HEAD = struct.Struct("<iI")  # the number of the source, the length of the name
 
 Named = tuple[int, object]
@@ -36,7 +36,7 @@ class Listing:
 
     @property
     def block(self) -> int:
-        """The pictures of a block. Few pictures make blocks of 250, very many make blocks of 4,000."""
+        """The pictures of a block. Few pictures make blocks of 500, very many make blocks of 4,000."""
         return min(MOST, max(LEAST, -(-self.pictures // BLOCKS)))
 
     @property

@@ -6,29 +6,25 @@ docs/why/ray.md says why it is built so.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pellucid
 from pellucid import files
 from pellucid.errors import ClusterError, PellucidError, StorageError
 from pellucid.pictures.places import is_written_as_address
 from pellucid.runtime.quiet import first_line
-from pellucid.scale import cluster, listing, work
+from pellucid.scale import cluster, listing, pipeline, work
 from pellucid.scale.carried import Carried, opened, packed
 from pellucid.scale.folder import LISTING, Output, Written
 from pellucid.scale.listing import Named
 from pellucid.scale.plan import Plan
 from pellucid.scale.work import Work
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 FORMS = ("parquet", "csv", "jsonl")
-CALLS = 64  # of the counter of starts at once
 
 
 @dataclass(frozen=True)
@@ -84,6 +80,7 @@ def predict(request: Request, pictures: Iterable[Named]) -> Generator[tuple[int,
         missing = [number for number in range(plan.listing.blocks) if number not in parts]
         if missing:
             with cluster.joined(request.address), closing(_answered(request, plan, model, missing)) as answers:
+                yield done, total  # the time left does not count the start of the cluster
                 for row in answers:
                     part = _write(output, plan, row)
                     parts[part.block] = part
@@ -133,11 +130,8 @@ def _answered(
 ) -> Generator[dict[str, Any], None, None]:
     """The rows of work.answer for the missing blocks, as they come, in any order."""
     import ray
-    import ray.data
 
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    starts = ray.remote(work.Starts).options(num_cpus=0, max_concurrency=CALLS).remote()
+    starts = ray.remote(work.Starts).options(**_here(), max_restarts=-1, max_task_retries=-1).remote()
     task = Work(
         model=ray.put(model),
         starts=starts,
@@ -155,20 +149,23 @@ def _answered(
     try:
         blocks = listing.blocks(request.out / LISTING, plan.listing, missing)
         tables: list[Any] = [ray.put(work.block_table(number, batch)) for number, batch in blocks]
-        answer: Any = work.answer  # Ray's type knows no fn_kwargs
-        answers = ray.data.from_arrow_refs(tables).map_batches(
-            answer, fn_kwargs={"work": task}, batch_size=1, batch_format="pyarrow", num_cpus=1
-        )
-        for batch in answers.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):
-            yield from _rows(batch)
+        if request.address.startswith(cluster.CLIENT):
+            yield from pipeline.answered_inside(tables, task, _here())
+        else:
+            yield from pipeline.answered(tables, task)
     except (PellucidError, GeneratorExit, KeyboardInterrupt):
         raise
     except Exception as error:  # Ray's errors have no common base
         raise _plain(error) from error
 
 
-def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
-    return iter(table.to_pylist())
+def _here() -> dict[str, Any]:
+    """Options of an actor on the machine of this process, or of its connection: other machines may be taken away."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    return {"num_cpus": 0, "scheduling_strategy": here}
 
 
 def _plain(error: Exception) -> PellucidError:
@@ -180,5 +177,10 @@ def _plain(error: Exception) -> PellucidError:
         )
     if "No space left on device" in text or "OutOfDisk" in type(error).__name__:
         return StorageError("The disk of a machine of the cluster is full. Free some space there and run again.")
-    cause = getattr(error, "cause", None)
-    return ClusterError(f"The cluster could not do it: {first_line(cause if isinstance(cause, Exception) else error)}.")
+    return ClusterError(f"The cluster could not do it: {first_line(_first_cause(error))}.")
+
+
+def _first_cause(error: Exception) -> Exception:
+    """What a worker raised. Ray wraps it several times."""
+    inner = getattr(error, "cause", None) or error.__cause__
+    return _first_cause(inner) if isinstance(inner, Exception) and inner is not error else error
