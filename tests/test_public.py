@@ -7,7 +7,7 @@ import pytest
 
 import pellucid
 
-MODULES = ["replay", "whatif"]
+MODULES = ["ray", "replay", "whatif"]
 NAMES = [
     "Classifier",
     "Loss",
@@ -28,11 +28,13 @@ NAMES = [
     "load",
     "makers",
     "offline",
+    "pack",
     "parse",
     "plan",
     "predict",
     "probe",
     "push",
+    "ray",
     "readout",
     "replay",
     "start",

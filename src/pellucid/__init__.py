@@ -30,7 +30,9 @@ The map, from the ground up; each part knows only those above it in this list:
     life            a training made again, bit for bit: the life of each weight, and the pictures that made it
     api             the verbs, re-exported here
     serving         models for other programs: one handler, the dialects of several clients
+    scale           beyond one process: trainings by several, pictures answered by a cluster
     replay, whatif  a recorded training to look back on; changes to a network
+    ray             a classifier for a Ray Data pipeline
     app             the command line, and the server of the page (web/)
 """
 
@@ -38,7 +40,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pellucid import replay, whatif
+    from pellucid import ray, replay, whatif
     from pellucid.api import (
         article,
         cached,
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
     from pellucid.keras.importing import import_keras
     from pellucid.life.verbs import life_of, makers, suspects, taught, trained_without
     from pellucid.network.text import parse
+    from pellucid.pictures.shards.verb import pack
     from pellucid.training.recipe import Recipe
 
 __version__ = "0.1.0"
@@ -89,11 +92,13 @@ __all__ = [
     "load",
     "makers",
     "offline",
+    "pack",
     "parse",
     "plan",
     "predict",
     "probe",
     "push",
+    "ray",
     "readout",
     "replay",
     "start",
@@ -105,7 +110,7 @@ __all__ = [
     "without",
 ]
 
-_MODULES = ("replay", "whatif")
+_MODULES = ("ray", "replay", "whatif")
 _HOMES = {
     "Classifier": "pellucid.classifier.classifier",
     "Loss": "pellucid.glassbox.arithmetic.loss",
@@ -119,6 +124,7 @@ _HOMES = {
     "life_of": "pellucid.life.verbs",
     "makers": "pellucid.life.verbs",
     "offline": "pellucid.glassbox.page.offline",
+    "pack": "pellucid.pictures.shards.verb",
     "parse": "pellucid.network.text",
     "readout": "pellucid.debugging.verbs",
     "suspects": "pellucid.life.verbs",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pellucid.runs.report import Report
     from pellucid.runs.run import Run
     from pellucid.training.features import FeaturesInfo
+    from pellucid.training.team.team import Team
 
 
 def start(
@@ -38,6 +39,7 @@ def start(
     resume: bool = False,
     cache: str | Path | None = None,
     recipe: str | Path | None = None,
+    team: Team | None = None,
     **settings: Any,
 ) -> Run | CrossValidation:
     """Begin a training that you iterate yourself. It takes the arguments of `train`.
@@ -47,13 +49,15 @@ def start(
     ...     print(event)
     >>> report = pellucid.finish(run)                 # doctest: +SKIP
 
-    To stop the training, stop iterating at any event. Raises the errors of `train`.
+    To stop the training, stop iterating at any event. `team`: the processes that share the training, if it is not this
+    one alone (pellucid.training.team); each of them iterates, and the first one finishes. Raises the errors of `train`.
     """
     from pellucid.pictures.places import place
     from pellucid.runs import start as starts
+    from pellucid.training.team.team import ALONE
 
     where, file = (None if path is None else Path(path) for path in (out, recipe))
-    return starts.start(place(directory), where, _cache(cache), file, settings, resume)
+    return starts.start(place(directory), where, _cache(cache), file, settings, resume, team or ALONE)
 
 
 def train(

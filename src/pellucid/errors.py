@@ -10,6 +10,7 @@
   + TraceError          the glass box cannot show what was requested: the nearest names, the valid ranges
   + StorageError        the disk is full or cannot be written
   + ExportError         a network that cannot be written for another program, or that predicts something else there
+  + ClusterError        a cluster that cannot be reached, or whose machines cannot do the work
 """
 
 from collections.abc import Iterable
@@ -57,6 +58,10 @@ class StorageError(PellucidError):
 
 class ExportError(PellucidError):
     """A network that another runtime does not take, or that says something else there: by how much, what to do."""
+
+
+class ClusterError(PellucidError):
+    """A cluster that cannot be reached, or whose machines cannot do the work: which machine, and what to do."""
 
 
 def nearest(word: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6) -> list[str]:

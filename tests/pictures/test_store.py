@@ -201,7 +201,9 @@ def test_a_moved_class_folder_changes_the_labels(animals: Path, cache: Path) -> 
     assert store.catalog.pictures[0].label == 1
 
 
-@pytest.mark.parametrize("name", ["images.raw", "descriptions.raw", "files.npy", "paths.json", "store.json"])
+@pytest.mark.parametrize(
+    "name", ["images.raw", "descriptions.raw", "files.npy", "paths.raw", "ends.npy", "reasons.json", "store.json"]
+)
 @pytest.mark.parametrize("damage", ["cut", "longer", "rubbish", "gone", "empty"])
 def test_a_damaged_store_is_rebuilt(animals: Path, cache: Path, name: str, damage: str) -> None:
     path = made(animals, cache).folder / name

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 from tests.pictures.photographs import cropped, photograph, saved
 
-from pellucid.pictures import twins
+from pellucid.pictures import all_pairs, twins
+from pellucid.pictures.hashes import ALIKE, NEAREST, ONE, stored
 from pellucid.pictures.twins import DESCRIPTION, describe, groups, pairs
 
 
@@ -114,7 +115,7 @@ def test_many_nearly_identical_pictures_have_few_pairs_each_and_one_group() -> N
     noisy = one + np.random.default_rng(0).integers(-1, 2, (80, DESCRIPTION))
     noisy[:, -1] = 150
     result = pairs(np.clip(noisy, 0, 255).astype(np.uint8))
-    assert len(result) <= 80 * twins.NEAREST * 4
+    assert len(result) <= 80 * NEAREST * 4
     assert not groups(80, result).any()
 
 
@@ -122,8 +123,11 @@ def test_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> Non
     pictures = [photograph(seed) for seed in range(10)]
     all_of_them = described(*pictures, *[CHANGES["cropped by 5%"](p) for p in pictures])
     whole = pairs(all_of_them)
-    for name, size in (("ROWS", 2), ("LOOKS", 1), ("TILE", 3), ("DOWN", 2), ("ACROSS", 2)):
-        monkeypatch.setattr(twins, name, size)
+    for module, name, size in (
+        *((twins, "ROWS", 2), (twins, "LOOKS", 1)),
+        *((all_pairs, "TILE", 3), (all_pairs, "DOWN", 2), (all_pairs, "ACROSS", 2)),
+    ):
+        monkeypatch.setattr(module, name, size)
     np.testing.assert_array_equal(pairs(all_of_them), whole)
 
 
@@ -131,18 +135,20 @@ def test_each_picture_has_its_nearest_candidates_best_first_however_many_there_a
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     random = np.random.default_rng(0)
-    hashes = 1 + 0.2 * random.standard_normal((150, 64)).astype(np.float32)  # all alike
-    hashes /= np.linalg.norm(hashes, axis=1, keepdims=True)
+    alike = 1 + 0.2 * random.standard_normal((150, 64)).astype(np.float32)
+    hashes = stored(alike / np.linalg.norm(alike, axis=1, keepdims=True))
     for name, size in (("NEAREST", 3), ("TILE", 8), ("DOWN", 2), ("ACROSS", 2)):
-        monkeypatch.setattr(twins, name, size)
-    likeness, tiles = hashes @ hashes.T, twins._tiles(hashes)
+        monkeypatch.setattr(all_pairs, name, size)
+    likeness = (hashes / ONE) @ (hashes / ONE).T
     with ThreadPoolExecutor(2) as executor:
         for once in (False, True):
             allowed = np.triu(likeness, 1) if once else likeness - 2 * np.eye(150)
-            near = np.concatenate(list(twins._near(tiles, tiles.transpose(0, 2, 1), once, executor))).tolist()
-            best = [[i, int(j)] for i in range(150) for j in np.argsort(-allowed[i])[:3] if allowed[i, j] > twins.ALIKE]
+            parts = list(all_pairs.near(hashes, hashes, np.ones(64, np.float32), once, executor))
+            near = np.concatenate([part for _, part in parts]).tolist()
+            best = [[i, int(j)] for i in range(150) for j in np.argsort(-allowed[i])[:3] if allowed[i, j] > ALIKE]
             assert near == best
             assert len(near) > 400
+            assert [share for share, _ in parts] == [k / len(parts) for k in range(1, len(parts) + 1)]
 
 
 def test_the_search_tells_how_far_it_is_and_ends_its_threads_when_closed() -> None:
@@ -155,8 +161,8 @@ def test_the_search_tells_how_far_it_is_and_ends_its_threads_when_closed() -> No
         except StopIteration as end:
             result = end.value
     assert result.tolist() == [[2, 5]]
-    # five different photographs, each whole, cut twice, and mirrored
-    assert list(dict.fromkeys(reports)) == [(5, 20), (10, 20), (15, 20), (20, 20)]
+    # six pictures read, then compared whole, cut twice, and mirrored
+    assert list(dict.fromkeys(reports)) == [(6, 30), (12, 30), (18, 30), (24, 30), (30, 30)]
     stopped = twins.search(every)
     next(stopped)
     stopped.close()

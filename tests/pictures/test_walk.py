@@ -88,7 +88,7 @@ def test_what_cannot_be_used_has_its_reason(tmp_path: Path) -> None:
         (("checkpoint/.step-00000001.safetensors.abcdefgh.part",), "that has not ended"),
         (("checkpoint/",), "that has not ended"),
         (("filters.json", "conv1.png"), "`pellucid filters`"),
-        (("store.json", "images.raw"), "decoded pictures"),
+        (("store.json", "descriptions.raw"), "decoded pictures"),
     ],
 )
 def test_folders_that_pellucid_wrote(tmp_path: Path, inside: tuple[str, ...], what: str) -> None:

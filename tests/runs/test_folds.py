@@ -342,9 +342,9 @@ def test_a_model_that_is_stopped_in_the_last_training_has_the_figures_of_the_fol
 def test_the_pictures_are_decoded_once(begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from pellucid.pictures import store
 
-    looked: list[Path] = []
-    look = store._look
-    monkeypatch.setattr(store, "_look", lambda path, *more: looked.append(path) or look(path, *more))
+    looked: list[str] = []
+    look = store.look
+    monkeypatch.setattr(store, "look", lambda places, way: looked.extend(places) or look(places, way))
     one = CrossValidation(begin().directory, recipes.make(**SETTINGS), tmp_path / "out 2", tmp_path / "cache")
     events = list(one)
     assert len(looked) == 34

@@ -357,7 +357,7 @@ def test_after_a_full_disk_it_can_be_tried_again(
 def test_a_loss_that_is_not_finite_leaves_the_checkpoint(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     one = begin(every=0.0)
     with monkeypatch.context() as patch:
-        patch.setattr(run.loop, "mean_loss", lambda kind, logits, *_: logits.sum() * float("nan"))
+        patch.setattr(run.loop.backward, "mean_loss", lambda kind, logits, *_: logits.sum() * float("nan"))
         with pytest.raises(TrainingError, match="The loss is nan at step 1 of 4"):
             list(one)
     assert not one.worth_finishing

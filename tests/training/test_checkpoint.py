@@ -89,6 +89,7 @@ def test_all_of_the_state_is_saved() -> None:
     assert set(State.__dataclass_fields__) == {
         *checkpoint._COUNTERS,
         *("module", "optimizer", "history", "best", "best_optimizer"),
+        "exchange",  # made anew: PyTorch's connections between processes
     }
 
 

@@ -40,7 +40,7 @@ class Clock:
 @given(count=st.integers(1, 300), batch=st.integers(1, 40), epoch=st.integers(0, 3), seed=st.integers(0, 2**32 - 1))
 def test_an_epoch_has_every_picture_once_in_nearly_equal_steps(count: int, batch: int, epoch: int, seed: int) -> None:
     rows = np.arange(100, 100 + count)
-    task = SimpleNamespace(train=rows, batch=batch, recipe=SimpleNamespace(seed=seed))
+    task = SimpleNamespace(train=rows, batch=batch, recipe=SimpleNamespace(seed=seed), blocks=None)
     task.steps_per_epoch = Task.steps_per_epoch.fget(task)  # type: ignore[attr-defined]
     steps = loop.epoch_order(task, epoch)  # type: ignore[arg-type]
     sizes = [len(step) for step in steps]
@@ -301,7 +301,7 @@ def test_a_gradient_that_is_not_finite_stops_too(
 ) -> None:
     task, state = begin()
     before = numbers(state)
-    monkeypatch.setattr(loop, "mean_loss", lambda kind, logits, *_: (logits.sum() * 0).sqrt())  # 0 / sqrt(0)
+    monkeypatch.setattr(loop.backward, "mean_loss", lambda kind, logits, *_: (logits.sum() * 0).sqrt())  # 0 / sqrt(0)
     with pytest.raises(TrainingError, match=r"The gradient's length is nan at step 1 of 6, with learning rate"):
         next(iter(loop.run(task, state)))
     assert numbers(state) == before

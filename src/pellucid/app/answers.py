@@ -13,6 +13,7 @@ from typing import TextIO
 from pellucid import files
 from pellucid.app import bars, lists, streams
 from pellucid.app.format import printable
+from pellucid.classifier.predict.columns import Columns, text
 from pellucid.classifier.predict.expand import LeftOut, expand, listed_once, walked
 from pellucid.classifier.predict.load import predictor
 from pellucid.classifier.predict.pictures import Source
@@ -21,7 +22,6 @@ from pellucid.classifier.predict.predictor import Predictor
 from pellucid.errors import RecipeError, StorageError
 from pellucid.pictures.listing import ListedFolders
 from pellucid.pictures.places import is_written_as_address
-from pellucid.texts import LABELS_BETWEEN
 
 STANDARD_INPUT = "-"
 _HEAD = 4096  # bytes of a file that tell a text from a picture
@@ -61,10 +61,7 @@ def listed(
     """Write the answers to `pictures` row by row, as they come. Returns the number of unusable pictures."""
     row = {"table": _table, "csv": _csv, "jsonl": _jsonl}[form]
     if form == "csv":
-        places = range(1, min(top, len(classifier.classes)) + 1)
-        ranks = [f"{word}_{rank}" for rank in places for word in ("label", "probability")]
-        labels = ["labels"] if classifier.thresholds is not None else []
-        csv.writer(stream, lineterminator="\n").writerow(["picture", *labels, *ranks, "error"])
+        csv.writer(stream, lineterminator="\n").writerow(_columns(classifier, top).names)
 
     def total() -> int | None:
         """Counted in a separate walk, because a folder's names are never all in memory; None if they stream in."""
@@ -180,10 +177,12 @@ def _table(answer: Prediction, classifier: Predictor, top: int, stream: TextIO) 
 
 
 def _csv(answer: Prediction, classifier: Predictor, top: int, stream: TextIO) -> None:
-    count = min(top, len(classifier.classes))
-    cells = [cell for name, share in answer.top(top) for cell in (name, f"{share:.6f}")] or [""] * (2 * count)
-    labels = [LABELS_BETWEEN.join(answer.labels or ())] if classifier.thresholds is not None else []
-    csv.writer(stream, lineterminator="\n").writerow([answer.source, *labels, *cells, answer.error or ""])
+    cells = _columns(classifier, top).cells(answer)
+    csv.writer(stream, lineterminator="\n").writerow(map(text, cells))
+
+
+def _columns(classifier: Predictor, top: int) -> Columns:
+    return Columns.of(classifier.classes, top, classifier.thresholds is not None)
 
 
 def _jsonl(answer: Prediction, classifier: Predictor, top: int, stream: TextIO) -> None:

@@ -35,6 +35,7 @@ COMMANDS = {  # -> its file in commands/
     "plan": "plan",
     "export": "export",
     "push": "push",
+    "pack": "pack",
     "import": "import_keras",
     "cache": "cache",
     "demo": "demo",
@@ -81,6 +82,7 @@ An image classifier you can see through.
   pellucid export MODEL model.onnx        for other programs (.onnx, .xml, .pt2) or a browser (.html)
   pellucid push MODEL OWNER/NAME          upload a model to a hub, where hf://OWNER/NAME opens it
   pellucid import model.keras OUT         turn a Keras model into a model folder
+  pellucid pack SOURCE OUT                write pictures into shards: WebDataset tars or Parquet files
   pellucid cache                          show or clear what is stored for the next training
   pellucid demo                           all of it on handwritten digits, in about a minute
 

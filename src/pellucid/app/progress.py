@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import sys
@@ -32,6 +33,7 @@ from pellucid.training.data import Comparing
 from pellucid.training.features import Extracting
 from pellucid.training.history import Epoch
 from pellucid.training.loop import Step
+from pellucid.training.team.team import ALONE, Lost, Team
 
 T = TypeVar("T")
 
@@ -63,15 +65,21 @@ class Watched(Protocol):
     def finish(self) -> Generator[Evaluating, None, Report]: ...
 
 
-def watch(run: Watched) -> int:
-    """Train in view of a person. Ctrl-C stops after the step and saves; returns the exit status."""
+def watch(run: Watched, team: Team = ALONE) -> int:
+    """Train in view of a person. Ctrl-C stops after the step and saves; returns the exit status.
+
+    In a team all processes call this. Ctrl-C in one of them, or the end of its launcher, stops all after the same step,
+    and the first one finishes.
+    """
     console = Console(soft_wrap=True, highlight=False)
     try:
-        stopped = _train(run, console)
-    except TrainingError:
-        if run.worth_finishing:
+        stopped = _train(run, console, team)
+    except TrainingError as error:
+        if run.worth_finishing and team.leads and not isinstance(error, Lost):
             _show_report(evaluated(run.finish(), "evaluating"), console)
         raise
+    if not team.leads:
+        return Exit.STOPPED if stopped else Exit.OK
     go_on = f"continue with --out {shlex.quote(printable(run.out))} --resume"
     if stopped and not run.worth_finishing:
         console.print(f"Stopped before there was a model to save; {go_on}.", markup=False)
@@ -84,12 +92,20 @@ def watch(run: Watched) -> int:
     return Exit.STOPPED
 
 
-def _train(run: Watched, console: Console) -> bool:
+def _train(run: Watched, console: Console, team: Team) -> bool:
     """Show the events of a run as they come. Returns whether Ctrl-C ended it, with the state saved."""
+    begun, launcher = False, os.getppid()
     with _stop_after_the_step() as stops, progress_bars() as bars:
         bars.update(only_bar(bars), description="listing pictures", refresh=True)
         for event in run:
             _show(event, console, bars)
+            begun = begun or isinstance(event, Started)
+            if begun and not team.alone:  # a step tells all of the wish, and then all stop
+                team.wish.stop = bool(stops) or os.getppid() != launcher
+                if team.wish.agreed and isinstance(event, Step):
+                    run.save_checkpoint()
+                    return True
+                continue
             if stops and isinstance(event, Started | Step | Epoch | FoldBegun | FoldDone):
                 run.save_checkpoint()
                 return True

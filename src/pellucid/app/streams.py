@@ -6,7 +6,8 @@ import io
 import json
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 
@@ -59,6 +60,21 @@ class _Nowhere(io.TextIOWrapper):
             print(self._note, file=sys.stderr)
         self.lost = self.lost or bool(text)
         return len(text)
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Discard what this process prints within the block, also by its compiled libraries on standard error."""
+    before, errors = (sys.stdout, sys.stderr), os.dup(2)
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        sys.stdout = sys.stderr = nowhere
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = before
+            os.dup2(errors, 2)
+            os.close(errors)
 
 
 def is_lost() -> bool:

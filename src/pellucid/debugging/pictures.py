@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from pellucid.classifier import caveats, store
 from pellucid.classifier.predict.expand import PICTURES as NEVER_FOLDERS
-from pellucid.classifier.predict.expand import TABLES, LeftOut, walked
+from pellucid.classifier.predict.expand import LeftOut, walked
 from pellucid.errors import ArtefactError, CatalogError
 from pellucid.pictures import places, table
 from pellucid.pictures.catalog import Catalog
 from pellucid.pictures.joined import joined
 from pellucid.pictures.listing import kind_of
-from pellucid.pictures.places import is_address
+from pellucid.pictures.places import TABLES, is_address
+from pellucid.pictures.shards.naming import ENDINGS, is_pattern, shard_of
 from pellucid.pictures.sides import LONG, REPORTED
 from pellucid.pictures.tabular import USUAL
 from pellucid.runs import made_from
@@ -100,12 +101,13 @@ def _held_out(model: Path | None) -> Pictures:
 def _of_place(place: Place, classes: Sequence[str], several: bool) -> Pictures | None:
     """The pictures of a labelled folder or table; None for a place without labels. Raises CatalogError."""
     kind = "file" if place.suffix.lower() in NEVER_FOLDERS and is_address(place) else kind_of(place)
-    if kind != "folder" and not (kind == "file" and place.suffix.lower() in TABLES):
+    one = kind == "file" and place.suffix.lower() in (*TABLES, *ENDINGS)
+    if kind != "folder" and not one and not is_pattern(str(place)):
         return None
     try:
         catalog = table.read(place, replace(USUAL, several=several), known=classes)
     except CatalogError:
-        if kind == "folder" or _lists_paths_alone(place):
+        if kind == "folder" or shard_of(f"{place}/") or _lists_paths_alone(place):
             return None
         raise
     known = {composed(name): name for name in classes}

@@ -144,10 +144,13 @@ class Again:
 
 def differs(model: Path, drift: Drift) -> str:
     """A sentence about weights that are not those of the model, and the usual reason."""
+    processes = artefact.read_config(model).get("training", {}).get("processes", 1)
+    why = "It was probably trained on another machine, or with other versions, which round differently."
+    if processes > 1:
+        why = f"It was trained by {processes} processes, whose sums round differently from one's."
     return (
         f"Made again, the training of {model} does not end in the saved weights: {drift.different:,} of "
-        f"{drift.weights:,} differ, {drift.where} by {drift.largest:.3g}, the most. It was probably trained on another "
-        "machine, or with other versions, which round differently."
+        f"{drift.weights:,} differ, {drift.where} by {drift.largest:.3g}, the most. {why}"
     )
 
 
@@ -222,6 +225,7 @@ def start(material: Material, left_out: frozenset[int] = frozenset()) -> Generat
             weights=None if weights is None else tuple(weights),
             frozen_norms=bool(known),
             left_out=left_out,
+            blocks=material.data.store.blocks if training.get("streamed") else None,
         )
         loop.load(task)
         state = State(module, optimizer(recipe, module), steps=material.plan.at(0))

@@ -52,7 +52,7 @@ class Ahead:
         """How many files to begin before the result of the first is taken; 0 while there are no addresses."""
         return 2 * IN_FLIGHT if self._threads else 0
 
-    def begun(self, where: Place, stamp: Sequence[int] = UNKNOWN) -> Place | Begun:
+    def begun(self, where: str | Place, stamp: Sequence[int] = UNKNOWN) -> str | Place | Begun:
         """A file of this machine as it is; one at an address, being read. `stamp`: as for `reading.read_with_stamp`."""
         if not is_address(where):
             return where
@@ -94,12 +94,12 @@ class Ahead:
         self.close()
 
 
-def content(picture: Place | Begun) -> tuple[bytes, Stamp]:
+def content(picture: str | Place | Begun) -> tuple[bytes, Stamp]:
     """The content and stamp of a file that `Ahead.begun` returned. Raises PictureError."""
     return picture.result() if isinstance(picture, Future) else read_with_stamp(picture)
 
 
-def stamps(places: Sequence[Place]) -> NDArray[np.int64]:
+def stamps(places: Sequence[str | Place]) -> NDArray[np.int64]:
     """The stamp of each, (N, 3), as `reading.stamp_of`.
 
     A folder at an address that holds many of them is listed. The others take a request each, IN_FLIGHT at a time.
@@ -109,9 +109,10 @@ def stamps(places: Sequence[Place]) -> NDArray[np.int64]:
     first = {str(each.parent): each.parent for each in reversed(places) if is_address(each)}
     worth = [name for name, count in folders.items() if count >= WORTH_LISTING]
 
-    def one(place: Place) -> Stamp:
-        names = listed.get(str(place.parent)) if is_address(place) else None
-        return stamp_of(place) if names is None else names.get(place.name, UNKNOWN)
+    def one(place: str | Place) -> Stamp:
+        if is_address(place) and (names := listed.get(str(place.parent))) is not None:
+            return names.get(place.name, UNKNOWN)
+        return stamp_of(place)
 
     with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="stamp") as pool:
         for name, names in zip(worth, pool.map(lambda name: _in_folder(first[name]), worth), strict=True):

@@ -47,16 +47,16 @@ STRONG = Ranges((0.35, 1.0), 4 / 3, None, 10, True, 0.3, 0.3, 0.3, "reflection")
 RANGES = {"light": LIGHT, "strong": STRONG}
 
 
-def augment(images: Tensor, level: Augment, generator: Generator) -> Tensor:
+def augment(images: Tensor, level: Augment, generator: Generator, stays: NDArray[np.bool_] | None = None) -> Tensor:
     """`images` float32 (n, C, H, W) in 0..1 -> the same shape, range and device; `images` does not change.
 
-    Draws from `generator` alone (nothing for "none"): equal generators give equal results.
+    Draws from `generator` alone (nothing for "none"): equal generators give equal results. `stays`: `images` are those
+    pictures of a larger batch, bool (batch,); the draws are for all of it.
     """
     if level == "none" or not len(images):
         return images
     ranges = RANGES[level]
-    maps = _maps(len(images), images.shape[3] / images.shape[2], ranges, generator)
-    factors = _factors(len(images), ranges, generator)
+    maps, factors = _draws(len(images), images.shape[3] / images.shape[2], ranges, generator, stays)
     return _colour(_geometry(images, maps, ranges), factors, ranges)
 
 
@@ -67,6 +67,7 @@ def augment_stored(
     mean: tuple[float, ...],
     deviation: tuple[float, ...],
     share_out: Share,
+    stays: NDArray[np.bool_] | None = None,
 ) -> Tensor:
     """As `augment`, for stored pictures on the CPU, and standardised: uint8 (n, H, W, C) -> float32 (n, C, H, W).
 
@@ -79,8 +80,8 @@ def augment_stored(
 
     ranges, count = RANGES[level], len(pixels)
     images = np.empty(pixels.shape, np.float32)
-    maps = _maps(count, pixels.shape[2] / pixels.shape[1], ranges, generator).numpy()
-    factors = _factors(count, ranges, generator).numpy()
+    drawn = _draws(count, pixels.shape[2] / pixels.shape[1], ranges, generator, stays)
+    maps, factors = (numbers.numpy() for numbers in drawn)
     luma, means, deviations = (np.array(numbers, np.float32) for numbers in (LUMA, mean, deviation))
     reflected = ranges.padding == "reflection"
 
@@ -90,6 +91,17 @@ def augment_stored(
 
     share_out(change, [slice(n, n + 1) for n in range(count)])
     return torch.from_numpy(images).permute(0, 3, 1, 2)
+
+
+def _draws(
+    count: int, wide: float, ranges: Ranges, generator: Generator, stays: NDArray[np.bool_] | None
+) -> tuple[Tensor, Tensor]:
+    """The maps (count, 2, 3) and factors (count, 3) of the pictures; see `augment` for `stays`."""
+    if stays is None:
+        return _maps(count, wide, ranges, generator), _factors(count, ranges, generator)
+    maps, factors = _maps(len(stays), wide, ranges, generator), _factors(len(stays), ranges, generator)
+    places = stays.nonzero()[0]
+    return maps[places], factors[places]
 
 
 def _even(low: float, high: float, count: int, generator: Generator) -> Tensor:

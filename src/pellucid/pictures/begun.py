@@ -21,8 +21,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.pictures.index import RECORD, Index
+from pellucid.pictures.index import Index
+from pellucid.pictures.look import RECORD, Looks
 from pellucid.pictures.ranges import Ranges
+from pellucid.pictures.strings import Texts
 
 JOURNAL = "begun.jsonl"
 
@@ -41,18 +43,15 @@ class Journal:
         self._file = (part / JOURNAL).open("w", encoding="utf-8", errors="surrogateescape") if wanted else None
         self._write({"identity": identity, "ranges": ranges.as_json()})
 
-    def add(
-        self, index: Index, start: int, end: int, images: NDArray[np.uint8], descriptions: NDArray[np.uint8]
-    ) -> None:
-        """Note that files `start` to `end` are in the index, and their rows in the raw files."""
+    def add(self, index: Index, numbers: NDArray[np.int64], looks: Looks) -> None:
+        """Note that the files with these numbers are in the index, and their rows in the raw files."""
         if self._file is not None:
-            numbers = range(start, end)
             self._write(
                 {
-                    "paths": [index.paths[number] for number in numbers],
-                    "reasons": [index.reasons.get(number) for number in numbers],
-                    "records": base64.b64encode(index.records[start:end].tobytes()).decode(),
-                    "check": [zlib.crc32(images.tobytes()), zlib.crc32(descriptions.tobytes())],
+                    "paths": [index.paths[number] for number in numbers.tolist()],
+                    "reasons": [index.reasons.get(number) for number in numbers.tolist()],
+                    "records": base64.b64encode(index.records[numbers].tobytes()).decode(),
+                    "check": [zlib.crc32(looks.descriptions.tobytes()), zlib.crc32(looks.images.tobytes())],
                 }
             )
 
@@ -93,7 +92,7 @@ def _put_in_place(part: Path, folder: Path, identity: dict[str, Any], lengths: t
 
 def _complete(part: Path, identity: dict[str, Any], lengths: tuple[int, int]) -> None:
     """Make a store of the intact part of an unfinished one. Raises ValueError if nothing is intact, and OSError."""
-    raws = [part / "images.raw", part / "descriptions.raw"]
+    raws = [part / "descriptions.raw", part / "images.raw"]
     paths: list[str] = []
     reasons: dict[int, str] = {}
     records: list[NDArray[np.void]] = []
@@ -135,7 +134,7 @@ def _saved(
     identity: dict[str, Any],
 ) -> None:
     labels = ""  # of no catalog: the store is only there to be taken over
-    Index(part, labels, paths, reasons, records, ranges).save(identity)
+    Index(part, labels, Texts.of(paths), reasons, records, ranges).save(identity)
 
 
 def _parsed(line: str) -> dict[str, Any] | None:

@@ -20,7 +20,7 @@ from pellucid.errors import CatalogError
 from pellucid.pictures import layout, parts, sides
 from pellucid.pictures.columns import Picture, Pictures, Writer
 from pellucid.pictures.listing import Folders, ListedFolders, folders, kind_of
-from pellucid.pictures.places import is_address, is_written_as_address, within
+from pellucid.pictures.places import is_address, within
 from pellucid.pictures.reading import UNKNOWN, Stamp
 from pellucid.pictures.split import SIDES
 from pellucid.pictures.walk import Entry, walk
@@ -77,10 +77,12 @@ class Catalog:
         first = (self.classes[picture.label],) if picture.label >= 0 else ()
         return "\0".join((*first, *(self.classes[label] for label in picture.also)))
 
-    @property
-    def is_remote(self) -> bool:
-        """Whether a picture is at an address."""
-        return is_address(self.root) or any(map(is_written_as_address, self.pictures.paths))
+    def classes_of_all(self, pictures: Pictures) -> list[str]:
+        """`classes_of` each of them."""
+        if len(pictures.also):
+            return [self.classes_of(picture) for picture in pictures]
+        names = (*self.classes, "")  # the last one is that of label -1
+        return [names[label] for label in pictures.labels.tolist()]
 
     def picture_at(self, path: str) -> Place:
         """The place of a picture. Raises CatalogError if its path is an address that cannot be used."""
@@ -89,6 +91,11 @@ class Catalog:
     def stamp_listed(self, path: str) -> Stamp:
         """The stamp of a picture in the listing of an address; UNKNOWN for all others."""
         return UNKNOWN if self.listing is None else self.listing.stamp(path)
+
+    @property
+    def has_addresses(self) -> bool:
+        """Whether a picture is at an address; only then do paths hold "://"."""
+        return is_address(self.root) or re.search(b"://", self.pictures.paths.content.data) is not None
 
     @property
     def place(self) -> str:

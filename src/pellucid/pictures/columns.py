@@ -106,6 +106,15 @@ class Pictures(Sequence[Picture]):
         by_path, _ = self.paths.order()
         return self.take(by_path[np.argsort(self.labels[by_path], kind="stable")])
 
+    def kinds(self) -> NDArray[np.int64]:
+        """Equal numbers for equal labels, (N,)."""
+        kinds = self.labels.astype(np.int64)
+        numbers: dict[tuple[int, ...], int] = {}
+        for row in np.flatnonzero(np.diff(self.also_ends)).tolist():
+            labels = int(self.labels[row]), *self._also(*self.also_ends[row : row + 2])
+            kinds[row] = -2 - numbers.setdefault(labels, len(numbers))
+        return kinds
+
     def counts(self, classes: int) -> NDArray[np.int64]:
         """How many pictures have each label, (classes,)."""
         first = np.bincount(self.labels[self.labels >= 0], minlength=classes)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.pictures import twins, verify_twins
+from pellucid.pictures import hashes, twins, verify_twins
 from pellucid.pictures.twins import COLOUR, GREY
 
 COARSE = (GREY // 2) ** 2 + 2 * (COLOUR // 2) ** 2 + 1  # bytes per picture
@@ -65,20 +65,20 @@ def _ways() -> Iterator[tuple[float, bool, bool]]:
 def _proposed(
     known: NDArray[np.uint8], queries: NDArray[np.uint8], scale: float, swap: bool, mirrored: bool
 ) -> NDArray[np.int64]:
-    """(row of queries, of known) of hashes that correlate by twins.ALIKE, at most NEAREST a row, best first."""
-    keys = twins.hash_of(_grey(queries), scale if swap else 1.0)
-    keys = keys * twins.MIRROR if mirrored else keys
+    """(row of queries, of known) of hashes that correlate by hashes.ALIKE, at most NEAREST a row, best first."""
+    keys = hashes.hash_of(_grey(queries), scale if swap else 1.0)
+    keys = keys * hashes.MIRROR if mirrored else keys
     blank = ~keys.any(axis=1)
     rows, columns, likeness = [], [], []
     for at in range(0, len(known), KNOWN):
         block = known[at : at + KNOWN]
-        hashes = twins.hash_of(_grey(block), 1.0 if swap else scale)
-        alike = keys @ hashes.T
+        theirs = hashes.hash_of(_grey(block), 1.0 if swap else scale)
+        alike = keys @ theirs.T
         if blank.any() and scale == 1 and not mirrored:  # without contrast, only brightness can be compared
-            others = np.flatnonzero(~hashes.any(axis=1))
+            others = np.flatnonzero(~theirs.any(axis=1))
             apart = np.abs(_mean(queries[blank])[:, None] - _mean(block[others]))
             alike[np.ix_(np.flatnonzero(blank), others)] = 1 - apart / 255 * 0.05
-        row, column = np.nonzero(alike > twins.ALIKE)
+        row, column = np.nonzero(alike > hashes.ALIKE)
         rows.append(row)
         columns.append(column + at)
         likeness.append(alike[row, column])
@@ -86,7 +86,7 @@ def _proposed(
     order = np.lexsort((column, -alike, row))
     row, column = row[order], column[order]
     rank = np.arange(len(row)) - np.searchsorted(row, row)
-    return np.stack([row, column], axis=1)[rank < twins.NEAREST]
+    return np.stack([row, column], axis=1)[rank < hashes.NEAREST]
 
 
 def _same(

@@ -1,7 +1,9 @@
 """The index of a store: a record for each file, by its number in the catalog, and whether it is still valid.
 
 files.npy          one record (`RECORD`) for each file of the catalog, in the catalog's order
-paths.json         [[path, ...], {file's number: why it cannot be used}]
+paths.raw          the files' paths, one after the other, in the same order
+ends.npy           int64 (N + 1): where each path ends; the first is 0
+reasons.json       {file's number: why it cannot be used}
 store.json         the store's identity, the lengths and hashes of all its files, and a hash of itself
 """
 
@@ -9,10 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from array import array
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
-from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -20,38 +22,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import files
-from pellucid.pictures import twins
+from pellucid.pictures import ahead, twins
 from pellucid.pictures.catalog import Catalog, Quarantined, by_path, contradictions
 from pellucid.pictures.decode import Form
-from pellucid.pictures.places import identity, is_address
+from pellucid.pictures.look import Looks
+from pellucid.pictures.places import below, identity
 from pellucid.pictures.ranges import Ranges
-from pellucid.pictures.reading import Stamp, exists, stamp_of
+from pellucid.pictures.reading import exists, stamp_of
+from pellucid.pictures.reasons import open_reason
+from pellucid.pictures.strings import BLOCK, CODE, Texts
 
 if TYPE_CHECKING:
     from pellucid.pictures.places import Place
 
-VERSION = 2  # of the layout, and of what decode.py and twins.py make of a file; a store of another version is rebuilt
-RECORD = np.dtype(
-    [
-        ("stamp", "<i8", 3),  # size, mtime_ns, ctime_ns of the file that was read; -1 if unreadable
-        ("digest", "u1", 32),  # SHA-256 of its content
-        ("size", "<i4", 2),  # height and width, upright
-        ("row", "<i8"),  # in images.raw, or -1 if it is not there
-    ]
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The result for one file: an image and its description, or the reason why there is none."""
-
-    stamp: Stamp
-    digest: bytes = bytes(32)
-    size: tuple[int, int] = (0, 0)
-    image: NDArray[np.uint8] | None = None
-    description: NDArray[np.uint8] | None = None
-    reason: str | None = None
-    reused: bool = False
+VERSION = 3  # of the layout, and of what look.py makes of a file; a store of another version is rebuilt
+_RAW = "images.raw", "descriptions.raw"  # a set that is streamed has no images
+_FILES = "files.npy", "paths.raw", "ends.npy", "reasons.json"
 
 
 class Digests(Sequence[str]):
@@ -70,10 +56,31 @@ class Digests(Sequence[str]):
     def __getitem__(self, at: int | slice) -> str | Digests:
         return Digests(self._digests[at]) if isinstance(at, slice) else self._digests[at].tobytes().hex()
 
+    @property
+    def bytes(self) -> NDArray[np.uint8]:
+        """(N, 32)"""
+        return self._digests
+
     def repeated(self) -> list[int]:
         """The places of digests that more than one file has."""
-        _, kind, count = np.unique(self._digests.view("V32").ravel(), return_inverse=True, return_counts=True)
+        _, count, kind = self._kinds()
         return np.flatnonzero(count[kind] > 1).tolist()
+
+    def differing(self, values: NDArray[np.integer]) -> NDArray[np.int64]:
+        """The places of files whose copies do not all have the same of `values`, (N,), ascending."""
+        first, _, kind = self._kinds()
+        differs = np.zeros(len(first), np.bool_)
+        differs[kind[values != values[first][kind]]] = True
+        return np.flatnonzero(differs[kind])
+
+    def _kinds(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """The first place of each different digest, how many files have it, and which of them each file has, (N,)."""
+        begin = np.ascontiguousarray(self._digests[:, :8]).view(np.uint64).ravel()  # numbers are sorted much sooner
+        _, first, kind, count = np.unique(begin, return_index=True, return_inverse=True, return_counts=True)
+        if not np.array_equal(self._digests[first][kind], self._digests):
+            whole = self._digests.view("V32").ravel()
+            _, first, kind, count = np.unique(whole, return_index=True, return_inverse=True, return_counts=True)
+        return first, count, kind
 
 
 class Index:
@@ -83,7 +90,7 @@ class Index:
         self,
         folder: Path,
         labels: str,
-        paths: Sequence[str],
+        paths: Texts,
         reasons: dict[int, str],
         records: NDArray[np.void],
         ranges: Ranges,
@@ -107,76 +114,58 @@ class Index:
                     return None
             if any(files.sha256(folder / name) != digest for name, digest in header["hashes"].items()):
                 return None
-            paths, reasons = json.loads((folder / "paths.json").read_bytes())
+            content = np.fromfile(folder / "paths.raw", np.uint8)
+            paths = Texts(content, np.load(folder / "ends.npy", allow_pickle=False))
+            reasons = {int(number): why for number, why in json.loads((folder / "reasons.json").read_bytes()).items()}
             records = np.load(folder / "files.npy", allow_pickle=False)
-            ranges = Ranges.from_json(header["ranges"])
-            return cls(folder, header["labels"], paths, {int(n): why for n, why in reasons.items()}, records, ranges)
+            return cls(folder, header["labels"], paths, reasons, records, Ranges.from_json(header["ranges"]))
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
 
     def save(self, identity: dict[str, Any]) -> None:
         """Write everything but the images and descriptions, which exist already."""
         np.save(self.folder / "files.npy", self.records, allow_pickle=False)
-        (self.folder / "paths.json").write_text(json.dumps([list(self.paths), self.reasons]))
-        names = ["images.raw", "descriptions.raw", "files.npy", "paths.json"]
+        self.paths.content.tofile(self.folder / "paths.raw")
+        np.save(self.folder / "ends.npy", self.paths.ends, allow_pickle=False)
+        (self.folder / "reasons.json").write_text(json.dumps(self.reasons))
         header = identity | {
             "labels": self.labels,
             "ranges": self.ranges.as_json(),
             "pictures": int((self.records["row"] >= 0).sum()),
-            "lengths": {name: (self.folder / name).stat().st_size for name in names},
-            "hashes": {name: files.sha256(self.folder / name) for name in names[2:]},
+            "lengths": {
+                name: (self.folder / name).stat().st_size for name in (*_RAW, *_FILES) if (self.folder / name).exists()
+            },
+            "hashes": {name: files.sha256(self.folder / name) for name in _FILES},
         }
         (self.folder / "store.json").write_text(json.dumps(header | {"self": _hash(header)}, indent=1))
+
+    @property
+    def holds_images(self) -> bool:
+        """Whether the decoded pictures are stored, too; a set that does not fit into the cache is streamed."""
+        return (self.folder / "images.raw").exists()
 
     def describes(self, catalog: Catalog, stamps: NDArray[np.int64]) -> bool:
         """Whether building the store again would give exactly this store."""
         same = self.labels == labels_of(catalog) and np.array_equal(self.records["stamp"], stamps)
         return same and bool((stamps[:, 0] >= 0).all())
 
-    def add(self, number: int, result: Result, row: int) -> None:
-        """Record a result; `row` is the place of its image, or -1."""
-        self.records[number] = (result.stamp, np.frombuffer(result.digest, np.uint8), result.size, row)
-        if result.reason is not None:
-            self.reasons[number] = result.reason
+    def add(self, numbers: NDArray[np.int64], looks: Looks, rows: NDArray[np.int64]) -> None:
+        """Record what the files with these numbers are, (n,). `rows`: of those that have a description, (m,)."""
+        records = looks.records.copy()
+        records["row"][records["row"] >= 0] = rows
+        self.records[numbers] = records
+        self.reasons.update({int(numbers[at]): reason for at, reason in looks.reasons.items()})
 
     def clashes(self, catalog: Catalog) -> dict[int, str]:
         """The files that are in two classes: number -> reason."""
         good = np.ones(len(self.paths), bool)
         good[list(self.reasons)] = False
-        numbers, digests = np.flatnonzero(good), Digests(self.records["digest"][good])
-        repeated = digests.repeated()
-        clashing = contradictions(
-            [catalog.pictures[numbers[at]] for at in repeated], [digests[at] for at in repeated], catalog.classes
-        )
-        return {int(numbers[repeated[at]]): reason for at, reason in clashing.items()}
-
-
-class Reuse:
-    """Takes unchanged results over from an older store."""
-
-    def __init__(self, old: Index, form: Form) -> None:
-        self.old = old
-        self.form = form
-        self.numbers = {path: number for number, path in enumerate(old.paths)}
-        self.images = (old.folder / "images.raw").open("rb", buffering=0)
-        self.descriptions = (old.folder / "descriptions.raw").open("rb", buffering=0)
-
-    def find(self, path: str, stamp: NDArray[np.int64]) -> Result | None:
-        number = self.numbers.get(path)
-        if number is None or stamp[0] < 0 or not np.array_equal(self.old.records["stamp"][number], stamp):
-            return None
-        record, reason = self.old.records[number], self.old.reasons.get(number)
-        known = tuple(stamp.tolist()), record["digest"].tobytes(), tuple(record["size"].tolist())
-        if reason is not None:
-            return Result(*known, reason=reason, reused=True)
-        if (row := int(record["row"])) < 0:  # it was in two classes then
-            return None
-        image = read_row(self.images, row, self.form.shape)
-        return Result(*known, image, read_row(self.descriptions, row, (twins.DESCRIPTION,)), reused=True)
-
-    def close(self) -> None:
-        self.images.close()
-        self.descriptions.close()
+        numbers = np.flatnonzero(good)
+        places = Digests(self.records["digest"][good]).differing(catalog.pictures.kinds()[good])
+        pictures = [catalog.pictures[number] for number in numbers[places].tolist()]
+        digests = Digests(self.records["digest"][numbers[places]])
+        clashing = contradictions(pictures, digests, catalog.classes)
+        return {int(numbers[places[at]]): reason for at, reason in clashing.items()}
 
 
 def identity_of(root: Place, form: Form, pixel_limit: int, table: str | None = None) -> dict[str, Any]:
@@ -209,13 +198,28 @@ def read_header(folder: Path) -> dict[str, Any]:
 
 
 def labels_of(catalog: Catalog) -> str:
-    return hash_lines(f"{picture.path}\0{catalog.classes_of(picture)}\0" for picture in catalog.pictures)
+    """A hash of the path and the classes of all pictures, in the catalog's order."""
+    return _hash_rows(catalog, np.arange(len(catalog.pictures)))
 
 
-def hash_lines(lines: Iterable[str]) -> str:
+def fingerprint(catalog: Catalog, digests: Digests) -> str:
+    """SHA-256 over the path, the content's digest and the classes of all pictures, by path."""
+    order, _ = catalog.pictures.paths.order()
+    return _hash_rows(catalog, order, digests)
+
+
+def _hash_rows(catalog: Catalog, order: NDArray[np.int64], digests: Digests | None = None) -> str:
+    """SHA-256 of the pictures' lines in this order, some at a time: each value of a line ends in a zero character."""
     total = hashlib.sha256()
-    for line in lines:
-        total.update(line.encode("utf-8", "surrogateescape"))  # a file name need not be valid UTF-8
+    for start in range(0, len(order), BLOCK):
+        rows = order[start : start + BLOCK]
+        pictures = catalog.pictures.take(rows)
+        columns = [pictures.paths.encoded()]
+        if digests is not None:
+            columns.append([digests[row].encode() for row in rows.tolist()])
+        columns.append([names.encode(*CODE) for names in catalog.classes_of_all(pictures)])
+        for line in zip(*columns, strict=True):
+            total.update(b"\0".join((*line, b"")))
     return total.hexdigest()
 
 
@@ -229,8 +233,8 @@ def there(catalog: Catalog) -> tuple[Catalog, NDArray[np.int64]]:
     lost = []
     for number in np.flatnonzero(stamps[:, 0] < 0).tolist():
         path = catalog.pictures.paths[number]
-        if _is_missing(catalog.picture_at(path)):
-            lost.append((number, Quarantined(path, "not found", catalog.class_at(number))))
+        if not exists(below(catalog.root, path)):
+            lost.append((number, Quarantined(path, open_reason(FileNotFoundError()), catalog.class_at(number))))
     if not lost:
         return catalog, stamps
     rows = np.delete(np.arange(len(stamps)), [number for number, _ in lost])
@@ -239,37 +243,16 @@ def there(catalog: Catalog) -> tuple[Catalog, NDArray[np.int64]]:
 
 
 def _stamps(catalog: Catalog) -> NDArray[np.int64]:
-    """The stamps of all pictures, (N, 3): from the listing of an address, or else one by one."""
-    paths = catalog.pictures.paths
-    if not catalog.is_remote:
-        stamps = np.empty((len(paths), 3), np.int64)
-        for stamp, path in zip(stamps, paths, strict=True):
-            stamp[:] = stamp_of(catalog.root / path)
-        return stamps
-    from pellucid.pictures import ahead
-
-    stamps = np.array([catalog.stamp_listed(path) for path in paths], np.int64).reshape(-1, 3)
-    rest = np.flatnonzero(stamps[:, 0] < 0)
-    if len(rest):
-        stamps[rest] = ahead.stamps([catalog.picture_at(paths[number]) for number in rest.tolist()])
+    """The stamps of all pictures, (N, 3); those at addresses from the catalog's listing, if it has one."""
+    paths, far = catalog.pictures.paths, catalog.has_addresses
+    numbers = array("q")
+    for path in paths:
+        numbers.extend(catalog.stamp_listed(path) if far else stamp_of(below(catalog.root, path)))
+    stamps = np.frombuffer(numbers, np.int64).reshape(-1, 3)
+    unlisted = np.flatnonzero(stamps[:, 0] < 0)
+    if far and len(unlisted):
+        stamps[unlisted] = ahead.stamps([below(catalog.root, paths[number]) for number in unlisted.tolist()])
     return stamps
-
-
-def _is_missing(place: Place) -> bool:
-    """Whether a file is certainly not there: a disk or network that fails now may recover."""
-    if is_address(place):
-        return not exists(place)
-    try:
-        place.stat()
-    except OSError as error:
-        return isinstance(error, FileNotFoundError)
-    return False
-
-
-def read_row(file: FileIO, row: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    length = int(np.prod(shape))
-    file.seek(row * length)
-    return np.frombuffer(file.read(length), np.uint8).reshape(shape)
 
 
 def _hash(header: dict[str, Any]) -> str:

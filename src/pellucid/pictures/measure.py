@@ -14,7 +14,7 @@ from pellucid.errors import PictureError
 from pellucid.pictures.catalog import Catalog
 from pellucid.pictures.decode import samples_of
 from pellucid.pictures.levels import Pool, choose
-from pellucid.pictures.places import is_address
+from pellucid.pictures.places import below, is_address
 from pellucid.pictures.ranges import Kind, Range, Ranges
 from pellucid.pictures.reading import Stamp, head_of, read
 from pellucid.pictures.remote import IN_FLIGHT
@@ -44,12 +44,13 @@ def measure(catalog: Catalog, pixel_limit: int) -> Ranges:
     rows = np.flatnonzero(sides <= SIDES.index("train"))
     paths = catalog.pictures.paths.take(rows if len(rows) else np.arange(len(sides)))
     heavy = [at for at, path in enumerate(paths) if os.path.splitext(path)[1].lower() not in _LIGHT]
-    looked_at = [(catalog.picture_at(paths[at]), catalog.stamp_listed(paths[at])) for at in _spread(heavy, LOOKED_AT)]
+    spread = [paths[at] for at in _spread(heavy, LOOKED_AT)]
+    looked_at = [(below(catalog.root, path), catalog.stamp_listed(path)) for path in spread]
     deep = _spread(_maybe_deep(looked_at), MEASURED)
     if not deep:
         return Ranges()
 
-    def pool(picture: tuple[Place, Stamp]) -> Pool | None:
+    def pool(picture: tuple[str | Place, Stamp]) -> Pool | None:
         with suppress(PictureError):
             samples = samples_of(read(*picture), pixel_limit)
             return pool_of(samples, SIDE) if samples is not None and is_measured(samples) else None
@@ -76,26 +77,20 @@ def _spread(every: Sequence[T], most: int) -> list[T]:
     return [every[row] for row in rows]
 
 
-def _maybe_deep(pictures: list[tuple[Place, Stamp]]) -> list[tuple[Place, Stamp]]:
-    if not any(is_address(path) for path, _ in pictures):
+def _maybe_deep(pictures: list[tuple[str | Place, Stamp]]) -> list[tuple[str | Place, Stamp]]:
+    if not any(is_address(place) for place, _ in pictures):
         return [each for each in pictures if _may_be_deep(each[0])]
     with ThreadPoolExecutor(IN_FLIGHT) as executor:
-        deep = executor.map(_may_be_deep, (path for path, _ in pictures))
+        deep = executor.map(_may_be_deep, (place for place, _ in pictures))
         return [each for each, is_deep in zip(pictures, deep, strict=True) if is_deep]
 
 
-def _may_be_deep(path: Place) -> bool:
+def _may_be_deep(place: str | Place) -> bool:
     """Judged by the first bytes: false if the file certainly has 8 bits."""
     try:
-        if is_address(path):
-            head = head_of(path, HEAD)
-        else:
-            with path.open("rb") as file:
-                head = file.read(HEAD)
-    except OSError:
-        return False
-    if not head:
+        head = head_of(place, HEAD)
+    except (OSError, PictureError):
         return False
     if head.startswith(b"\x89PNG"):
         return head[24:25] == b"\x10"
-    return not head.startswith((b"\xff\xd8", b"GIF8", b"BM", b"RIFF"))
+    return bool(head) and not head.startswith((b"\xff\xd8", b"GIF8", b"BM", b"RIFF"))

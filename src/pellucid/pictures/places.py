@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+::)*([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _LOCAL = ("file", "local")  # fsspec's names of this machine
 WEB = ("http", "https")
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")  # endings of files that list pictures
 _PASSWORD = re.compile(r"://[^/?#@]*:[^/?#@]*@")
 _SECRET = re.compile(
     r"x-(amz|goog)-(signature|credential|security-token)|awsaccesskeyid|googleaccessid|signature|sig"
@@ -65,7 +66,7 @@ def place(where: str | Place) -> Place:
 
 def is_written_as_address(where: object) -> bool:
     """Whether a text is an address and not a path of this machine."""
-    return isinstance(where, str) and _ADDRESS.match(where) is not None
+    return isinstance(where, str) and "://" in where and _ADDRESS.match(where) is not None
 
 
 def is_address(where: object) -> TypeIs[UPath]:
@@ -104,6 +105,13 @@ def within(root: Place, path: str) -> Place:
         if os.path.isabs(path):
             return Path(path)
     return root / path
+
+
+def below(root: Place, path: str) -> str | Place:
+    """As `within`; a path of this machine is a text, which takes less time for a million pictures."""
+    if is_address(root) or "://" in path:
+        return within(root, path)
+    return os.path.join(root, path)
 
 
 def absolute(where: str | Place) -> str:

@@ -6,12 +6,14 @@ import hashlib
 import os
 import stat
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pellucid import files
 from pellucid.errors import CatalogError, PictureError
 from pellucid.pictures.places import is_address
+from pellucid.pictures.shards.naming import member_of
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 FILE_LIMIT = 1 << 30  # bytes; a picture at the pixel limit, uncompressed with 16 bits a channel, has 0.8e9
 
 Stamp: TypeAlias = tuple[int, int, int]
-"""Of a file of this machine: size, mtime_ns, ctime_ns. Of an address: size, a number for its version, 0."""
+"""Of a file of this machine: size, mtime_ns, ctime_ns. Of an address: size, a number for its version, 0.
+Of a picture in a shard: size, a number for the shard's state, its place in the shard (shards/opened.py)."""
 UNKNOWN: Stamp = -1, -1, -1
 
 
@@ -36,7 +39,7 @@ class NotRead(OSError):
     """The cause of a PictureError about an address whose content never came: its stamp says nothing about that."""
 
 
-def read(place: Place, stamp: Stamp = UNKNOWN) -> bytes:
+def read(place: str | Place, stamp: Stamp = UNKNOWN) -> bytes:
     """The content of a file. Raises PictureError if it is empty, missing, not permitted, or not a regular file.
 
     `stamp`: of an address, if a listing has shown it. This saves a request.
@@ -45,7 +48,7 @@ def read(place: Place, stamp: Stamp = UNKNOWN) -> bytes:
 
 
 def read_with_stamp(
-    place: Place, stamp: Stamp = UNKNOWN, stopping: threading.Event | None = None
+    place: str | Place, stamp: Stamp = UNKNOWN, stopping: threading.Event | None = None
 ) -> tuple[bytes, Stamp]:
     """As `read`, with the stamp of exactly the file that was read, even if it is being replaced meanwhile.
 
@@ -73,32 +76,49 @@ def stamp_of(place: str | Place) -> Stamp:
     try:
         if is_address(place):
             return _stamp_of_address(place)
-        status = os.stat(place)
+        return _stamp(os.stat(place))
+    except (NotADirectoryError, FileNotFoundError):
+        with suppress(Exception):
+            return _stamp_in_shard(place) or UNKNOWN
     except Exception:
-        return UNKNOWN
-    return _stamp(status)
+        pass
+    return UNKNOWN
 
 
-def head_of(address: UPath, length: int) -> bytes:
-    """The first bytes of a file at an address. Raises OSError."""
+def head_of(place: str | Place, length: int) -> bytes:
+    """The first bytes of a file. Raises OSError, or PictureError for a picture in a shard."""
+    if not is_address(place):
+        try:
+            with open(place, "rb") as file:
+                return file.read(length)
+        except (NotADirectoryError, FileNotFoundError):
+            if member_of(str(place)) is None:
+                raise
+        return read(place)[:length]
     from pellucid.pictures.remote import Unreachable, store_of
 
-    store = store_of(address)
+    store = store_of(place)
     try:
-        return store.tried(lambda: store.system.cat_file(address.path, start=0, end=length))[:length]
+        return store.tried(lambda: store.system.cat_file(place.path, start=0, end=length))[:length]
     except Unreachable as error:
         raise NotRead(error.reason) from error
 
 
-def digest_of(place: Place) -> str:
-    """The SHA-256 of a file, hexadecimal. Raises OSError, or PictureError for an address that cannot be read."""
-    return hashlib.sha256(read(place)).hexdigest() if is_address(place) else files.sha256(place)
-
-
-def exists(place: Place) -> bool:
-    """Whether something is there. An address that cannot be reached counts as there: reading it gives the reason."""
+def digest_of(place: str | Place) -> str:
+    """The SHA-256 of a file, hexadecimal. Raises OSError, or PictureError for an address and a picture in a shard."""
     if not is_address(place):
-        return place.exists()
+        try:
+            return files.sha256(Path(place))
+        except (NotADirectoryError, FileNotFoundError):
+            if member_of(str(place)) is None:
+                raise
+    return hashlib.sha256(read(place)).hexdigest()
+
+
+def exists(place: str | Place) -> bool:
+    """Whether something is there. What cannot be reached now counts as there: reading it gives the reason."""
+    if not is_address(place):
+        return _exists_here(place)
     from pellucid.pictures.remote import Unreachable, store_of
 
     try:
@@ -110,7 +130,20 @@ def exists(place: Place) -> bool:
     return True
 
 
-def _from_disk(path: Path) -> tuple[bytes, Stamp]:
+def _exists_here(path: str | Path) -> bool:
+    try:
+        os.stat(path)
+    except (NotADirectoryError, FileNotFoundError):
+        if member_of(str(path)) is None:
+            return False
+        with suppress(Exception):
+            return _stamp_in_shard(path) is not None
+    except (OSError, ValueError):  # a disk or network that fails now may recover
+        pass
+    return True
+
+
+def _from_disk(path: str | Path) -> tuple[bytes, Stamp]:
     # a pipe would block in open() until somebody writes to it; Windows changes line ends by default
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
@@ -125,10 +158,23 @@ def _from_disk(path: Path) -> tuple[bytes, Stamp]:
         finally:
             os.close(descriptor)
     except OSError as error:
+        member = member_of(str(path)) if isinstance(error, NotADirectoryError | FileNotFoundError) else None
+        if member is not None:
+            from pellucid.pictures.shards import opened
+
+            return opened.read(*member)
         from pellucid.pictures.reasons import open_reason
 
         raise PictureError(open_reason(error)) from error
     return data, _stamp(status)
+
+
+def _stamp_in_shard(path: str | Place) -> Stamp | None:
+    """None if the picture is not there, or is in no shard. Raises errors of every kind."""
+    from pellucid.pictures.shards import opened
+
+    member = member_of(str(path))
+    return None if member is None else opened.stamp(*member)
 
 
 def _from_address(address: UPath, stamp: Stamp, stopping: threading.Event | None) -> tuple[bytes, Stamp]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import product
 from pathlib import Path
@@ -34,7 +35,20 @@ _SOURCES = (
     _HERE.parent / "runtime" / "team.py",
 )
 
-_Weights = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Weights:
+    """For each output: the first input, the number of inputs, and their weights, padded with zeros."""
+
+    first: NDArray[np.int64]
+    count: NDArray[np.int64]
+    weights: NDArray[np.int32]
+    places: tuple[int, int, int]
+    """The addresses of the three: NumPy takes a microsecond to say one."""
+
+    @classmethod
+    def of(cls, first: NDArray[np.int64], count: NDArray[np.int64], weights: NDArray[np.int32]) -> _Weights:
+        return cls(first, count, weights, (first.ctypes.data, count.ctypes.data, weights.ctypes.data))
 
 
 _kernel: machine_code.Function | None = None
@@ -111,18 +125,20 @@ def resized(image: NDArray[np.uint8], height: int, width: int, box: Box) -> NDAr
     high, wide, _ = image.shape
     left, top, right, bottom = (float(np.float32(edge)) for edge in box)  # Pillow receives float32
     along_rows = (lambda part: part) if (width, left, right) == (wide, 0, wide) else _rows(wide, left, right, width)
-    first, count, weights = _weights(high, top, bottom, height)
+    weights = _weights(high, top, bottom, height)
     if (height, top, bottom) == (high, 0, high):
         return np.array(along_rows(np.ascontiguousarray(image)))
     if high - height > max(0, 2 * (wide - width)):  # Pillow's order, which affects the rounding
-        return np.array(along_rows(_down(np.ascontiguousarray(image), first, count, weights)))
-    start, end = int(first[0]), int(first[-1] + count[-1])
-    return _down(along_rows(np.ascontiguousarray(image[start:end])), first - start, count, weights)
+        return np.array(along_rows(_down(np.ascontiguousarray(image), weights)))
+    start, end = int(weights.first[0]), int(weights.first[-1] + weights.count[-1])
+    if start:
+        weights = _Weights.of(weights.first - start, weights.count, weights.weights)
+    return _down(along_rows(np.ascontiguousarray(image[start:end])), weights)
 
 
-def _down(image: NDArray[np.uint8], first: Any, count: Any, weights: Any) -> NDArray[np.uint8]:
-    result = np.empty((len(first), *image.shape[1:]), np.uint8)
-    _weighted(_SUMS, image, (first, count, weights), result, np.empty(image.shape[1] * 3, np.int32))
+def _down(image: NDArray[np.uint8], weights: _Weights) -> NDArray[np.uint8]:
+    result = np.empty((len(weights.first), *image.shape[1:]), np.uint8)
+    _weighted(_SUMS, image, weights, result, np.empty(image.shape[1] * 3, np.int32))
     return result
 
 
@@ -143,8 +159,7 @@ def _rows(wide: int, left: float, right: float, width: int) -> Callable[[NDArray
 def _weighted(
     which: int, image: NDArray[np.uint8], weights: _Weights, result: NDArray[np.uint8], space: NDArray[Any]
 ) -> None:
-    first, count, numbers = (each.ctypes.data for each in weights)
-    _run(which, image, result, first, count, numbers, weights[2].shape[1], space)
+    _run(which, image, result, *weights.places, weights.weights.shape[1], space)
 
 
 def _run(
@@ -167,7 +182,7 @@ def _run(
 
 @lru_cache(256)
 def _weights(size: int, start: float, end: float, wanted: int) -> _Weights:
-    """For each of `wanted` outputs: the first input, the number of inputs, and their weights, padded with zeros."""
+    """The weights of `wanted` outputs."""
     scale = float(np.float32(end) - np.float32(start)) / wanted  # the difference in float32 too
     wide = max(scale, 1.0)  # half of the triangle's base
     centre = start + (np.arange(wanted) + 0.5) * scale
@@ -179,4 +194,4 @@ def _weights(size: int, start: float, end: float, wanted: int) -> _Weights:
     total = np.zeros(wanted)
     for column in weights.T:  # in Pillow's order
         total += column
-    return first, count, (0.5 + weights / total[:, None] * (1 << BITS)).astype(np.int32)
+    return _Weights.of(first, count, (0.5 + weights / total[:, None] * (1 << BITS)).astype(np.int32))

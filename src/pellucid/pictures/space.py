@@ -22,18 +22,23 @@ def another_place() -> Iterator[None]:
         raise StorageError(f"{error} {ELSEWHERE}") from error.__cause__
 
 
+def free_in(cache: Path) -> int:
+    """Free bytes on the disk of the cache."""
+    return shutil.disk_usage(cache).free
+
+
 @contextmanager
 def full_disk(cache: Path, needed: int) -> Iterator[None]:
     """Check that `needed` bytes are free; name the needed space if the disk still fills up."""
     try:
         with files.storage_errors(cache):
-            if shutil.disk_usage(cache).free < needed:
+            if free_in(cache) < needed:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             yield
     except StorageError as error:
         if getattr(error.__cause__, "errno", None) not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        free = shutil.disk_usage(cache).free
+        free = free_in(cache)
         raise StorageError(
             f"The disk is full: the decoded pictures need {needed / 1e6:,.0f} MB in {cache}, "
             f"{free / 1e6:,.0f} MB are free. Free some space, take a smaller image size, or name another --cache."

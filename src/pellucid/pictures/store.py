@@ -2,10 +2,13 @@
 
 A store is a folder below the cache, one for each (data folder, table if any, form, pixel limit):
 
-    images.raw         uint8 (N, height, width, channels), one usable picture after the other
+    images.raw         uint8 (N, height, width, channels), one usable picture after the other; not there for a set that
+                       does not fit into the free space: its pictures are decoded again at each use (streamed.py)
     descriptions.raw   uint8 (N, DESCRIPTION), for the search for twins
-    files.npy          one record (`index.RECORD`) for each file of the catalog, in the catalog's order
-    paths.json         [[path, ...], {file's number: why it cannot be used}]
+    files.npy          one record (`look.RECORD`) for each file of the catalog, in the catalog's order
+    paths.raw          the files' paths, one after the other, in the same order
+    ends.npy           int64 (N + 1): where each path ends; the first is 0
+    reasons.json       {file's number: why it cannot be used}
     store.json         the store's identity, the range of the deep pictures, the lengths and hashes of the
                        files above, and a hash of itself
 
@@ -23,11 +26,12 @@ import os
 import re
 import time
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, replace
 from io import FileIO
+from itertools import pairwise
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -35,33 +39,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import files
-from pellucid.errors import PictureError, StorageError
-from pellucid.pictures import clearing, twins
-from pellucid.pictures.ahead import Ahead, Begun, content
+from pellucid.errors import StorageError
+from pellucid.pictures import clearing, processes, twins
+from pellucid.pictures.ahead import Ahead
 from pellucid.pictures.begun import Journal, recover
 from pellucid.pictures.catalog import Catalog, Quarantined, by_path
-from pellucid.pictures.decode import PIXEL_LIMIT, Form, decode, expect_many
-from pellucid.pictures.index import (
-    RECORD,
-    Digests,
-    Index,
-    Result,
-    Reuse,
-    hash_lines,
-    identity_of,
-    labels_of,
-    read_header,
-    read_row,
-    there,
-)
+from pellucid.pictures.decode import PIXEL_LIMIT, Form, expect_many
+from pellucid.pictures.index import Digests, Index, identity_of, labels_of, read_header, there
 from pellucid.pictures.lock import Lock, beside
+from pellucid.pictures.look import RECORD, Looks, Way, look
 from pellucid.pictures.measure import measure
 from pellucid.pictures.neighbour import neighbour
-from pellucid.pictures.places import identity, name_of, place
+from pellucid.pictures.opened_store import Store
+from pellucid.pictures.order import reading_order
+from pellucid.pictures.places import below, identity, name_of, place
+from pellucid.pictures.processes import Processes
 from pellucid.pictures.ranges import Ranges
-from pellucid.pictures.reading import UNKNOWN, stamp_of
-from pellucid.pictures.rows import RowFile
-from pellucid.pictures.space import ELSEWHERE, another_place, full_disk
+from pellucid.pictures.reuse import Reuse
+from pellucid.pictures.space import ELSEWHERE, another_place, free_in, full_disk
 from pellucid.runtime.memory import keep_memory
 from pellucid.runtime.threads import cores
 
@@ -72,8 +67,8 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"\.?(\w*-[0-9a-f]{16}\.store)(\.\w+\.part|\.\w+\.old|\.lock)?")
 _EVERY = 0.1  # seconds between progress reports
 _MANY = 300  # pictures that justify loading the resizing kernel; training needs most of it later anyway
-_SMALL = 8 << 10  # bytes of a file: with smaller pictures, threads wait for Python's lock more than they decode
-_GROUP = 16  # so many of these at a time
+_SMALL = 64 << 10  # bytes of a file: with smaller pictures, threads wait for Python's lock
+_GROUP, _BYTES = 256, 2 << 20  # at most so many of these, with so many bytes of pixels, at a time
 _WORKERS = 16  # more threads than this wait for Python's lock
 
 
@@ -96,60 +91,6 @@ class StoreInfo:
     pictures: int
     bytes: int
     used: float
-
-
-class Store:
-    """A finished store, open for reading; its files stay readable even if another process replaces them.
-
-    * catalog: the usable pictures, in the order of the rows below, and the complete quarantine
-    * form: size and fit of `images`
-    * digests: SHA-256 of each picture's file, hexadecimal
-    * sizes: int32 (N, 2), height and width of each picture, upright, before it was brought to the form
-    * ranges: which values are black and white in files with more than 8 bits a sample, measured over the folder
-    * fingerprint: SHA-256 over the sorted (path, digest, class) of all usable pictures
-    * made_by: everything except the file that determines its pixels, as JSON
-    * descriptions: rows of uint8 (N, DESCRIPTION)
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        catalog: Catalog,
-        form: Form,
-        digests: Sequence[str],
-        sizes: NDArray[np.int32],
-        ranges: Ranges,
-        made_by: dict[str, Any] | None = None,
-    ) -> None:
-        self.folder = folder
-        self.catalog = catalog
-        self.form = form
-        self.digests = digests
-        self.sizes = sizes
-        self.ranges = ranges
-        self.made_by = made_by or {}
-        self.fingerprint = _fingerprint(catalog, digests)
-        self.descriptions = RowFile(folder / "descriptions.raw", (len(digests), twins.DESCRIPTION))
-        self._images = RowFile(folder / "images.raw", (len(digests), *form.shape))
-
-    def __len__(self) -> int:
-        return len(self.digests)
-
-    @property
-    def images(self) -> NDArray[np.uint8]:
-        """(N, height, width, channels), read-only, mapped: touched pages count as the process's memory."""
-        return self._images.mapped
-
-    def batch(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Copy the images of `rows`, (n,) -> (n, height, width, channels).
-
-        Raises IndexError for a row outside 0..N-1 and StorageError if the file cannot be read.
-        """
-        return self._images[rows]
-
-    def close(self) -> None:
-        self.descriptions.close()
-        self._images.close()
 
 
 def build(
@@ -178,7 +119,13 @@ def build(
             clearing.remove_leftovers(folder, _NAME)
         old = Index.load(folder, identity)
         catalog, stamps = there(catalog)
-        if old is not None and old.describes(catalog, stamps) and ranges in (None, old.ranges):
+        streams = _bytes(form, len(stamps)) > free_in(cache)
+        if (
+            old is not None
+            and (old.holds_images or streams)
+            and old.describes(catalog, stamps)
+            and ranges in (None, old.ranges)
+        ):
             yield Decoding(len(stamps), len(stamps), len(stamps))
             return _open(old, catalog, form, identity)
         ranges = measure(catalog, pixel_limit) if ranges is None else ranges
@@ -187,7 +134,9 @@ def build(
                 old = others.enter_context(neighbour(folder, identity))
             if old is not None and old.ranges != ranges:
                 old = None  # its pictures were decoded with another range
-            yield from _rebuild(folder, identity, catalog, form, pixel_limit, ranges, old, stamps)
+            if old is not None and not (old.holds_images or streams):
+                old = None  # its pictures are needed now, and it has only their descriptions
+            yield from _rebuild(folder, identity, catalog, Way(form, pixel_limit, ranges), old, stamps, streams)
         new = Index.load(folder, identity)
         if new is None:
             raise StorageError(f"{folder} does not read as it was written: the disk may be damaged.")
@@ -239,132 +188,124 @@ def _open(index: Index, catalog: Catalog, form: Form, identity: dict[str, Any]) 
     made_by = {name: value for name, value in identity.items() if name != "root"}
     made_by["ranges"] = index.ranges.as_json()
     digests, sizes = Digests(records["digest"]), records["size"].copy()
-    return Store(index.folder, usable, form, digests, sizes, index.ranges, made_by)
+    return Store(index.folder, usable, form, digests, sizes, index.ranges, made_by, records["stamp"].copy())
+
+
+def _bytes(form: Form, pictures: int, with_images: bool = True) -> int:
+    """What a store of so many pictures takes."""
+    image = int(np.prod(form.shape)) if with_images else 0
+    return pictures * (image + twins.DESCRIPTION + RECORD.itemsize)
 
 
 def _rebuild(
     folder: Path,
     identity: dict[str, Any],
     catalog: Catalog,
-    form: Form,
-    pixel_limit: int,
-    ranges: Ranges,
+    way: Way,
     old: Index | None,
     stamps: NDArray[np.int64],
+    streams: bool,
 ) -> Generator[Decoding, None, None]:
-    """Build the store beside `folder`, then move it there."""
+    """Build the store beside `folder`, then move it there. `streams`: without the images."""
     total = len(stamps)
-    lengths = _lengths(form)
+    lengths = _lengths(way.form)
+    order = reading_order(catalog.pictures.paths, stamps)
+    jumps = not np.array_equal(order, np.arange(total))  # a picture's place in the raw files is then its number
+    ordered = replace(catalog, pictures=catalog.pictures.take(order)) if jumps else catalog
     done, rows, reused, reported = 0, 0, 0, -np.inf
-    needed = total * (sum(lengths) + RECORD.itemsize)
-    with full_disk(folder.parent, needed), files.replacing_folder(folder) as part:
-        new = Index(part, labels_of(catalog), catalog.pictures.paths, {}, np.zeros(total, RECORD), ranges)
-        with (
-            (part / "images.raw").open("w+b", buffering=0) as images,
-            (part / "descriptions.raw").open("w+b", buffering=0) as descriptions,
-            closing(_results(catalog, form, pixel_limit, ranges, old, stamps)) as results,
-            Journal(part, folder, identity, lengths, ranges, catalog.is_remote) as journal,
-        ):
+    with full_disk(folder.parent, _bytes(way.form, total, not streams)), files.replacing_folder(folder) as part:
+        new = Index(part, labels_of(catalog), catalog.pictures.paths, {}, np.zeros(total, RECORD), way.ranges)
+        with ExitStack() as stack:
+            names = ["descriptions.raw"] if streams else ["descriptions.raw", "images.raw"]
+            raw = [stack.enter_context((part / name).open("w+b", buffering=0)) for name in names]
+            goes_on = catalog.has_addresses and not streams and not jumps
+            journal = stack.enter_context(Journal(part, folder, identity, lengths, way.ranges, goes_on))
+            every = stack.enter_context(closing(_looks(ordered, way, old, stamps[order], not streams)))
             yield Decoding(0, total, 0)  # the resizing code may have to be compiled first
-            for number, result in enumerate(results):
-                if result.image is not None and result.description is not None:
-                    _write(images.fileno(), result.image)
-                    _write(descriptions.fileno(), result.description)
-                new.add(number, result, -1 if result.image is None else rows)
-                journal.add(new, number, number + 1, *_rows(result))
-                done, rows, reused = done + 1, rows + (result.image is not None), reused + result.reused
+            for looks, known in every:
+                numbers = order[done : done + len(looks.records)]
+                count = len(looks.descriptions)
+                places = numbers[looks.records["row"] >= 0] if jumps else np.arange(rows, rows + count)
+                for file, length, arrays in zip(raw, lengths, (looks.descriptions, looks.images), strict=False):
+                    _write_rows(file, places, arrays, length)
+                new.add(numbers, looks, places)
+                journal.add(new, numbers, looks)
+                rows, done = rows + count, done + len(numbers)
+                reused += len(numbers) if known else 0
                 if (now := time.monotonic()) >= reported + _EVERY:
                     reported = now
                     yield Decoding(done, total, reused)
-            if clashes := new.clashes(catalog):
+            clashes = new.clashes(catalog)
+            if clashes or jumps:
                 new.records["row"][list(clashes)] = -1
                 stored_rows = np.flatnonzero(new.records["row"] >= 0)
-                for file, length in zip((images, descriptions), lengths, strict=True):
+                for file, length in zip(raw, lengths, strict=False):
                     _keep_rows(file, new.records["row"][stored_rows], length)
                 new.records["row"][stored_rows] = np.arange(len(stored_rows))
         new.save(identity)
     yield Decoding(total, total, reused)
 
 
-def _results(
-    catalog: Catalog,
-    form: Form,
-    pixel_limit: int,
-    ranges: Ranges,
-    old: Index | None,
-    stamps: NDArray[np.int64],
-) -> Generator[Result, None, None]:
-    """The results of all files, in the catalog's order: taken over, or decoded by threads that run a little ahead."""
-    small = len(stamps) > 0 and stamps[:, 0].mean() < _SMALL
-    workers, group = (1, _GROUP) if small else (min(_WORKERS, cores()), 1)
-    waiting: deque[list[Result] | Future[list[Result]]] = deque()
+def _looks(
+    catalog: Catalog, way: Way, old: Index | None, stamps: NDArray[np.int64], with_images: bool
+) -> Generator[tuple[Looks, bool], None, None]:
+    """What the files are, some at a time, in the catalog's order; and whether the old store knew it.
+
+    Threads or processes run a little ahead. `with_images`: whether what the old store knew needs its image.
+    """
     keep_memory()  # the next picture reuses the memory of the last one
-    reuse = None if old is None else Reuse(old, form)
-    if reuse is None and len(stamps) >= _MANY:
-        expect_many()  # not during the decoding, whose threads would slow the import
-    ahead = Ahead()
-    executor = ThreadPoolExecutor(workers, thread_name_prefix="decode")
-    try:
-        for start in range(0, len(stamps), group):
-            here = slice(start, start + group)
-            names = list(catalog.pictures.paths[here])
-            paths = [catalog.picture_at(name) for name in names]
-            known = [reuse and reuse.find(*pair) for pair in zip(names, stamps[here], strict=True)]
-            whole = [result for result in known if result is not None]
-            if len(whole) < len(known):
-                triples = zip(known, paths, stamps[here].tolist(), strict=True)
-                contents = [ahead.begun(path, stamp) if one is None else path for one, path, stamp in triples]
-                waiting.append(executor.submit(_look_at, known, contents, form, pixel_limit, ranges))
+    paths = catalog.pictures.paths
+    with ExitStack() as ends:
+        reuse = None
+        if old is not None:
+            reuse = ends.enter_context(closing(Reuse(old, way.form, paths, stamps, with_images)))
+        numbers = np.full(len(stamps), -1) if reuse is None else reuse.numbers
+        new = numbers < 0
+        if reuse is None and len(stamps) >= _MANY:
+            expect_many()  # not during the decoding, whose threads would slow the import
+        small = bool(new.any()) and stamps[new, 0].mean() < _SMALL
+        alone = small and (catalog.has_addresses or not processes.pay(int(new.sum())))
+        workers = 1 if alone else min(_WORKERS, cores())
+        executor = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+        ends.callback(executor.shutdown, cancel_futures=True)
+        ahead = ends.enter_context(Ahead())
+        several = None
+        if small and not alone:
+            several = ends.enter_context(closing(Processes(workers, str(catalog.root), way)))
+        fitting = max(1, min(_GROUP, _BYTES // int(np.prod(way.form.shape))))
+        # at addresses a stopped run goes on behind the last whole group, and NumPy's time is short beside a request's
+        group = (min(fitting, _FETCHED) if catalog.has_addresses else fitting) if small else 1
+        waiting: deque[tuple[Future[Looks] | Looks, bool]] = deque()
+        for part in _parts(new, group, fitting):
+            if reuse is not None and not new[part.start]:
+                waiting.append((reuse.looks(numbers[part]), True))
+            elif several is not None:
+                waiting.append((executor.submit(several.look, list(paths[part])), False))
             else:
-                waiting.append(whole)
-            if len(waiting) >= max(4 * workers, ahead.window // group):
-                yield from _finished(waiting.popleft())
+                pairs = zip(paths[part], stamps[part].tolist(), strict=True)
+                begun = [ahead.begun(below(catalog.root, path), stamp) for path, stamp in pairs]
+                waiting.append((executor.submit(look, begun, way), False))
+            if len(waiting) > max(2 * workers, ahead.window // group):
+                yield _finished(*waiting.popleft())
         while waiting:
-            yield from _finished(waiting.popleft())
-    finally:
-        ahead.close()
-        executor.shutdown(cancel_futures=True)
-        if reuse is not None:
-            reuse.close()
+            yield _finished(*waiting.popleft())
 
 
-def _look_at(
-    known: list[Result | None], paths: list[Place | Begun], form: Form, pixel_limit: int, ranges: Ranges
-) -> list[Result]:
-    """The known result of each file, or else a new one."""
-    return [one or _look(path, form, pixel_limit, ranges) for one, path in zip(known, paths, strict=True)]
+def _finished(looks: Future[Looks] | Looks, known: bool) -> tuple[Looks, bool]:
+    return (looks.result() if isinstance(looks, Future) else looks), known
 
 
-def _finished(item: list[Result] | Future[list[Result]]) -> list[Result]:
-    return item.result() if isinstance(item, Future) else item
-
-
-def _look(path: Place | Begun, form: Form, pixel_limit: int, ranges: Ranges) -> Result:
-    """Read, hash, decode and describe one file."""
-    try:
-        data, stamp = content(path)
-    except PictureError as error:
-        # a bad disk or network may recover without a trace in the file's times: such a file is tried again each time
-        passing = isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, PermissionError)
-        return Result(UNKNOWN if passing or isinstance(path, Future) else stamp_of(path), reason=error.reason)
-    digest = hashlib.sha256(data).digest()
-    try:
-        image = decode(data, pixel_limit, ranges)
-        return Result(stamp, digest, image.shape[:2], form.apply(image), twins.describe(image))
-    except PictureError as error:
-        passing = isinstance(error.__cause__, MemoryError)
-        return Result(UNKNOWN if passing else stamp, digest, reason=error.reason)
+def _parts(new: NDArray[np.bool_], most_new: int, most_known: int) -> Iterator[slice]:
+    """All places, in order, in slices that are all new or all known, of at most so many places."""
+    edges = [0, *(np.flatnonzero(new[1:] != new[:-1]) + 1).tolist(), len(new)]
+    for start, end in pairwise(edges):
+        step = most_new if start < end and new[start] else most_known
+        yield from (slice(at, min(at + step, end)) for at in range(start, end, step))
 
 
 def _lengths(form: Form) -> tuple[int, int]:
-    """Bytes of a picture in images.raw and descriptions.raw."""
-    return int(np.prod(form.shape)), twins.DESCRIPTION
-
-
-def _rows(result: Result) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The bytes of a picture in the two raw files; none if it is unusable."""
-    none = np.empty(0, np.uint8)
-    return (none if result.image is None else result.image), (none if result.image is None else result.description)  # type: ignore[return-value]
+    """Bytes of a picture in descriptions.raw and images.raw."""
+    return twins.DESCRIPTION, int(np.prod(form.shape))
 
 
 def _folder(cache: Path, catalog: Catalog, form: Form, pixel_limit: int) -> Path:
@@ -374,24 +315,28 @@ def _folder(cache: Path, catalog: Catalog, form: Form, pixel_limit: int) -> Path
     return cache / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.store"
 
 
-def _fingerprint(catalog: Catalog, digests: Sequence[str]) -> str:
-    order, _ = catalog.pictures.paths.order()
-    rows = ((picture, digests[row]) for picture, row in zip(catalog.pictures.take(order), order, strict=True))
-    return hash_lines(f"{picture.path}\0{digest}\0{catalog.classes_of(picture)}\0" for picture, digest in rows)
+def _write_rows(file: FileIO, rows: NDArray[np.int64], arrays: NDArray[np.uint8], length: int) -> None:
+    """Write arrays (m, ...) of `length` bytes each to their rows, (m,); rows in sequence with one call."""
+    for run in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(rows) != 1) + 1) if len(rows) else []:
+        file.seek(int(rows[run[0]]) * length)
+        _write(file.fileno(), arrays[run[0] : run[-1] + 1])
 
 
 def _write(file: int, array: NDArray[np.uint8]) -> None:
     """Write all of it, without a map: on a full disk a map would kill the process with SIGBUS."""
-    rest = array.data.cast("B")
+    rest = array.reshape(-1).data  # not `cast`, which refuses an empty one
     while rest:
         rest = rest[os.write(file, rest) :]
 
 
 def _keep_rows(file: FileIO, rows: NDArray[np.int64], length: int) -> None:
     """Move `rows`, ascending, of `length` bytes each, to the front of the file, and truncate it behind them."""
-    for target, row in enumerate(rows.tolist()):
-        if target != row:
-            data = read_row(file, row, (length,))
-            file.seek(target * length)
+    moved = np.flatnonzero(rows != np.arange(len(rows)))
+    breaks = np.flatnonzero(np.diff(rows[moved]) != 1) + 1
+    for run in np.split(moved, breaks) if len(moved) else []:  # rows that stay one after the other
+        for part in np.array_split(run, -(-len(run) * length // _BYTES)):
+            file.seek(int(rows[part[0]]) * length)
+            data = np.frombuffer(file.read(len(part) * length), np.uint8)
+            file.seek(int(part[0]) * length)
             _write(file.fileno(), data)
     file.truncate(len(rows) * length)

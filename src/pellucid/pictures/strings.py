@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 BLOCK = 1 << 16  # rows at a time, if a step needs more memory than its result
 WORD = 8  # bytes of a text compared at a time
-_CODE = ("utf-8", "surrogateescape")  # a file name need not be valid UTF-8
+CODE = ("utf-8", "surrogateescape")  # a file name need not be valid UTF-8
 
 
 class Texts(Sequence[str]):
@@ -29,6 +29,12 @@ class Texts(Sequence[str]):
             writer.add(text)
         return writer.texts()
 
+    @classmethod
+    def joined(cls, one: Texts, other: Texts) -> Texts:
+        """The texts of both, in this order."""
+        ends = np.concatenate([one.ends, other.ends[1:] + len(one.content)])
+        return cls(np.concatenate([one.content, other.content]), ends)
+
     def __len__(self) -> int:
         return len(self.ends) - 1
 
@@ -40,13 +46,18 @@ class Texts(Sequence[str]):
         if isinstance(at, slice):
             return self.take(np.arange(len(self))[at])
         at = range(len(self))[at]
-        return self.content[self.ends[at] : self.ends[at + 1]].tobytes().decode(*_CODE)
+        return self.content[self.ends[at] : self.ends[at + 1]].tobytes().decode(*CODE)
+
+    def encoded(self) -> list[bytes]:
+        """Each text's bytes, as an object each."""
+        whole = self.content[self.ends[0] : self.ends[-1]].tobytes()
+        return [whole[a:b] for a, b in pairwise((self.ends - self.ends[0]).tolist())]
 
     def __iter__(self) -> Iterator[str]:
         for start in range(0, len(self), BLOCK):
             ends = self.ends[start : start + BLOCK + 1]
             block = self.content[ends[0] : ends[-1]].tobytes()
-            yield from (block[a:b].decode(*_CODE) for a, b in pairwise((ends - ends[0]).tolist()))
+            yield from (block[a:b].decode(*CODE) for a, b in pairwise((ends - ends[0]).tolist()))
 
     def take(self, rows: NDArray[np.integer]) -> Texts:
         """The texts of `rows`, (n,), in that order."""
@@ -105,7 +116,7 @@ class TextWriter:
 
     def add(self, text: str) -> None:
         """Raises UnicodeEncodeError for a lone surrogate that does not stand for a byte."""
-        self._content += text.encode(*_CODE)
+        self._content += text.encode(*CODE)
         self._ends.append(len(self._content))
 
     def texts(self) -> Texts:

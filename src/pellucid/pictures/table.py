@@ -1,4 +1,4 @@
-"""A table -> a catalog: pictures with labels, sides and groups. No picture is opened.
+"""A table -> a catalog: pictures with labels, sides and groups. No picture is opened. `read` also takes shards.
 
 A path is relative to the table's folder, or absolute, or an address, also of another store than the table's. A folder
 with `metadata.csv`, `.jsonl` or `.parquet`, or whose train and test folders have one each, is such a table too: an
@@ -23,8 +23,10 @@ from pellucid.pictures import cells, merge, sides
 from pellucid.pictures.catalog import Catalog, Quarantined, by_path, natural
 from pellucid.pictures.cells import Unusable
 from pellucid.pictures.columns import Pictures, Writer
-from pellucid.pictures.listing import Folders, ListedFolders, folders, kind_of
-from pellucid.pictures.places import is_address, is_written_as_address, within
+from pellucid.pictures.listing import Folders, ListedFolders, LocalFolders, folders, kind_of
+from pellucid.pictures.places import TABLES, is_address, is_written_as_address, within
+from pellucid.pictures.shards import catalog as of_shards
+from pellucid.pictures.shards import finding
 from pellucid.pictures.split import SIDES, TEST, VAL
 from pellucid.pictures.strings import Texts, TextWriter
 from pellucid.pictures.tabular import USUAL, Columns, Row, Table, open_table
@@ -33,7 +35,6 @@ from pellucid.pictures.walk import Entry, is_system, walk
 if TYPE_CHECKING:
     from pellucid.pictures.places import Place
 
-TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")  # endings of tables
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 _EVAL = len(SIDES)  # a side that is test, or validation if another is test
 
@@ -48,10 +49,14 @@ class TablePart:
 
 
 def read(place: Place, columns: Columns = USUAL, leave_out: Path | None = None, known: Collection[str] = ()) -> Catalog:
-    """The catalog of what `place` names: a table, a folder with metadata, or a folder of class folders.
+    """The catalog of what `place` names: a table, shards, a folder with metadata, or a folder of class folders.
 
     `columns` are a table's. `leave_out` and `known`: as in `catalog.scan`. Raises CatalogError.
     """
+    if not is_address(place) and _metadata(LocalFolders(place), "") is None:
+        shards = finding.find(place)
+        if shards is not None:
+            return of_shards.scan(shards, columns)
     below = None if is_file(place) else catalogs.opened(place)
     parts = find(place, columns, below)
     labelled = all(part.table.has(role, columns) for part in parts for role in ("path", "label"))

@@ -124,7 +124,7 @@ def written_by_us(folder: str | Place | Folders, prefix: str = "") -> str | None
         return "the folder of a training that has not ended"
     if has("filters.json"):
         return "the output of `pellucid filters`"
-    return "decoded pictures kept for the next training" if has("store.json", "images.raw") else None
+    return "decoded pictures kept for the next training" if has("store.json", "descriptions.raw") else None
 
 
 def only_ours(below: Folders, prefix: str = "", leave_out: Path | None = None) -> bool:

@@ -24,6 +24,7 @@ from pellucid.training.data import Data
 from pellucid.training.folds import FoldPosition
 from pellucid.training.recipe import Recipe
 from pellucid.training.resolve import resolve, resolve_length
+from pellucid.training.team.team import ALONE, Team
 
 if TYPE_CHECKING:
     import torch
@@ -44,6 +45,7 @@ class Request:
     part: FoldPosition | None
     checkpoint_seconds: float
     began: float
+    team: Team = ALONE
 
     @property
     def alike(self) -> Mapping[str, Any]:

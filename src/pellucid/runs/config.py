@@ -85,8 +85,10 @@ def _training(trained: Trained) -> dict[str, Any]:
         "precision": task.engine.precision,
         "threads": task.engine.threads,
         "fused": task.engine.fused,
+        "streamed": task.blocks is not None,
         "kernels": task.engine.kernels,
         "class_weights": None if task.weights is None else list(task.weights),
+        **({"processes": task.team.world} if not task.team.alone else {}),
         **({"by_hand": True} if trained.by_hand else {}),
     }
 

@@ -74,6 +74,7 @@ class _Stored:
         return len(self.rows)
 
     def __iter__(self) -> Iterator[Prepared]:
+        self.store.coming(self.rows)
         return (Prepared(self.store.batch(self.rows[at : at + 1])[0]) for at in range(len(self.rows)))
 
 

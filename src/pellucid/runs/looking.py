@@ -39,7 +39,7 @@ def looking(classifier: Classifier | Predictor, paths: list[str], looked: deque[
     appended to `looked`. An unusable picture is passed on as its path, and the classifier says why.
     """
 
-    def look(path: str, picture: Place | Begun) -> tuple[Source, Looked]:
+    def look(path: str, picture: str | Place | Begun) -> tuple[Source, Looked]:
         try:
             read, _ = content(picture)
             image = decode(read, classifier.pixel_limit)

@@ -283,7 +283,7 @@ def _side(model: Path, instead: str = OTHERS) -> tuple[str, Place, list[dict[str
 def _checked(root: Place, rows: Sequence[dict[str, str]]) -> Iterator[HeldOut]:
     """Each is read and compared with its digest on demand; at an address, a few ahead."""
     with Ahead() as reading:
-        waiting: deque[tuple[Place, Place | Begun, dict[str, str]]] = deque()
+        waiting: deque[tuple[Place, str | Place | Begun, dict[str, str]]] = deque()
         for row in rows:
             path = within(root, row["path"])
             waiting.append((path, reading.begun(path), row))
@@ -293,7 +293,7 @@ def _checked(root: Place, rows: Sequence[dict[str, str]]) -> Iterator[HeldOut]:
             yield _held_out(*waiting.popleft())
 
 
-def _held_out(path: Place, picture: Place | Begun, row: dict[str, str]) -> HeldOut:
+def _held_out(path: Place, picture: str | Place | Begun, row: dict[str, str]) -> HeldOut:
     return HeldOut(path, row["class"], _changed(picture, row["sha256"]))
 
 
@@ -319,14 +319,14 @@ def _split(model: Path, what: str, instead: str) -> tuple[Place, list[dict[str, 
         return root, list(csv.DictReader(file))
 
 
-def _changed(picture: Place | Begun, digest: str) -> str | None:
+def _changed(picture: str | Place | Begun, digest: str) -> str | None:
     try:
         if isinstance(picture, Future):
             same = hashlib.sha256(picture.result()[0]).hexdigest() == digest
         else:
             same = digest_of(picture) == digest
-    except PictureError as error:  # of an address
-        return "no longer there" if error.reason == "not found" else error.reason
+    except PictureError as error:  # of an address, or in a shard
+        return "no longer there" if error.reason.startswith("not found") else error.reason
     except OSError as error:
         gone = isinstance(error, FileNotFoundError | NotADirectoryError)
         return "no longer there" if gone else f"cannot be read: {error.strerror}"

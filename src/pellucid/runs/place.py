@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from pellucid import files
 from pellucid.classifier import store as artefact
 from pellucid.errors import ArtefactError
-from pellucid.pictures.places import is_address, name_of
-from pellucid.pictures.table import TABLES
+from pellucid.pictures.places import TABLES, is_address, name_of
 from pellucid.training import checkpoint, folds
 from pellucid.training.claim import inside
 from pellucid.training.folds import FoldPosition
@@ -42,6 +41,14 @@ def find_place(out: Path, resume: bool, part: FoldPosition | None) -> checkpoint
         f"{out} is not empty, and nothing of yours is overwritten. Choose another --out"
         + (", or continue with --resume." if (out / CHECKPOINTS).is_dir() or folds.begun(out) else ".")
     )
+
+
+def is_complete(out: Path) -> bool:
+    """Whether `out` holds the model of a complete training."""
+    try:
+        return bool(artefact.read_config(out).get("training", {}).get("complete"))
+    except ArtefactError:
+        return False
 
 
 def _untouched(out: Path, but: str | None) -> bool:

@@ -21,8 +21,9 @@ from pellucid.network.network import Network
 from pellucid.network.own.program import Program
 from pellucid.pictures.catalog import Catalog
 from pellucid.pictures.joined import hint
+from pellucid.pictures.space import free_in
 from pellucid.pictures.store import Decoding
-from pellucid.runs import events, transfer
+from pellucid.runs import events, members, transfer
 from pellucid.runs.choose import Chosen, Request, choose, counts, settle
 from pellucid.runs.events import DataSummary
 from pellucid.runs.place import CHECKPOINTS
@@ -41,6 +42,7 @@ from pellucid.training.recipe import Recipe
 from pellucid.training.recorder import Recorder
 from pellucid.training.resident import hold
 from pellucid.training.resolve import HEAD_ALONE
+from pellucid.training.team.team import ALONE, Team
 
 if TYPE_CHECKING:
     import torch
@@ -71,24 +73,32 @@ def prepare(
     Raises PellucidError of every kind. `write_first` writes the first files in `request.out`.
     """
     chosen = choose(request, catalog, saved)
-    data = yield from datasets.prepare(catalog, chosen.basis.form, chosen.recipe, request.cache, request.part)
+    team = request.team
+    data = yield from datasets.prepare(catalog, chosen.basis.form, chosen.recipe, request.cache, request.part, team)
     check_same(saved, data)
     yield events.summary(request.directory, data)
     chosen = settle(chosen, data, request, saved)
     built = build(chosen, data, request, saved)
-    task, where = make_task(chosen, built, data)
+    if not team.alone:
+        team.check_same(members.about(chosen, built))
+    task, where = make_task(chosen, built, data, saved, team)
     state = State(built.module, optimizer(task.recipe, built.module), steps=_steps(task))
     if chosen.basis.known is not None:
         basis, more = yield from transfer.begin(chosen.basis, data, task, state, request.cache, built.once)
         chosen = replace(chosen, basis=basis, reasons=(*chosen.reasons, *more))
     chosen = replace(chosen, reasons=(*chosen.reasons, *set_clock(task, state, request, saved)))
     classifier = _classifier(chosen, built, data, task)
-    keeper = write_first(chosen, built, data, state, request, classifier)
+    keeper = write_first(chosen, built, data, state, request, classifier, task.blocks is not None)
     recorder = None
-    if task.recipe.replay:
+    if task.recipe.replay and team.leads:
         paths, classes = data.catalog.pictures.paths, data.catalog.classes
         recorder = Recorder(request.out / replay.FOLDER, task, state, paths, classes)
-    reasons = (*_reasons(chosen, built, data), *where, *folds.suggestion(data, task.recipe))
+    reasons = (
+        *_reasons(chosen, built, data),
+        *members.reasons(team, built.engine),
+        *where,
+        *folds.suggestion(data, task.recipe),
+    )
     resumed_at = state.step if saved is not None else None
     return Trained(data, task, state, classifier, keeper, reasons, resumed_at, recorder, chosen.basis.about)
 
@@ -106,7 +116,8 @@ def build(chosen: Chosen, data: Data, request: Request, saved: Checkpoint | None
     """The module on its device, and the fastest engine for it; a resumed run keeps its engine."""
     recipe, named, own, shape = chosen.recipe, chosen.basis.named, chosen.own, chosen.shape
     threads = saved.context["threads"] if saved else request.alike.get("threads")
-    engine = device.choose(recipe.device, recipe.precision, threads)
+    engine = device.choose(recipe.device, recipe.precision, members.threads(request.team, saved, threads))
+    members.check_devices(request.team, engine)
     with drawing(recipe.seed, engine.device):
         if own is not None:
             engine = bring.computing(engine, recipe, own, shape)
@@ -123,16 +134,29 @@ def build(chosen: Chosen, data: Data, request: Request, saved: Checkpoint | None
         engine = device.for_steps(engine, module, recipe.precision, began_in, ours)
     # missing: begun before blocks were fused
     fused = saved.context.get("fused", False) if saved else request.alike.get("fused")
-    batch = min(recipe.batch, len(data.rows("train")))
-    return Built(device.with_blocks(engine, module, shape, batch, fused), once, module, network, program)
+    batch = -(-min(recipe.batch, len(data.rows("train"))) // request.team.world)
+    if request.team.leads:  # the trial's winner holds for all
+        engine = device.with_blocks(engine, module, shape, batch, fused)
+    fused = request.team.same(engine.fused)
+    if not request.team.leads:
+        engine = device.with_blocks(engine, module, shape, batch, fused)
+    return Built(engine, once, module, network, program)
 
 
-def make_task(chosen: Chosen, built: Built, data: Data) -> tuple[Task, tuple[str, ...]]:
-    """The loop's task, and sentences that say where the pictures are held."""
+def make_task(
+    chosen: Chosen, built: Built, data: Data, saved: Checkpoint | None = None, team: Team = ALONE
+) -> tuple[Task, tuple[str, ...]]:
+    """The loop's task, and sentences that say where the pictures are held.
+
+    A resumed run keeps its order of pictures.
+    """
     recipe, basis, rows = chosen.recipe, chosen.basis, data.rows("train")
-    scale = basis.standardise or standardise.measure(_batches(data, rows), basis.form.channels)
+    streamed = saved.context.get("streamed", False) if saved is not None else team.same(data.store.streams)
+    began = time.perf_counter()
+    scale = basis.standardise or team.from_first(lambda: standardise.measure(_batches(data, rows), basis.form.channels))
     augment = recipe.augment
     assert augment != "auto"
+    seconds = time.perf_counter() - began if basis.standardise is None else None
     images, where = hold(data.store, len(data.labels), built.engine)
     reported = 0 if recipe.minutes is None else len(data.rows("val")) + len(data.rows("test")) or len(rows)
     task = Task(
@@ -147,10 +171,26 @@ def make_task(chosen: Chosen, built: Built, data: Data) -> tuple[Task, tuple[str
         reported,
         weighting.of(recipe, counts(data)),
         frozen_norms=basis.is_known,
+        team=team,
+        blocks=data.store.blocks if streamed else None,
     )
+    members.check_shares(task)
     _check_batch(task, built.module)
     loop.load(task)
-    return task, where
+    return task, (*where, *_streams(data, len(rows), seconds))
+
+
+def _streams(data: Data, pictures: int, seconds: float | None) -> tuple[str, ...]:
+    """A sentence if the pictures are streamed: why, and what it costs. `seconds`: of one pass over `pictures`."""
+    store = data.store
+    if not store.streams:
+        return ()
+    size, free = len(store) * int(np.prod(store.form.shape)), free_in(store.folder.parent)
+    cost = "" if seconds is None else f", which takes {seconds:,.1f} s for the {pictures:,} to train on"
+    return (
+        f"each epoch decodes the pictures again{cost}: decoded, they take {size / 1e9:,.2f} GB, and "
+        f"{free / 1e9:,.2f} GB are free in {store.folder.parent}; --cache names another place",
+    )
 
 
 def set_clock(task: Task, state: State, request: Request, saved: Checkpoint | None) -> tuple[str, ...]:
@@ -161,13 +201,14 @@ def set_clock(task: Task, state: State, request: Request, saved: Checkpoint | No
     if saved is not None:
         checkpoint.restore(saved, state)
         if state.seconds_allowed is not None:  # reading the pictures again takes some of the time left
-            state.seconds += time.perf_counter() - request.began
+            state.seconds += task.team.same(time.perf_counter() - request.began)
     elif task.recipe.minutes is not None:
         seconds = task.recipe.minutes * 60
         before = time.perf_counter() - request.began
+        before = task.team.same(before)
         if before < seconds:
             state.step_seconds = loop.measure_steps(task, state, seconds * PROBE_SHARE)
-        left = seconds - (time.perf_counter() - request.began)
+        left = task.team.same(seconds - (time.perf_counter() - request.began))
         state.seconds_allowed = max(0.0, state.seconds + left)  # a head on known weights has taken some of it already
         minutes.replan(task, state)
         return minutes.too_few(task.recipe.minutes, state, before)
@@ -175,14 +216,25 @@ def set_clock(task: Task, state: State, request: Request, saved: Checkpoint | No
 
 
 def write_first(
-    chosen: Chosen, built: Built, data: Data, state: State, request: Request, classifier: Classifier
+    chosen: Chosen,
+    built: Built,
+    data: Data,
+    state: State,
+    request: Request,
+    classifier: Classifier,
+    streamed: bool = False,
 ) -> checkpoint.Keeper:
-    """Write the first files in `out`. The checkpoint comes first: once any file is there, the run can be resumed."""
+    """Write the first files in `out`; in a team the first process does.
+
+    The checkpoint comes first: once any file is there, the run can be resumed.
+    """
     place = request.out / CHECKPOINTS
     halves = (0.5,) * len(classifier.classes) if data.catalog.several else None
     described = artefact.description(replace(classifier, thresholds=halves))
-    context = {**_context(chosen, built, data, request), "classifier": described}
+    context = {**_context(chosen, built, data, request, streamed), "classifier": described}
     keeper = checkpoint.Keeper(place, context, request.checkpoint_seconds)
+    if not request.team.leads:
+        return keeper
     with files.storage_errors(request.out):
         request.out.mkdir(parents=True, exist_ok=True)
     for folder in (request.out, place):
@@ -192,7 +244,7 @@ def write_first(
     return keeper
 
 
-def _context(chosen: Chosen, built: Built, data: Data, request: Request) -> dict[str, Any]:
+def _context(chosen: Chosen, built: Built, data: Data, request: Request, streamed: bool) -> dict[str, Any]:
     """What a checkpoint holds beside the state, for resuming a run."""
     return {
         "asked": request.recipe.as_json(),
@@ -200,8 +252,10 @@ def _context(chosen: Chosen, built: Built, data: Data, request: Request) -> dict
         "reasons": chosen.reasons,
         "threads": built.engine.threads,
         "fused": built.engine.fused,
+        "streamed": streamed,
         "kernels": built.engine.kernels,
         "precision": built.engine.precision,
+        "processes": request.team.world,
         "fingerprint": data.fingerprint,
         "module": chosen.own.digest if chosen.own is not None else None,
         "basis": chosen.basis.as_json() if chosen.own is None else None,
@@ -257,5 +311,6 @@ def _steps(task: Task) -> int:
 
 
 def _batches(data: Data, rows: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
+    data.store.coming(rows)
     for start in range(0, len(rows), FEW):
         yield data.store.batch(rows[start : start + FEW])

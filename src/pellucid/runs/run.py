@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pellucid.errors import StorageError
 from pellucid.pictures import catalog as catalogs
 from pellucid.pictures.joined import joined
 from pellucid.pictures.store import Decoding
@@ -33,6 +34,7 @@ from pellucid.training.folds import FoldPosition, Folds
 from pellucid.training.head import Fitting
 from pellucid.training.loop import Step
 from pellucid.training.recipe import Recipe
+from pellucid.training.team.team import ALONE, Team
 
 if TYPE_CHECKING:
     import torch
@@ -49,7 +51,8 @@ class Run:
     first event, or from here if `out` exists, until a complete training ends or until `close()`. `checkpoint_seconds`:
     the least time between two checkpoints; 0 for one after every event. `part`: which training of a cross-validation it
     is (folds.py), if it is one. `module`: the user's own, of which a copy is trained, if the recipe's model is only its
-    name. `named`: the settings of `recipe` that the user named, which known weights do not change.
+    name. `named`: the settings of `recipe` that the user named, which known weights do not change. `team`: the
+    processes that share this training; all of them iterate, and only the first one writes and finishes.
     """
 
     def __init__(
@@ -63,15 +66,20 @@ class Run:
         part: FoldPosition | None = None,
         module: torch.nn.Module | None = None,
         named: Collection[str] = (),
+        team: Team = ALONE,
     ) -> None:
         self._free, self.out = (None, out) if isinstance(out, Path) else (out, out())
         self.directory, self.cache, self.recipe, self.resume, self.part = directory, cache, recipe, resume, part
-        if not (self.out / LOCK).exists() and not (resume and (self.out / CHECKPOINTS).is_dir()):
+        self.team = team
+        if team.leads and not (self.out / LOCK).exists() and not (resume and (self.out / CHECKPOINTS).is_dir()):
             find_place(self.out, resume, part)  # an unusable folder does not change
         self._claim, self._module = Claim(self.out), module
         self._saved: checkpoint.Checkpoint | None = None
-        if self.out.is_dir():  # else it is created when the training begins
+        if team.leads and self.out.is_dir():  # else it is created when the training begins
             self.take()
+        self.out, self._saved, began_with = team.same((self.out, self._saved, self.recipe))
+        if self._saved is not None:
+            self.recipe = began_with
         self.checkpoint_seconds = checkpoint_seconds
         self.named = frozenset(named)
         self._ready: Trained | None = None
@@ -88,8 +96,11 @@ class Run:
         return catalog
 
     def take(self) -> None:
-        """Claim the folder, and look into it once nobody else can change it. Does nothing if that is done."""
-        if self._claim.held:
+        """Claim the folder, and look into it once nobody else can change it. Does nothing if that is done.
+
+        In a team the first process does it for all.
+        """
+        if self._claim.held or not self.team.leads:
             return
         while not self._claim.held:
             try:
@@ -118,19 +129,23 @@ class Run:
             if self._ready.resumed_at is None:
                 yield from self._ready.state.history  # with known weights, the head
         ready = self._ready
-        self._claim.check()
+        self._check_claim()
         start = time.perf_counter()
         self._record(ready)
         ready.state.seconds += time.perf_counter() - start
-        for event in loop.run(ready.task, ready.state):
-            self._claim.check()
-            ready.keeper.step_done(ready.state)
-            if isinstance(event, Step):
-                self._record(ready)
-            yield event
-        self._claim.check()
+        try:
+            for event in loop.run(ready.task, ready.state):
+                self._check_claim()
+                if self.team.leads:
+                    ready.keeper.step_done(ready.state)
+                if isinstance(event, Step):
+                    self._record(ready)
+                yield event
+        except StorageError:  # a picture that is streamed is gone: the steps so far are sound
+            self.save_checkpoint()
+            raise
         self._record(ready, last=True)
-        ready.keeper.save(ready.state)  # if killed from here on, it resumes at the end
+        self.save_checkpoint()  # if killed from here on, it resumes at the end
 
     @property
     def trained(self) -> Trained:
@@ -151,12 +166,17 @@ class Run:
     def save_checkpoint(self) -> None:
         """Save the state of the run, to continue with `resume`. Only between two events, when the state is complete."""
         assert self._ready is not None, "there is nothing to save before Started"
-        self._claim.check()
-        self._ready.keeper.save(self._ready.state)
+        self._check_claim()
+        if self.team.leads:
+            self._ready.keeper.save(self._ready.state)
 
     def close(self) -> None:
         """Release the folder, which another process may then use. The run cannot continue after that."""
         self._claim.release()
+
+    def _check_claim(self) -> None:
+        if self.team.leads:
+            self._claim.check()
 
     def _record(self, ready: Trained, last: bool = False) -> None:
         """Record a frame of the replay, if one is due. Its time counts in the training's minutes."""
@@ -188,6 +208,7 @@ class Run:
             self.part,
             self.checkpoint_seconds,
             began,
+            self.team,
         )
         return (yield from prepare(request, catalog, saved))
 

@@ -14,6 +14,7 @@ from pellucid.runs.place import CHECKPOINTS, free_place
 from pellucid.runs.run import Run
 from pellucid.training import recipe as recipes
 from pellucid.training.folds import begun
+from pellucid.training.team.team import ALONE, Team
 
 if TYPE_CHECKING:
     from pellucid.pictures.places import Place
@@ -26,10 +27,11 @@ def start(
     recipe: Path | None = None,
     settings: Mapping[str, Any] | None = None,
     resume: bool = False,
+    team: Team = ALONE,
 ) -> Run | CrossValidation:
     """Begin or continue a training, which the caller iterates. See pellucid.start for the arguments.
 
-    Raises RecipeError, and the errors of Run.
+    `team`: the processes that share it, each of which calls this. Raises RecipeError, and the errors of Run.
     """
     if resume and out is None:
         raise RecipeError("Resuming needs the folder of the training: add --out, or out=... in Python.")
@@ -39,7 +41,13 @@ def start(
         named["model"] = _label(module)
     place = out if out is not None else partial(free_place, directory)
     requested = recipes.make(**named)
-    kind = CrossValidation if _is_crossed(out, resume, requested.folds) else Run
+    crossed = _is_crossed(out, resume, requested.folds)
+    if crossed and not team.alone:
+        raise RecipeError(
+            f"A cross-validation trains in one process, and this team has {team.world}. Train without --processes and "
+            "without torchrun, or without --folds."
+        )
+    kind = CrossValidation if crossed else partial(Run, team=team)
     run = kind(directory, requested, place, cache, resume, module=module, named=named)
     for name, value in named.items():
         if getattr(run.recipe, name) != getattr(requested, name):

@@ -154,10 +154,14 @@ def begin(
     _load(module, known)
     train, validation, views = yield from sides(basis, data, task, module, cache, engine)
     rows, held = task.train, task.validation
-    fitted = yield from head.fitting(train, validation, start)
+    fitted = (yield from head.fitting(train, validation, start)) if task.team.leads else None
+    fitted = task.team.same(fitted)
+    assert fitted is not None
     _put(module, known.head, fitted.rows)
     seconds = time.perf_counter() - began
     _note(state, fitted, seconds)
+    if not task.team.leads:  # the rest is for the files, and for choices that the first process makes
+        return dataclasses.replace(basis, known=None), ()
     if validation is not None and len(held) < head.FEW:
         state.head_losses = head.losses(fitted.rows, validation).tolist()
     head_about = {
@@ -193,10 +197,10 @@ def sides(
     rows, held = task.train, task.validation
     views: list[View] = ["plain", "mirror"] if len(rows) < MIRRORED and task.augment == "strong" else ["plain"]
     backbone = _backbone(basis, known, engine, module)
-    seen = yield from features.extract(data.store, np.concatenate([rows, held]), backbone, "plain", cache)
+    seen = yield from features.extract(data.store, np.concatenate([rows, held]), backbone, "plain", cache, task.team)
     every = [seen[: len(rows)]]
     for view in views[1:]:
-        every.append((yield from features.extract(data.store, rows, backbone, view, cache)))
+        every.append((yield from features.extract(data.store, rows, backbone, view, cache, task.team)))
     labels = np.concatenate([data.labels[rows]] * len(views))
     train = Side(np.concatenate(every), labels, _counts(labels, task.weights) / len(views))
     counts = None if task.weights is None else _counts(data.labels[held], task.weights)

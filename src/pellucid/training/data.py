@@ -30,6 +30,7 @@ from pellucid.texts import LABELS_BETWEEN
 from pellucid.training import targets
 from pellucid.training.recipe import Recipe
 from pellucid.training.targets import Targets
+from pellucid.training.team.team import ALONE, Team
 
 if TYPE_CHECKING:
     from pellucid.pictures.places import Place
@@ -177,25 +178,49 @@ def sample(catalog: Catalog, pixel_limit: int = PIXEL_LIMIT) -> Sample:
 
 
 def prepare(
-    catalog: Catalog, form: Form, recipe: Recipe, cache: Path, part: FoldPosition | None = None
+    catalog: Catalog, form: Form, recipe: Recipe, cache: Path, part: FoldPosition | None = None, team: Team = ALONE
 ) -> Generator[Decoding | Comparing, None, Data]:
     """Decode what the cache does not have, find twins, split. Raises CatalogError, StorageError, RecipeError.
 
-    `part`: of a cross-validation, whose folds are then the sides.
+    `part`: of a cross-validation, whose folds are then the sides. In a team one process of each machine decodes, and
+    the first process finds the twins and splits for all.
     """
-    store = yield from stores.build(catalog, form, cache, pixel_limit=int(recipe.megapixels * 1e6))
+    store = yield from _store(catalog, form, recipe, cache, team)
     usable = store.catalog
     catalogs.check(usable)
-    labels, known_sides = targets.of(usable), usable.pictures.sides
+    team.check_same({"The fingerprint of the pictures": store.fingerprint})
+    labels = targets.of(usable)
+    divided = (yield from _divide(store, labels, recipe, part)) if team.leads else None
+    divided = team.same(divided)
+    assert divided is not None
+    pairs, kinds, sides = divided
+    return Data(usable, store, labels, sides, pairs, kinds)
+
+
+def _store(catalog: Catalog, form: Form, recipe: Recipe, cache: Path, team: Team) -> Generator[Decoding, None, Store]:
+    """The decoded pictures. In a team the first process of each machine decodes, and the others then open its store."""
+    if team.local_rank:
+        team.wait()
+    store = yield from stores.build(catalog, form, cache, pixel_limit=int(recipe.megapixels * 1e6))
+    if not team.local_rank:
+        team.wait()
+    return store
+
+
+def _divide(
+    store: Store, labels: Targets, recipe: Recipe, part: FoldPosition | None
+) -> Generator[Comparing, None, tuple[NDArray[np.int64], NDArray[np.int8], NDArray[np.int8]]]:
+    """The twins, their kinds, and the side of each picture; see Data."""
+    usable = store.catalog
     pairs = yield from _compare(store)
     groups = splits.together(usable.pictures.groups, pairs)
     if part is None:
-        dealt = iterative.split if usable.several else splits.split
+        dealt, known_sides = iterative.split if usable.several else splits.split, usable.pictures.sides
         sides = dealt(labels, store.digests, groups, known_sides, recipe.validation, recipe.test, recipe.seed)
     else:
         sides = part.sides(store, labels, groups, recipe)
     _check_train(usable, labels[sides == splits.TRAIN])
-    return Data(usable, store, labels, sides, pairs, _kinds(store, labels, pairs, int(recipe.megapixels * 1e6)))
+    return pairs, _kinds(store, labels, pairs, int(recipe.megapixels * 1e6)), sides
 
 
 def _compare(store: Store) -> Generator[Comparing, None, NDArray[np.int64]]:

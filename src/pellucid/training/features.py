@@ -32,6 +32,7 @@ from pellucid.pictures import clearing, places
 from pellucid.pictures.lock import Lock, beside
 from pellucid.pictures.space import another_place, full_disk
 from pellucid.pictures.store import Store, StoreInfo
+from pellucid.training.team.team import ALONE, Team
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -88,13 +89,18 @@ class _Saved:
 
 
 def extract(
-    store: Store, rows: NDArray[np.int64], backbone: Backbone, view: View, cache: Path
+    store: Store, rows: NDArray[np.int64], backbone: Backbone, view: View, cache: Path, team: Team = ALONE
 ) -> Generator[Extracting, None, NDArray[np.float32]]:
     """The features of `rows`, (n,) -> float32 (n, D), computed or taken over from an earlier run; yields progress.
 
-    A second process that wants the same features waits for the first. Raises StorageError if the disk is full or cannot
-    be written.
+    A second process that wants the same features waits for the first. In a team each process computes its share of
+    them; the first one stores and returns them all, and the others return none, (0, 0). Raises StorageError if the disk
+    is full or cannot be written.
     """
+    if not team.leads:
+        missing = team.same(np.empty(0, np.int64))
+        yield from _computed(store, missing, backbone, view, 0, [], team)
+        return np.empty((0, 0), np.float32)
     identity = _identity(store, backbone, view)
     folder = _folder(cache, identity, store)
     digests = _digests(store)
@@ -112,10 +118,12 @@ def extract(
         saved = _load(folder, identity)
         places = {} if saved is None else {digest.tobytes(): at for at, digest in enumerate(saved.digests)}
         missing = [int(row) for row in rows if digests[row].tobytes() not in places]
+        team.same(np.array(missing, np.int64))
         if missing:
             made: list[NDArray[np.float32]] = []
+            reused = len(rows) - len(missing)
             try:
-                yield from _computed(store, np.array(missing, np.int64), backbone, view, len(rows) - len(missing), made)
+                yield from _computed(store, np.array(missing, np.int64), backbone, view, reused, made, team)
             finally:  # after an interruption, the next run continues from here
                 if made:
                     saved = _merged(saved, digests, missing[: sum(map(len, made))], np.concatenate(made))
@@ -137,18 +145,25 @@ def _computed(
     view: View,
     reused: int,
     made: list[NDArray[np.float32]],
+    team: Team,
 ) -> Generator[Extracting, None, None]:
-    """Batch by batch, each added to `made`."""
+    """Batch by batch, each added to `made`; in a team a batch for each process."""
     total = reused + len(rows)
     began, reported = time.monotonic(), -np.inf
     yield Extracting(reused, total, reused, 0.0, 0.0)
-    for start in range(0, len(rows), BATCH):
-        here = rows[start : start + BATCH]
-        pixels = store.batch(here)
+    groups = [rows[start : start + BATCH * team.world] for start in range(0, len(rows), BATCH * team.world)]
+    mine = [group[team.part(len(group))] for group in groups]
+    store.coming(np.concatenate([np.empty(0, np.int64), *mine]))
+    done = 0
+    for group, part in zip(groups, mine, strict=True):
+        pixels = store.batch(part)
         if view == "mirror":
             pixels = np.ascontiguousarray(pixels[:, :, ::-1])
-        made.append(backbone.forward(pixels).numpy().astype(np.float32, copy=False))
-        done, now = start + len(here), time.monotonic()
+        made_here = backbone.forward(pixels).numpy().astype(np.float32, copy=False) if len(pixels) else None
+        together = team.gathered(made_here)
+        if team.leads and together is not None:
+            made.append(together)
+        done, now = done + len(group), time.monotonic()
         if now >= reported + _EVERY:
             reported, pace = now, (now - began) / done
             yield Extracting(reused + done, total, reused, 1 / max(pace, 1e-9), pace * (len(rows) - done))

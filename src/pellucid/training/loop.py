@@ -10,40 +10,34 @@ import copy
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.engine.device import Engine
 from pellucid.errors import TrainingError
-from pellucid.network.loss import mean_loss
 from pellucid.network.standardise import Standardise
 from pellucid.pictures.augment import Augment, augment_stored
+from pellucid.pictures.order import Blocks, shuffled
 from pellucid.runtime.draws import drawing
-from pellucid.training import forward, minutes, pace, targets
+from pellucid.training import backward, minutes, pace, targets
 from pellucid.training.evaluate import surely_less
 from pellucid.training.history import Epoch, is_best
+from pellucid.training.images import Images, announce
 from pellucid.training.norms import train_mode
 from pellucid.training.recipe import Recipe
 from pellucid.training.schedule import learning_rate
+from pellucid.training.team.team import ALONE, Team
 
 if TYPE_CHECKING:
     import torch
 
-    from pellucid.network.standardise import Stored
+    from pellucid.training.team.exchange import Exchange
 
 
 PROBE = 5.0  # seconds: the plan follows the speed of later steps anyway
-
-
-class Images(Protocol):
-    """A source of batches: the store, a GPU that holds it (resident.py), or any other source of rows."""
-
-    def batch(self, rows: NDArray[np.int64]) -> Stored:
-        """Rows (n,) -> uint8 (n, H, W, C): an array, or a tensor on the engine's device."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -62,6 +56,8 @@ class Task:
     weights: tuple[float, ...] | None = None  # factor of each class's pictures in the loss
     frozen_norms: bool = False  # batch norm uses the sums of known weights in training as in prediction
     left_out: frozenset[int] = frozenset()  # rows that take their place in the order, and are not trained on
+    team: Team = ALONE  # the processes that share each step
+    blocks: Blocks | None = None  # for pictures that are streamed: those that are read together; None for any order
 
     @property
     def steps_per_epoch(self) -> int:
@@ -105,7 +101,7 @@ class Step:
 
 @dataclass
 class State:
-    """Everything that a run changes: a checkpoint is these fields and nothing else."""
+    """Everything that a run changes: a checkpoint is these fields, except `exchange`, and nothing else."""
 
     module: torch.nn.Module
     optimizer: torch.optim.Optimizer
@@ -127,6 +123,7 @@ class State:
     head_losses: list[float] = field(default_factory=list)  # of each validation picture, if there are few
     validation_steps: float = 0.0  # duration of the last validation in steps, by that mean; 0 before the first
     plan: list[list[int]] = field(default_factory=list)  # [step, `steps` from this step on], one where `steps` changes
+    exchange: Exchange | None = None  # of gradients in a team, which the first step makes
 
     @property
     def finished(self) -> bool:
@@ -156,6 +153,7 @@ def run(task: Task, state: State) -> Iterator[Step | Epoch]:
         epoch, position = divmod(state.step, per_epoch)
         if position == 0 or not order:
             order = epoch_order(task, epoch)
+            announce(task.images, np.concatenate([rows[task.team.part(len(rows))] for rows in order[position:]]))
         rows = order[position]
 
         rate = learning_rate(task.recipe, state.step, state.steps)
@@ -166,6 +164,8 @@ def run(task: Task, state: State) -> Iterator[Step | Epoch]:
         state.step += 1
         state.seconds += seconds
         state.epoch_seconds += seconds
+        if state.seconds_allowed is not None:  # the first process's clock decides
+            seconds, state.seconds = task.team.same((seconds, state.seconds))
         state.epoch_loss += loss * len(rows)
         state.epoch_correct += correct
         state.epoch_pictures += len(rows)
@@ -188,32 +188,38 @@ def run(task: Task, state: State) -> Iterator[Step | Epoch]:
 def epoch_order(task: Task, epoch: int) -> list[NDArray[np.int64]]:
     """The rows of each step of an epoch: all training pictures once, shuffled, in steps of nearly equal size.
 
+    Pictures that are streamed are shuffled in blocks and then within a buffer: see pictures/order.py.
     Nearly equal, because a last step of one picture would make a noisy update and break batch norm.
     """
     generator = np.random.default_rng((task.recipe.seed, 0, epoch))
-    return np.array_split(generator.permutation(task.train), task.steps_per_epoch)
+    train, blocks = task.train, task.blocks
+    rows = generator.permutation(train) if blocks is None else shuffled(train, blocks, generator)
+    return np.array_split(rows, task.steps_per_epoch)
 
 
 def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -> tuple[float, int]:
     """Forward, backward, update. Returns the mean loss of the batch and how many were right.
 
     Rows that the task leaves out count for the random choices alone: augmentation and dropout draw as with them. A step
-    without any other row changes nothing. Raises NotFinite if the loss or a gradient is not finite; weights and batch
-    norm's sums are then unchanged.
+    without any other row changes nothing. In a team each process computes its share of the rows, and all make the same
+    update. Raises NotFinite if the loss or a gradient is not finite; weights and batch norm's sums are then unchanged.
     """
     import torch
 
     train_mode(state.module, task.frozen_norms)
+    if not task.team.alone and state.exchange is None:
+        state.exchange = backward.exchange(task, state, rows, seed_of(task, state.step))
     buffers = [buffer.clone() for buffer in state.module.buffers()]  # batch norm's, which the forward pass changes
     state.optimizer.zero_grad(set_to_none=True)
     there = None if task.left_out.isdisjoint(rows.tolist()) else ~np.isin(rows, list(task.left_out))
     if there is not None and not there.any():
         return 0.0, 0
     with drawing(seed_of(task, state.step), task.engine.device):  # for dropout
-        losses, right = _losses(task, state, rows, there)
+        losses, right = backward.losses(task, state, rows, there, seed_of(task, state.step))
     gradients = [parameter.grad for parameter in state.module.parameters() if parameter.grad is not None]
     sums = torch.stack(losses).sum(), torch.nn.utils.get_total_norm(gradients), torch.stack(right).sum()
     value, length, correct = torch.stack(sums).tolist()  # together: each read waits for a GPU
+    value, correct = task.team.totals(value, correct)
     if not (math.isfinite(value) and math.isfinite(length)):
         state.optimizer.zero_grad(set_to_none=True)
         for buffer, before in zip(state.module.buffers(), buffers, strict=True):
@@ -224,32 +230,6 @@ def train_step(task: Task, state: State, rows: NDArray[np.int64], rate: float) -
         group["lr"] = rate * group.get("factor", 1.0)
     state.optimizer.step()
     return value, int(correct)
-
-
-def _losses(
-    task: Task, state: State, rows: NDArray[np.int64], there: NDArray[np.bool_] | None
-) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    """Forward and backward, part by part: each part's share of the mean loss, and how many were right.
-
-    `there`: which rows are trained on; None for all. The gradients are in the parameters' `grad`.
-    """
-    import torch
-
-    recipe, generator = task.recipe, torch.Generator().manual_seed(seed_of(task, state.step))
-    count = len(rows) if there is None else int(there.sum())
-    losses, right = [], []
-    for part in forward.parts(task, state.module, rows):
-        stays = None if there is None else there[np.isin(rows, part)]
-        if stays is not None and not stays.any():
-            continue
-        trained = part if stays is None else part[stays]
-        labels = task.engine.send(task.labels[trained])
-        logits = forward.logits(task, state.module, task.images.batch(part), generator, stays).float()
-        loss = mean_loss(recipe.loss, logits, labels, recipe.label_smoothing, task.weights) * (len(trained) / count)
-        loss.backward()
-        losses.append(loss.detach())
-        right.append(targets.right(logits.detach(), labels))
-    return losses, right
 
 
 def seed_of(task: Task, step: int) -> int:
@@ -294,11 +274,14 @@ def end_epoch(task: Task, state: State, last: float) -> tuple[Epoch, float]:
         validation_loss, validation_accuracy = float(losses.mean()) + 0.0, targets.accuracy(logits, labels)  # avoids -0
         if state.head_losses:  # with few pictures a difference may be chance: only a larger one replaces the head
             sure = surely_less(losses, np.array(state.head_losses))
+        validation_loss, validation_accuracy, sure = task.team.same((validation_loss, validation_accuracy, sure))
         if not math.isfinite(validation_loss):
             what = f"The validation loss is {validation_loss} after step {state.step} of {state.steps}"
             raise TrainingError(f"{what}, {_advice(task.recipe, rate)}")
     seconds = (now := time.perf_counter()) - last
     state.seconds += seconds
+    if state.seconds_allowed is not None:
+        seconds, state.seconds = task.team.same((seconds, state.seconds))
     if state.step_seconds and len(task.validation):
         state.validation_steps = seconds / state.step_seconds
     result = Epoch(
@@ -352,17 +335,20 @@ def optimizer_tensors(state: State) -> dict[str, torch.Tensor]:
 
 
 def predict_rows(task: Task, module: torch.nn.Module, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Logits float32 (n, classes) of rows, without augmentation."""
+    """Logits float32 (n, classes) of rows, without augmentation. In a team each process computes some; all get all."""
     import torch
 
     module.eval()
     forward = task.engine.of_stored(module, task.standardise)
-    parts = []
+    parts, mine = [], rows[task.team.part(len(rows))]
+    announce(task.images, mine)
     with torch.inference_mode(), task.engine.autocast():
-        for start in range(0, len(rows), task.batch):
-            pixels = task.images.batch(rows[start : start + task.batch])
+        for start in range(0, len(mine), task.batch):
+            pixels = task.images.batch(mine[start : start + task.batch])
             parts.append(forward(pixels).float().cpu().numpy())
-    return np.concatenate(parts)
+    logits = task.team.gathered(np.concatenate(parts) if parts else None)
+    assert logits is not None, "there are no rows"
+    return logits
 
 
 def measure_steps(task: Task, state: State, seconds: float) -> float:
@@ -370,12 +356,12 @@ def measure_steps(task: Task, state: State, seconds: float) -> float:
 
     The first step allocates memory and does not count. Runs for about `seconds`, PROBE at most, and at least two steps.
     """
-    trial = copy.deepcopy(state)
+    trial = copy.deepcopy(replace(state, exchange=None))
     times: list[float] = []
     order = epoch_order(task, 0)
     while len(times) < 2 or sum(times) < min(seconds, PROBE):
         start = time.perf_counter()
         train_step(task, trial, order[trial.step % len(order)], rate=0.0)
-        times.append(time.perf_counter() - start)
+        times.append(task.team.same(time.perf_counter() - start))
         trial.step += 1
     return float(np.mean(times[1:]))

@@ -12,13 +12,20 @@ from typing import Annotated, Any, get_type_hints
 from tyro.conf import Positional, arg
 
 from pellucid import api
-from pellucid.app import progress
+from pellucid.app import member, progress
+from pellucid.app.exits import Exit
 from pellucid.app.flags import Place, Switch, parse
 from pellucid.app.format import printable
 from pellucid.errors import RecipeError
 from pellucid.network.own.file import reference
+from pellucid.pictures.places import place
+from pellucid.runs.folds import CrossValidation
+from pellucid.runs.place import free_place, is_complete
+from pellucid.runs.run import Run
 from pellucid.training import recipe as recipes
 from pellucid.training.recipe import Recipe
+from pellucid.training.team import joining
+from pellucid.training.team.team import Team
 
 # settings of a recipe that are None by default: what decides them
 UNSET = {
@@ -39,6 +46,12 @@ UNSET = {
 
 
 def run(args: list[str]) -> int:
+    """Train; in a team of processes, in each of them."""
+    with member.quiet():
+        return _run(args)
+
+
+def _run(args: list[str]) -> int:
     """The recipe: its flags, over the TOML file of --recipe, over the defaults of --model."""
     early = _early(args)
     base = _with_hints(recipes.make(**early))
@@ -51,6 +64,7 @@ def run(args: list[str]) -> int:
         resume: Switch = False,
         recipe: Place = None,
         cache: Place = None,
+        processes: int = 1,
         live: Annotated[bool, arg(name="open", help_behavior_hint="")] = False,
         no_browser: Switch = False,
     ) -> int:
@@ -66,6 +80,7 @@ def run(args: list[str]) -> int:
             resume: Continue the training in --out as if it had never stopped.
             recipe: A TOML file of settings, named like the flags (learning_rate = 0.001).
             cache: Where decoded pictures and features are stored. Default: the user's cache folder.
+            processes: Processes of this machine that share each step. torchrun starts them on several machines.
             live: Watch the training in the browser, then open the model. Records a replay.
             no_browser: With --open: print the address and start no browser.
         """
@@ -78,23 +93,71 @@ def run(args: list[str]) -> int:
             flags["replay"] = True
         if no_browser and not live:
             raise RecipeError("--no-browser requires --open.")
-        run = api.start(directory, out, resume=resume, cache=cache, **{**early, **flags})
-        if resume and not run.resumes:
-            print(f"{printable(run.out)} holds no training to resume; starting a new one.", file=sys.stderr)
-        with closing(run):
-            if (named := reference(run.recipe.model)) is not None:
-                print(f"runs {printable(named.path)}: {printable(named.function)} makes the network", flush=True)
-            if not live:
-                return progress.watch(run)
-            if not run.recipe.replay:
-                problem = f"The training in {run.out} records no replay, which --open needs. Continue without --open."
-                raise RecipeError(problem)
-            from pellucid.app.page import live as page
+        wanted, team = {**early, **flags}, joining.described()
+        _check_processes(processes, team, live, wanted)
+        if processes > 1:
+            from pellucid.scale import processes as launcher
 
-            return page.train(run, not no_browser)
+            return launcher.train(processes, without(args, LAUNCHED), out or free_place(place(directory)), resume)
+        if team.restarted and out is not None and is_complete(out):
+            return Exit.OK  # the team was started again after its last step
+        with member.joined(team):
+            again = resume or team.continues
+            with closing(api.start(directory, out, resume=again, cache=cache, team=team, **wanted)) as run:
+                return _watched(run, resume, live, not no_browser, team)
 
     # if --recipe already turns it on, the only flag is --no-replay
     return parse(train, [word for word in args if not (base.replay and word == "--replay")], "train")
+
+
+LAUNCHED = {
+    "--processes": True,
+    "--out": True,
+    "--resume": False,
+}  # flags that the launcher sets -> whether they take a value
+
+
+def without(args: list[str], flags: dict[str, bool]) -> list[str]:
+    """The arguments without some flags and their values; `flags`: whether each has a value."""
+    rest, skip = [], False
+    for word in args:
+        name = word.split("=")[0].replace("_", "-")
+        if not skip and name not in flags:
+            rest.append(word)
+        skip = not skip and flags.get(name, False) and "=" not in word
+    return rest
+
+
+def _check_processes(processes: int, team: Team, live: bool, wanted: dict[str, Any]) -> None:
+    """Raise RecipeError if several processes are wanted where only one can work."""
+    if processes < 1:
+        raise RecipeError(f"processes is {processes}; it must be 1 or more.")
+    if processes > 1 and joining.is_member():
+        raise RecipeError(
+            f"--processes {processes} starts processes, but torchrun or another launcher has started this one already. "
+            "Remove --processes; torchrun's --nproc-per-node says how many."
+        )
+    if processes == 1 and team.alone:
+        return
+    if live:
+        raise RecipeError("--open shows a training in one process. Remove --open, or train in one process.")
+    if wanted.get("folds") is not None:
+        raise RecipeError("--folds trains in one process. Remove --folds, or train in one process.")
+
+
+def _watched(run: Run | CrossValidation, resume: bool, live: bool, browse: bool, team: Team) -> int:
+    if resume and not run.resumes:
+        print(f"{printable(run.out)} holds no training to resume; starting a new one.", file=sys.stderr)
+    if (named := reference(run.recipe.model)) is not None:
+        print(f"runs {printable(named.path)}: {printable(named.function)} makes the network", flush=True)
+    if not live:
+        return progress.watch(run, team)
+    if not run.recipe.replay:
+        problem = f"The training in {run.out} records no replay, which --open needs. Continue without --open."
+        raise RecipeError(problem)
+    from pellucid.app.page import live as page
+
+    return page.train(run, browse)
 
 
 def _early(args: list[str]) -> dict[str, Any]:

@@ -28,17 +28,7 @@ def described(
     def decode(group: list[Source]) -> list[Item]:
         return [predictor.item(picture) for picture in group]
 
-    def describe(group: list[Item]) -> list[Described]:
-        rows: list[NDArray[np.float32]] = []
-
-        def logits(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-            outputs, features = backbone.both(images)
-            rows.extend(features)
-            return outputs
-
-        answers = predictor.answers(logits, group)
-        features = iter(rows)
-        return [Described(answer, None if answer.error is not None else next(features)) for answer in answers]
+    describe = describing(predictor, backbone)
 
     def load() -> Callable[[list[Item]], list[Described]]:
         if not on_cpu:
@@ -52,3 +42,21 @@ def described(
         return alone
 
     return answered(pictures, size, decode, load, lambda: describe)
+
+
+def describing(predictor: Predictor, backbone: Backbone) -> Callable[[list[Item]], list[Described]]:
+    """A function from a group of decoded pictures to their predictions and features, on the calling thread."""
+
+    def describe(group: list[Item]) -> list[Described]:
+        rows: list[NDArray[np.float32]] = []
+
+        def logits(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+            outputs, features = backbone.both(images)
+            rows.extend(features)
+            return outputs
+
+        answers = predictor.answers(logits, group)
+        features = iter(rows)
+        return [Described(answer, None if answer.error is not None else next(features)) for answer in answers]
+
+    return describe

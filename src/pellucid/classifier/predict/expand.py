@@ -1,4 +1,4 @@
-"""Turn names into pictures. A name is a folder, a glob, a table, or a picture itself."""
+"""Turn names into pictures. A name is a folder, a glob, a table, shards, or a picture itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from pellucid.classifier.predict.pictures import Listed, Source
 from pellucid.errors import CatalogError
 from pellucid.pictures.listing import ListedFolders, kind_of, listed, matching
-from pellucid.pictures.places import is_address, is_on_the_web, is_written_as_address, place
+from pellucid.pictures.places import TABLES, is_address, is_on_the_web, is_written_as_address, place
+from pellucid.pictures.shards.naming import has_ending, is_pattern
 from pellucid.pictures.walk import is_system, walk, written_by_us
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from pellucid.pictures.places import Place
     from pellucid.pictures.reading import Stamp
 
-TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")  # endings of files that list pictures
 PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif")  # and of no folder's
 
 
@@ -35,7 +35,10 @@ class LeftOut:
 
 
 def expand(pictures: Iterable[Source | ListedFolders]) -> Iterator[Source]:
-    """Replace folders, globs and tables by their files. Everything else passes through unchanged, missing files too."""
+    """Replace folders, globs, tables and shards by their pictures.
+
+    Everything else passes through unchanged, missing files too.
+    """
     return (each for each in walked(pictures) if not isinstance(each, LeftOut))
 
 
@@ -53,6 +56,8 @@ def walked(pictures: Iterable[Source | ListedFolders]) -> Iterator[Source | Left
             yield picture
         elif os.path.isdir(picture):
             yield from _below(picture)
+        elif has_ending(picture) and (members := _in_shards(picture)) is not None:
+            yield from members
         elif os.path.splitext(picture)[1].lower() in TABLES and os.path.isfile(picture):
             from pellucid.pictures.table import listed
 
@@ -61,6 +66,19 @@ def walked(pictures: Iterable[Source | ListedFolders]) -> Iterator[Source | Left
             yield from _matches(str(picture))
         else:
             yield picture
+
+
+def _in_shards(name: str | Path) -> Iterator[str] | None:
+    """The pictures in a shard, or in the shards of a pattern; None for another file. Raises CatalogError."""
+    from pellucid.pictures.shards import catalog, finding
+
+    if not os.path.isfile(name) and not (is_pattern(name) and not os.path.lexists(name)):
+        return None
+    shards = finding.find(Path(name))
+    if shards is None:
+        return None
+    files = (str(shards.root / path) if os.path.dirname(name) else path for path in shards.paths)
+    return (f"{file}/{member}" for file in files for member in catalog.members(file))
 
 
 def listed_once(pictures: Iterable[Source]) -> list[Source | ListedFolders]:
@@ -137,7 +155,9 @@ def _below(folder: str | Path) -> Iterator[Source | LeftOut]:
     """
     top = os.path.join(folder, "")
     for entry in walk(folder):
-        if entry.kind == "file":
+        if entry.kind == "file" and has_ending(entry.path) and (members := _in_shards(top + entry.path)) is not None:
+            yield from members
+        elif entry.kind == "file":
             yield top + entry.path
         elif entry.kind == "unusable":
             yield top + entry.path.rstrip("/") if entry.path else os.fspath(folder)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -48,7 +48,7 @@ class Table:
     prediction, probability and features are null.
     """
 
-    def __init__(self, path: Path, classifier: Classifier) -> None:
+    def __init__(self, path: Path | BinaryIO, classifier: Classifier) -> None:
         import pyarrow as pa
         from pyarrow import parquet
 

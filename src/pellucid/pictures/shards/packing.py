@@ -1,0 +1,350 @@
+"""Pack pictures into shards: which picture goes where, and one shard after the other, so that a killed run can go on.
+
+`packing.json` in the folder lists the whole shards while the work goes on; at its end `manifest.json` does. A shard
+depends on the pictures, the settings and the seed alone: packed again, it has the same bytes.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import Any, cast, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid import files
+from pellucid.errors import ArtefactError, CatalogError, PictureError, RecipeError, none_usable
+from pellucid.pictures import catalog as catalogs
+from pellucid.pictures import order
+from pellucid.pictures.catalog import Catalog, Quarantined
+from pellucid.pictures.decode import decode
+from pellucid.pictures.index import there
+from pellucid.pictures.lock import Lock, beside
+from pellucid.pictures.places import below
+from pellucid.pictures.reading import read
+from pellucid.pictures.shards import writing
+from pellucid.pictures.shards.catalog import CLASS_LISTS, MANIFEST, UNFINISHED
+from pellucid.pictures.shards.samples import PICTURES
+from pellucid.pictures.shards.writing import ENDING, Format, Item, Written
+from pellucid.pictures.split import SIDES
+from pellucid.runtime.threads import cores
+from pellucid.texts import listed
+
+VERSION = 1  # of the plan and of a shard's bytes
+QUARANTINE = "quarantine.csv"
+ANY = "unsplit"  # the name of shards of pictures that may be on any side, where others have one
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_WORKERS = 16
+_EVERY = 0.1  # seconds between progress reports
+_KINDS = {"JPEG": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp", "BMP": "bmp", "TIFF": "tif", "HEIF": "heic"}
+_AHEAD = 4  # pictures read before they are written, for each thread
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Progress: pictures done of `total`, of which `reused` are in shards of an earlier run; and the current shard."""
+
+    done: int
+    total: int
+    reused: int
+    shard: str
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What `pack` wrote. `quarantine`: what could not be packed. `reused`: shards of an earlier run."""
+
+    out: Path
+    format: str
+    classes: tuple[str, ...]
+    pictures: int
+    shards: tuple[Written, ...]
+    quarantine: tuple[Quarantined, ...]
+    reused: int
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON: everything, with paths as text."""
+        return {
+            "out": str(self.out),
+            "format": self.format,
+            "classes": list(self.classes),
+            "pictures": self.pictures,
+            "bytes": sum(shard.size for shard in self.shards),
+            "shards": [_stated(shard) for shard in self.shards],
+            "quarantine": [{"path": bad.path, "reason": bad.reason} for bad in self.quarantine],
+            "reused": self.reused,
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which pictures go into which shard. `rows`: of the catalog, for each name in `names`; `keys`: of each row.
+
+    `identity`: SHA-256 over all that decides the shards' bytes, except the files' contents.
+    """
+
+    catalog: Catalog
+    form: Format
+    names: tuple[str, ...]
+    rows: tuple[NDArray[np.int64], ...]
+    keys: tuple[str, ...]
+    identity: str
+    mixed: bool  # some pictures have a side, and some have none
+
+
+@dataclass
+class _Done:
+    """The whole shards so far, by name, and what could not be read for each."""
+
+    shards: dict[str, Written] = field(default_factory=dict)
+    unreadable: dict[str, list[list[str]]] = field(default_factory=dict)
+
+
+def pack(
+    catalog: Catalog, out: Path, form: str = "webdataset", shard_size: str | int = "1GB", seed: int = 0
+) -> Generator[Packing, None, Packed]:
+    """Write the pictures of a catalog into shards below `out`; yields progress.
+
+    Files keep their bytes. Each is decoded once: one that cannot be is listed in quarantine.csv with the reason.
+    Raises RecipeError, CatalogError if there is no picture, ArtefactError if `out` holds something else, StorageError.
+    """
+    if form not in get_args(Format):
+        raise RecipeError(f"format is {form!r}; it must be {' or '.join(get_args(Format))}.")
+    if form == "parquet":
+        _check_parquet()
+    size = bytes_of(shard_size)
+    catalog, stamps = there(catalog)
+    if not len(catalog.pictures):
+        catalogs.check(catalog)
+    plan = planned(catalog, stamps, cast(Format, form), size, seed)
+    with files.storage_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+    with closing(Lock(beside(out.absolute()))) as lock:
+        if not lock.acquire():
+            raise ArtefactError(f"Another process is packing into {out}. Wait for it, or choose another folder.")
+        return (yield from _pack(plan, out))
+
+
+def bytes_of(size: str | int) -> int:
+    """Bytes of a text such as "1GB" or "250 MB", in powers of 1,000. Raises RecipeError."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([kmgt]?b?)", str(size).strip().lower())
+    number = float(match[1]) * _UNITS.get(match[2] if match[2].endswith("b") else match[2] + "b", 1) if match else 0
+    if number < 1:
+        raise RecipeError(f"shard_size is {size!r}; it must be a number of bytes, such as 1GB or 250MB.")
+    return int(number)
+
+
+def planned(catalog: Catalog, stamps: NDArray[np.int64], form: Format, size: int, seed: int) -> Plan:
+    """Deal the pictures, shuffled by the seed, to shards of about `size` bytes, each side of a split for itself."""
+    pictures = catalog.pictures
+    sides, more = pictures.sides, catalog.several or bool((pictures.groups >= 0).any())
+    mixed = bool((sides < 0).any() and (sides >= 0).any())
+    weights = np.array([writing.occupied(max(0, each), form, more or mixed) for each in stamps[:, 0].tolist()])
+    jumps = order.blocks(pictures.paths, stamps) if order.in_shards(pictures.paths) else None
+    names, rows = [], []
+    for side in np.unique(sides).tolist():
+        generator = np.random.default_rng((seed, side + 1))
+        some = np.flatnonzero(sides == side)
+        some = generator.permutation(some) if jumps is None else order.shuffled(some, jumps, generator)
+        weight = np.cumsum(weights[some])
+        shards = int(np.ceil(weight[-1] / size))
+        cuts = np.searchsorted(weight, weight[-1] / shards * np.arange(1, shards))
+        name = SIDES[side] if side >= 0 else ANY if mixed else SIDES[0]
+        parts = [part for part in np.split(some, cuts) if len(part)]
+        names += [f"{name}-{number:06d}{ENDING[form]}" for number in range(len(parts))]
+        rows += parts
+    lines = (
+        f"{picture.path}\0{catalog.classes_of(picture)}\0{picture.side}\0{picture.group}\0{weight}"
+        for picture, weight in zip(pictures, weights.tolist(), strict=True)
+    )
+    settings = json.dumps([VERSION, form, size, seed, catalog.several, catalog.classes])
+    identity = writing.hashed((settings, writing.hashed(lines)))
+    return Plan(catalog, form, tuple(names), tuple(rows), tuple(writing.keys(pictures.paths)), identity, mixed)
+
+
+def _pack(plan: Plan, out: Path) -> Generator[Packing, None, Packed]:
+    total, known = len(plan.catalog.pictures), _begun(plan, out)
+    state, done, reused, again = _Done(), 0, 0, 0
+    for name, rows in zip(plan.names, plan.rows, strict=True):
+        yield Packing(done, total, reused, name)
+        earlier = known.shards.get(name)
+        if earlier is not None and _is_whole(out / name, earlier):
+            state.shards[name], state.unreadable[name] = earlier, known.unreadable.get(name, [])
+            reused, again = reused + len(rows), again + 1
+        else:
+            for count in _written(plan, name, rows, out, state):
+                yield Packing(done + count, total, reused, name)
+            _note(out / UNFINISHED, plan, state)
+        done += len(rows)
+    yield Packing(total, total, reused, "")
+    return _finished(plan, out, state, again)
+
+
+def _written(plan: Plan, name: str, rows: NDArray[np.int64], out: Path, state: _Done) -> Iterator[int]:
+    """Write a shard and note it in `state`; yields how many of its pictures are done."""
+    unreadable: list[list[str]] = []
+    stop, count = Event(), 0
+
+    def items() -> Iterator[Item]:
+        nonlocal count
+        for item in items_of(plan, rows, unreadable):
+            if stop.is_set():
+                raise InterruptedError
+            yield item
+            count += 1
+
+    catalog = plan.catalog
+    with ThreadPoolExecutor(1, "write") as executor:
+        writer = executor.submit(writing.write, out / name, plan.form, items(), catalog.classes, catalog.several)
+        try:
+            while not writer.done():
+                wait([writer], _EVERY)
+                yield count
+        finally:
+            stop.set()
+    state.shards[name], state.unreadable[name] = writer.result(), unreadable
+
+
+def items_of(plan: Plan, rows: NDArray[np.int64], unreadable: list[list[str]]) -> Iterator[Item]:
+    """The pictures of a shard, read by threads a little ahead; those that cannot be decoded go to `unreadable`."""
+    workers = min(_WORKERS, cores())
+    waiting: deque[tuple[int, Future[bytes]]] = deque()
+    executor = ThreadPoolExecutor(workers, "read")
+    try:
+        for row in [*rows.tolist(), *[-1] * (_AHEAD * workers)]:
+            if row >= 0:
+                waiting.append((row, executor.submit(_checked, plan, row)))
+            if waiting and (row < 0 or len(waiting) > _AHEAD * workers):
+                first, future = waiting.popleft()
+                try:
+                    yield _item(plan, first, future.result())
+                except PictureError as error:
+                    unreadable.append([plan.catalog.pictures.paths[first], error.reason])
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _checked(plan: Plan, row: int) -> bytes:
+    """The bytes of a picture that can be decoded. Raises PictureError."""
+    content = read(below(plan.catalog.root, plan.catalog.pictures.paths[row]))
+    decode(content)
+    return content
+
+
+def _item(plan: Plan, row: int, content: bytes) -> Item:
+    picture = plan.catalog.pictures[row]
+    first = (picture.label,) if picture.label >= 0 else ()
+    ending = os.path.splitext(picture.path)[1][1:].lower()
+    group = f"{plan.identity[:8]}-{picture.group}" if picture.group >= 0 else ""
+    return Item(
+        plan.keys[row],
+        ending if ending in PICTURES else _KINDS.get(_kind(content), "img"),
+        content,
+        (*first, *picture.also),
+        group,
+        picture.side if plan.mixed else None,
+    )
+
+
+def _kind(content: bytes) -> str:
+    """The kind of a picture by its first bytes, as Pillow names it; "" if Pillow does not know it."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return image.format or ""
+    except Exception:  # it was decoded in another way
+        return ""
+
+
+def _begun(plan: Plan, out: Path) -> _Done:
+    """What an earlier run of this plan has written. Raises ArtefactError if the folder holds anything else."""
+    names = sorted(os.listdir(out))
+    allowed = {*plan.names, UNFINISHED, MANIFEST, QUARANTINE, *CLASS_LISTS[:1]}
+    others = [name for name in names if name not in allowed and not files.is_part(out / name)]
+    if others:
+        raise ArtefactError(
+            f"{out} holds other files: {listed(others, 3)}. Choose a new folder, or one that an earlier run began."
+        )
+    stated = next((name for name in (UNFINISHED, MANIFEST) if name in names), None)
+    if stated is None:
+        if shards := [name for name in names if name in plan.names]:
+            raise ArtefactError(f"{out} holds {listed(shards, 3)}, but no {UNFINISHED}. Choose a new folder.")
+        files.remove_parts(out)
+        _note(out / UNFINISHED, plan, _Done())
+        return _Done()
+    try:
+        about = json.loads((out / stated).read_bytes())
+        identity, shards = about["identity"], [Written(*shard.values()) for shard in about["shards"]]
+        state = _Done({shard.name: shard for shard in shards}, about["unreadable"])
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ArtefactError(f"{out / stated} cannot be read: {error}. Choose a new folder.") from error
+    if identity != plan.identity:
+        raise ArtefactError(
+            f"{out} holds shards of other pictures, or packed with other settings or another seed. Choose a new folder."
+        )
+    files.remove_parts(out)
+    return state
+
+
+def _is_whole(place: Path, stated: Written) -> bool:
+    try:
+        return place.stat().st_size == stated.size and files.sha256(place) == stated.sha256
+    except OSError:
+        return False
+
+
+def _stated(shard: Written) -> dict[str, Any]:
+    return {"name": shard.name, "sha256": shard.sha256, "bytes": shard.size, "pictures": shard.pictures}
+
+
+def _note(place: Path, plan: Plan, state: _Done) -> None:
+    about = {
+        "version": VERSION,
+        "format": plan.form,
+        "pictures": sum(shard.pictures for shard in state.shards.values()),
+        "classes": list(plan.catalog.classes),
+        "identity": plan.identity,
+        "shards": [_stated(shard) for shard in state.shards.values()],
+        "unreadable": {name: some for name, some in state.unreadable.items() if some},
+    }
+    files.write(place, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+
+
+def _finished(plan: Plan, out: Path, state: _Done, reused: int) -> Packed:
+    """Write the lists; the manifest comes last but one, and then the note of an unfinished run goes."""
+    catalog = plan.catalog
+    lost = [Quarantined(*each) for some in state.unreadable.values() for each in some]
+    quarantine = catalogs.by_path((*catalog.quarantine, *lost))
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["path", "reason"])
+    rows.writerows([bad.path, bad.reason] for bad in quarantine)
+    files.write(out / QUARANTINE, text.getvalue().encode("utf-8", "surrogateescape"))
+    files.write(out / CLASS_LISTS[0], json.dumps(list(catalog.classes), ensure_ascii=False) + "\n")
+    _note(out / MANIFEST, plan, state)
+    with files.storage_errors(out), suppress(FileNotFoundError):
+        (out / UNFINISHED).unlink()
+    shards = tuple(state.shards.values())
+    pictures = sum(shard.pictures for shard in shards)
+    if not pictures:
+        raise CatalogError(none_usable(len(quarantine), quarantine[0].path, quarantine[0].reason))
+    return Packed(out, plan.form, catalog.classes, pictures, shards, quarantine, reused)
+
+
+def _check_parquet() -> None:
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError as error:
+        raise RecipeError("--format parquet needs an extra: pip install 'pellucid[tables]'.") from error

@@ -1,0 +1,1 @@
+"""The processes that train one network together: joined, and each with its share."""
