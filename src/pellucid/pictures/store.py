@@ -69,6 +69,7 @@ _EVERY = 0.1  # seconds between progress reports
 _MANY = 300  # pictures that justify loading the resizing kernel; training needs most of it later anyway
 _SMALL = 64 << 10  # bytes of a file: with smaller pictures, threads wait for Python's lock
 _GROUP, _BYTES = 256, 2 << 20  # at most so many of these, with so many bytes of pixels, at a time
+_FETCHED = 8  # of them at a time where they come from addresses
 _WORKERS = 16  # more threads than this wait for Python's lock
 
 
