@@ -217,6 +217,7 @@ def test_every_command_on_a_page_is_one_that_there_is() -> None:
         "plan",
         "export",
         "push",
+        "pack",
         "import",
         "cache",
         "compare",

@@ -9,7 +9,7 @@ from tables import OURS, Run, answered, compared, failure, grouped, median, numb
 TITLE = "Growth"
 ABOUT = (
     "One epoch of a one-layer network at 64x64 on crops of the pictures, 80x80 JPEG files, one in five to validate. "
-    "Pellucid also compares every picture with every other to find near-duplicates, and leaves those on both sides "
+    "Pellucid also looks for near-duplicates, and leaves those on both sides "
     "out of the training. Own memory is memory that no file backs."
 )
 COUNTS = (1_000, 10_000, 100_000)

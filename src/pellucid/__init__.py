@@ -13,7 +13,7 @@ The map, from the ground up; each part knows only those above it in this list:
     runtime         this process on this machine: threads, memory, compiled loops, explicit vectors, warnings
     steps           work that yields its progress and returns its result
     hub             repositories of files on a model hub: read with a cache, and written
-    pictures        a folder or table -> upright images -> a store on disk; twins; a split without leaks
+    pictures        a folder, table or shards -> upright images -> a store on disk; twins; a split without leaks
     collecting      pictures that somebody collects by camera, drawing or file, a folder per class
     network         a line of text -> layers that know their sizes, cost and torch module; the user's own module
     glassbox        every number of a picture's run: its terms, forward, backward and in the update

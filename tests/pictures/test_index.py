@@ -35,3 +35,13 @@ def test_what_was_refused_for_want_of_an_extra_is_looked_at_again(tmp_path: Path
 
     assert installed() == installed()
     assert installed() != installed("pillow_heif")
+
+
+def test_copies_with_different_values() -> None:
+    raw = np.zeros((6, 32), np.uint8)
+    raw[:, 31] = [1, 2, 1, 3, 2, 1]  # the first bytes alone do not tell them apart
+    assert Digests(raw).repeated() == [0, 1, 2, 4, 5]
+    assert Digests(raw).differing(np.array([7, 7, 7, 7, 7, 7])).tolist() == []
+    assert Digests(raw).differing(np.array([7, 8, 7, 9, 8, 6])).tolist() == [0, 2, 5]
+    raw[:, 0] = raw[:, 31]
+    assert Digests(raw).differing(np.array([-1, 8, 7, 9, -2, 7])).tolist() == [0, 1, 2, 4, 5]

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -69,6 +70,18 @@ def test_the_work_of_a_process_that_died_is_done(pictures: Path) -> None:
             process.wait()
             assert equal(dying.look(NAMES), here)
         assert equal(dying.look(NAMES), here)  # with none left
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends signals")
+def test_a_process_that_dies_at_its_work(pictures: Path) -> None:
+    with closing(Processes(1, str(pictures), WAY)) as dying, ThreadPoolExecutor(1) as executor:
+        process = dying.running[0]
+        process.send_signal(signal.SIGSTOP)
+        looks = executor.submit(dying.look, NAMES)
+        with pytest.raises(TimeoutError):
+            looks.result(0.2)  # it has the request, or its pipe has, and does not answer
+        process.kill()
+        assert equal(looks.result(PATIENCE), look([pictures / name for name in NAMES], WAY))
 
 
 def test_what_cannot_be_started_is_done_here(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,8 +196,8 @@ def test_no_process_outlives_a_script_that_is_stopped(many: Path, tmp_path: Path
     file, cache = tmp_path / "script.py", tmp_path / "cache"
     file.write_text(_SCRIPT)
     command = [sys.executable, str(file), str(many), str(cache)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, **pipes, text=True) as script:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as script:
         assert script.stdout is not None
         assert int(script.stdout.readline()) < 301
         working = children(script.pid)

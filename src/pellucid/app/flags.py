@@ -26,7 +26,7 @@ Column = Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")]
 Switch = Annotated[bool, arg(help_behavior_hint="")]
 
 # positional arguments of these, and these flags, name pictures, which may lie at an address
-_READS_ADDRESSES = {"train", "predict", "evaluate", "compare", "explain", "open", "taught", "without"}
+_READS_ADDRESSES = {"train", "predict", "evaluate", "compare", "explain", "open", "taught", "without", "pack"}
 _NAMES_PICTURES = {"--pictures", "--picture"}
 
 _CONFIG = (OmitArgPrefixes, DisallowNone, FlagCreatePairsOff)

@@ -32,7 +32,8 @@ JOURNAL = "begun.jsonl"
 class Journal:
     """The file, written as the store grows.
 
-    `part`: the unfinished store, whose place will be `folder`. `lengths`: bytes of a picture in the two raw files.
+    `part`: the unfinished store, whose place will be `folder`. `lengths`: bytes of a picture in descriptions.raw and in
+    images.raw.
     `wanted`: whether to write it at all.
     """
 
@@ -46,12 +47,13 @@ class Journal:
     def add(self, index: Index, numbers: NDArray[np.int64], looks: Looks) -> None:
         """Note that the files with these numbers are in the index, and their rows in the raw files."""
         if self._file is not None:
+            rows = numbers.tolist()
             self._write(
                 {
-                    "paths": [index.paths[number] for number in numbers.tolist()],
-                    "reasons": [index.reasons.get(number) for number in numbers.tolist()],
+                    "paths": [index.paths[number] for number in rows],
+                    "reasons": [index.reasons.get(number) for number in rows],
                     "records": base64.b64encode(index.records[numbers].tobytes()).decode(),
-                    "check": [zlib.crc32(looks.descriptions.tobytes()), zlib.crc32(looks.images.tobytes())],
+                    "check": [zlib.crc32(each.tobytes()) for each in (looks.descriptions, looks.images)],
                 }
             )
 
@@ -76,7 +78,7 @@ class Journal:
 def recover(folder: Path, names: re.Pattern[str], identity: dict[str, Any], lengths: tuple[int, int]) -> None:
     """Turn the remains of killed runs into a store at `folder`, unless one is there. The caller holds its lock.
 
-    `names`: as in `clearing.remove_leftovers`. `lengths`: bytes of a picture in the two raw files.
+    `names`: as in `clearing.remove_leftovers`. `lengths`: as of Journal.
     """
     for name in os.listdir(folder.parent):
         if name.endswith(".part") and (match := names.fullmatch(name)) and match[1] == folder.name:

@@ -37,6 +37,7 @@ class Pictures(Sequence[Picture]):
     * sides: int8 (N,), index into split.SIDES, or -1
     * groups: int32 (N,), as Picture.group
     * also: int32 (M,), the further labels of all; those of picture n are also[also_ends[n]:also_ends[n + 1]]
+    * also_ends: int64 (N + 1,), read-only
     """
 
     def __init__(
@@ -125,19 +126,26 @@ def ragged(
     values: NDArray[np.int32], ends: NDArray[np.int64], rows: NDArray[np.integer]
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Select `rows`, (n,), from rows of unequal lengths: row r is values[ends[r]:ends[r + 1]]. Values and ends."""
+    if not len(values):
+        return values, no_further(len(rows))
     many = (ends[1:] - ends[:-1])[rows]
     new = np.concatenate([[0], np.cumsum(many)]).astype(np.int64)
     shift = np.repeat(ends[rows] - new[:-1], many)
     return values[np.arange(len(shift)) + shift], new
 
 
+def no_further(count: int) -> NDArray[np.int64]:
+    """`also_ends` of `count` pictures without further labels: zeros that take no memory."""
+    return np.broadcast_to(np.int64(0), count + 1)
+
+
 class Writer:
-    """Collects pictures one by one."""
+    """Collects pictures, one by one or many."""
 
     def __init__(self) -> None:
         self._paths = TextWriter()
         self._labels, self._sides, self._groups = array("i"), array("b"), array("i")
-        self._also, self._also_ends = array("i"), array("q", [0])
+        self._also, self._also_rows = array("i"), array("q")  # further labels, and for each of them its picture
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -148,12 +156,35 @@ class Writer:
         self._labels.append(label)
         self._sides.append(side)
         self._groups.append(group)
-        self._also.extend(also)
-        self._also_ends.append(len(self._also))
+        if also:
+            self._also.extend(also)
+            self._also_rows.extend([len(self._labels) - 1] * len(also))
+
+    def extend(
+        self,
+        paths: Texts,
+        start: int,
+        end: int,
+        labels: NDArray[np.int32],
+        sides: NDArray[np.int8],
+        also: NDArray[np.int32],
+        also_ends: NDArray[np.int64],
+    ) -> None:
+        """Add pictures `start` to `end` - 1 of n, in no group. The columns are those of Pictures, of all n."""
+        self._paths.extend(paths, start, end)
+        self._labels.frombytes(labels[start:end].tobytes())
+        self._sides.frombytes(sides[start:end].tobytes())
+        self._groups.frombytes(np.full(end - start, -1, np.int32).tobytes())
+        if len(also):
+            self._also.frombytes(also[also_ends[start] : also_ends[end]].tobytes())
+            rows = np.arange(len(self) - (end - start), len(self))
+            self._also_rows.frombytes(np.repeat(rows, np.diff(also_ends[start : end + 1])).tobytes())
 
     def pictures(self) -> Pictures:
-        """All pictures. Nothing can be added afterwards."""
+        """All pictures; the writer is empty afterwards."""
+        paths, also_rows = self._paths.texts(), np.frombuffer(self._also_rows, np.int64)
         columns = (np.frombuffer(column, np.int32) for column in (self._labels, self._groups, self._also))
-        labels, groups, also = columns
-        sides, also_ends = np.frombuffer(self._sides, np.int8), np.frombuffer(self._also_ends, np.int64)
-        return Pictures(self._paths.texts(), labels, sides, groups, also, also_ends)
+        (labels, groups, also), sides = columns, np.frombuffer(self._sides, np.int8)
+        self.__init__()
+        ends = np.searchsorted(also_rows, np.arange(len(labels) + 1)) if len(also) else no_further(len(labels))
+        return Pictures(paths, labels, sides, groups, also, ends)

@@ -10,15 +10,17 @@ import math
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.pictures.hashes import NEAREST, NUMBERS, ONE, Hashes
+from pellucid.pictures.hashes import ALIKE, NEAREST, NUMBERS, Hashes
 
 LEAF = 128  # most hashes in a leaf
-SAME_SIDE = 0.885  # probability that two hashes that correlate by ALIKE are on one side of a median
+# The probability that two hashes with a correlation of ALIKE are on one side of a random direction's middle: 0.872.
+SAME_SIDE = 1 - math.acos(float(ALIKE)) / math.pi  # Goemans and Williamson 1995, lemma 3.2
 LOST = 0.005  # the share of such pairs that no tree brings together
 SEED = 20120625
 BLOCK = 16384  # hashes at a time
@@ -47,11 +49,11 @@ def trees_for(count: int) -> tuple[int, int]:
 def plant(hashes: Hashes, executor: Executor) -> Iterator[tuple[float, Tree]]:
     """The trees of these hashes, each with the share that is done by then.
 
-    They depend neither on the order of the hashes, apart from rounding, nor on threads."""
+    They depend neither on the order of the hashes nor on threads.
+    """
     textured = np.flatnonzero(hashes.any(axis=1)).astype(np.int32)
     levels, count = trees_for(len(textured))
-    spread = _spread(hashes, textured)
-    trees = executor.map(lambda number: _tree(hashes, textured, spread, levels, number), range(count))
+    trees = executor.map(lambda number: _tree(hashes, textured, levels, number), range(count))
     for done, tree in enumerate(trees, 1):
         yield done / count, tree
 
@@ -91,42 +93,28 @@ def near(
     yield 1.0, np.stack([position, best[0][position, rank].astype(np.int64)], axis=1)
 
 
-def _spread(hashes: Hashes, rows: NDArray[np.int32]) -> NDArray[np.float64]:
-    """The symmetric root of the hashes' covariance, (NUMBERS, NUMBERS): turns white noise into noise like hashes."""
-    total, products = np.zeros(NUMBERS), np.zeros((NUMBERS, NUMBERS))
-    for at in range(0, len(rows), BLOCK):
-        block = hashes[rows[at : at + BLOCK]] / float(ONE)
-        total += block.sum(axis=0)
-        products += block.T @ block
-    mean = total / max(1, len(rows))
-    values, vectors = np.linalg.eigh(products / max(1, len(rows)) - np.outer(mean, mean))
-    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-
-
-def _tree(hashes: Hashes, rows: NDArray[np.int32], spread: NDArray[np.float64], levels: int, number: int) -> Tree:
+def _tree(hashes: Hashes, rows: NDArray[np.int32], levels: int, number: int) -> Tree:
     from pellucid.pictures.forest_kernel import project
 
-    white = np.random.default_rng([SEED, number]).standard_normal((NUMBERS, levels))
-    directions = (spread @ white).astype(np.float32)
+    directions = np.random.default_rng([SEED, number]).standard_normal((NUMBERS, levels)).astype(np.float32)
     projections = np.empty((len(rows), levels), np.float32)
     for at in range(0, len(rows), BLOCK):
         project(hashes, rows[at : at + BLOCK], directions, projections[at : at + BLOCK])
-    medians = np.zeros((1 << levels) - 1, np.float32)
+    medians: list[float] = []
+    order, bounds = np.arange(len(rows), dtype=np.int32), [0, len(rows)]
+    for level in range(levels):
+        halves = [0]
+        for begin, end in pairwise(bounds):
+            part = order[begin:end]
+            values, middle = projections[part, level], (end - begin - 1) // 2
+            chosen = np.argpartition(values, middle)
+            medians.append(float(values[chosen[middle]]))
+            order[begin:end] = part[chosen]
+            halves += [begin + middle + 1, end]
+        bounds = halves
     leaf = np.full(len(hashes), 1 << levels, np.uint16 if levels < 16 else np.uint32)
-
-    def halve(part: NDArray[np.int64], level: int, node: int) -> None:
-        if level == levels:
-            leaf[rows[part]] = node
-            return
-        values, middle = projections[part, level], (len(part) - 1) // 2
-        order = np.argpartition(values, middle)
-        medians[(1 << level) - 1 + node] = values[order[middle]]
-        halve(part[order[: middle + 1]], level + 1, 2 * node)
-        halve(part[order[middle + 1 :]], level + 1, 2 * node + 1)
-
-    if len(rows):
-        halve(np.arange(len(rows)), 0, 0)
-    return Tree(directions, medians, leaf)
+    leaf[rows[order]] = np.repeat(np.arange(1 << levels), np.diff(bounds))
+    return Tree(directions, np.array(medians, np.float32), leaf)
 
 
 def _leaves(

@@ -14,6 +14,7 @@ from pellucid.errors import PictureError
 from pellucid.pictures.catalog import Catalog
 from pellucid.pictures.decode import samples_of
 from pellucid.pictures.levels import Pool, choose
+from pellucid.pictures.order import sorted_for_reading
 from pellucid.pictures.places import below, is_address
 from pellucid.pictures.ranges import Kind, Range, Ranges
 from pellucid.pictures.reading import Stamp, head_of, read
@@ -44,7 +45,7 @@ def measure(catalog: Catalog, pixel_limit: int) -> Ranges:
     rows = np.flatnonzero(sides <= SIDES.index("train"))
     paths = catalog.pictures.paths.take(rows if len(rows) else np.arange(len(sides)))
     heavy = [at for at, path in enumerate(paths) if os.path.splitext(path)[1].lower() not in _LIGHT]
-    spread = [paths[at] for at in _spread(heavy, LOOKED_AT)]
+    spread = sorted_for_reading(catalog.root, [paths[at] for at in _spread(heavy, LOOKED_AT)])
     looked_at = [(below(catalog.root, path), catalog.stamp_listed(path)) for path in spread]
     deep = _spread(_maybe_deep(looked_at), MEASURED)
     if not deep:

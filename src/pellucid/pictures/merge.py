@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.errors import CatalogError
-from pellucid.pictures.columns import Pictures, ragged
+from pellucid.pictures.columns import Pictures, no_further, ragged
 from pellucid.pictures.split import SIDES
 from pellucid.pictures.strings import Texts
 
@@ -48,12 +48,12 @@ def merged(
     if several:
         labels, also, also_ends = _united(pictures, number, len(rows), len(classes))
     else:
-        labels, also, also_ends = pictures.labels[rows], pictures.also, np.zeros(len(rows) + 1, np.int64)
+        labels, also, also_ends = pictures.labels[rows], pictures.also[:0], no_further(len(rows))
         if (bad := _differs(pictures.labels, labels[number])) is not None:
             one, other = (classes[label] for label in (labels[number[bad]], pictures.labels[bad]))
             raise CatalogError(two_labels(table, pictures.paths[bad], one, other))
     again, by_label = len(order) - len(rows), np.argsort(labels, kind="stable")
-    del order, new, number, numbered  # frees memory: the paths are copied next
+    del order, new, number, numbered, groups  # frees memory: the paths are copied next
     also, also_ends = ragged(also, also_ends, by_label)
     paths = pictures.paths.take(rows[by_label])
     return Pictures(paths, labels[by_label], sides[by_label], of_group[by_label], also, also_ends), again

@@ -14,6 +14,7 @@ from pellucid.pictures.catalog import Catalog
 from pellucid.pictures.decode import PIXEL_LIMIT, Form
 from pellucid.pictures.index import Digests, fingerprint
 from pellucid.pictures.order import Blocks, blocks
+from pellucid.pictures.places import is_address
 from pellucid.pictures.ranges import Ranges
 from pellucid.pictures.rows import RowFile
 from pellucid.pictures.streamed import Streamed
@@ -74,7 +75,7 @@ class Store:
     @cached_property
     def blocks(self) -> Blocks:
         """Which pictures lie together, for an order of training that reads them so."""
-        return blocks(self.catalog.pictures.paths, self._stamps)
+        return blocks(self.catalog.pictures.paths, self._stamps, whole=is_address(self.catalog.root))
 
     def coming(self, rows: NDArray[np.int64]) -> None:
         """Announce the rows that will be needed next, in order: a set that is streamed decodes them ahead."""

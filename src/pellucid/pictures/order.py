@@ -2,20 +2,26 @@
 
 Files, and members of a tar, are reached at their places. Blocks of 16 neighbours make the jumps rare, and 4,096
 pictures are then shuffled together. In a Parquet file a block is a row group, which is read as a whole; as many
-are shuffled together as fit into 256 MB, half of what `shards.opened` holds.
+are shuffled together as take 128 MB, a quarter of what `shards.opened` holds.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.pictures.columns import Pictures
+from pellucid.pictures.reading import stamp_of
 from pellucid.pictures.shards.naming import PARQUET, has_ending, shard_of
 from pellucid.pictures.shards.opened import GROUP, HELD
 from pellucid.pictures.strings import Texts
+
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
 
 BLOCK = 16  # neighbours that stay in one block
 BUFFER = 4096  # pictures that are shuffled together
@@ -47,8 +53,21 @@ def reading_order(paths: Texts, stamps: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.lexsort((stamps[:, 2], shards))
 
 
-def blocks(paths: Texts, stamps: NDArray[np.int64]) -> Blocks:
-    """The blocks of pictures that lie together."""
+def sorted_for_reading(root: Place, paths: list[str]) -> list[str]:
+    """A few paths of a catalog in the order in which they are best read."""
+    return sorted(paths, key=lambda path: (shard_of(path), stamp_of(root / path)[2] if shard_of(path) else 0))
+
+
+def for_reading(root: Place, pictures: Pictures) -> Pictures:
+    """A catalog's pictures in the order in which they are best read; unchanged if none is in a shard."""
+    if not in_shards(pictures.paths):
+        return pictures
+    stamps = np.array([stamp_of(root / path) for path in pictures.paths])
+    return pictures.take(reading_order(pictures.paths, stamps))
+
+
+def blocks(paths: Texts, stamps: NDArray[np.int64], whole: bool = False) -> Blocks:
+    """The blocks of pictures that lie together. `whole`: a shard is one block, because it is fetched as one."""
     count = len(paths)
     order = reading_order(paths, stamps)
     shards, parquet = _shards(paths) if in_shards(paths) else (np.zeros(count, np.int64), np.zeros(count, np.bool_))
@@ -57,10 +76,11 @@ def blocks(paths: Texts, stamps: NDArray[np.int64]) -> Blocks:
     new[1:] = shard[1:] != shard[:-1]
     begin = np.maximum.accumulate(np.where(new, np.arange(count), 0))
     within = np.where(grouped, stamps[order, 2] // GROUP, (np.arange(count) - begin) // BLOCK)
-    new[1:] |= within[1:] != within[:-1]
+    if not whole:
+        new[1:] |= within[1:] != within[:-1]
     place, block = np.empty(count, np.int64), np.empty(count, np.int64)
     place[order], block[order] = np.arange(count), np.cumsum(new) - 1
-    share = np.where(parquet, np.maximum(1 / BUFFER, stamps[:, 0] / (HELD / 2)), 1 / BUFFER)
+    share = np.where(parquet, np.maximum(1 / BUFFER, stamps[:, 0] / (HELD / 4)), 1 / BUFFER)
     return Blocks(place, block, share)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pellucid import files
 from pellucid.errors import CatalogError, PictureError
 from pellucid.pictures.places import is_address
-from pellucid.pictures.shards.naming import member_of
+from pellucid.pictures.shards.naming import member_of, shard_of
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -122,11 +122,17 @@ def exists(place: str | Place) -> bool:
     from pellucid.pictures.remote import Unreachable, store_of
 
     try:
+        if (member := _member_at(place)) is not None:
+            from pellucid.pictures.shards import fetched
+
+            return fetched.stamp(*member) is not None
         store_of(place).info(place.path)
     except CatalogError:
         return True
     except Unreachable as error:
         return error.reason != "not found"
+    except Exception:  # a shard that cannot be read: reading the picture gives the reason
+        return True
     return True
 
 
@@ -183,6 +189,10 @@ def _from_address(address: UPath, stamp: Stamp, stopping: threading.Event | None
     from pellucid.pictures.remote import Unreachable, store_of
 
     try:
+        if (member := _member_at(address)) is not None:
+            from pellucid.pictures.shards import fetched
+
+            return fetched.read(*member)
         store, size = store_of(address), stamp[0]
         if stamp == UNKNOWN:
             info = store.info(address.path)
@@ -206,7 +216,23 @@ def _stamp(status: os.stat_result) -> Stamp:
 def _stamp_of_address(address: UPath) -> Stamp:
     from pellucid.pictures.remote import store_of
 
+    if (member := _member_at(address)) is not None:
+        from pellucid.pictures.shards import fetched
+
+        return fetched.stamp(*member) or UNKNOWN
     return stamp_in(store_of(address).info(address.path))
+
+
+def _member_at(address: UPath) -> tuple[UPath, str] | None:
+    """(shard, member) of the address of a picture in a shard; None if its name says that it is in none."""
+    shard = shard_of(address.path)
+    member = address.path[len(shard) + 1 :]
+    if not shard or not member:
+        return None
+    holder = address
+    for _ in member.split("/"):
+        holder = holder.parent
+    return holder, member
 
 
 def _check_size(size: int) -> None:

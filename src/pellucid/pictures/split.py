@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.errors import CatalogError, RecipeError
+from pellucid.pictures.grouped import Grouped, Held
+from pellucid.pictures.spread import spread
 
 SIDES = ("train", "val", "test")
 TRAIN, VAL, TEST = range(3)
@@ -58,32 +60,27 @@ def split(
       others, including free ones, are left out: training on them would make the reported figure untrue.
     """
     check(validation, test)
-    sides = np.full(len(labels), -1, dtype=np.int8)
-    given_sides = {int(side) for side in np.unique(known_sides)}
+    here = {int(side) for side in np.unique(known_sides)}
     fractions = {VAL: validation, TEST: test}
-    from_train = {side: 0.0 if side in given_sides else fraction for side, fraction in fractions.items()}
-    divided: dict[tuple[int, bool], list[_Group]] = {}
-    every: list[_Group] = []
-    for members in members_of(groups):
-        last = int(known_sides[members].max())
-        if last in (VAL, TEST):
-            sides[members] = np.where(known_sides[members] == last, last, -1)
-            there = members[sides[members] >= 0]
-            every.append(_Group(b"", there, int(np.bincount(labels[there]).argmax()), ()))
-            continue
-        label = int(np.bincount(labels[members]).argmax())
-        order = drawn(digests, members, seed)
-        open_to = from_train if last == TRAIN else fractions
-        allowed = (TRAIN, *(side for side in (TEST, VAL) if open_to[side] > 0))
-        group = _Group(order, members, label, allowed)
-        every.append(group)
-        divided.setdefault((label, last == TRAIN), []).append(group)
-    for (_, in_train), some in divided.items():
-        some.sort(key=lambda group: group.key)
-        _cut([group.members for group in some], from_train if in_train else fractions, sides)
-    wanted = [side for side in FIRST if side == TRAIN or fractions[side] > 0 or side in given_sides]
-    _spread(every, labels, wanted, sides)
-    return sides
+    from_train = {side: 0.0 if side in here else fraction for side, fraction in fractions.items()}
+    every = Grouped.by(groups)
+    last = every.largest(known_sides)
+    free, in_train = np.flatnonzero(last <= TRAIN), last == TRAIN
+    used = (last[every.of] <= TRAIN) | (known_sides == last[every.of])
+    held = Held.by(every.of[used], labels[used])
+    label_of, keys = held.commonest(), np.zeros((len(last), 3), np.uint64)
+    keys[free, :2], keys[:, 2] = every.drawn(free, digests, seed), every.firsts
+    sides = np.where(last <= TRAIN, -1, last).astype(np.int8)
+    order = free[np.lexsort((*keys[free, ::-1].T, in_train[free], label_of[free]))]
+    edges = np.flatnonzero(np.diff(2 * label_of[order] + in_train[order])) + 1
+    for some in np.split(order, edges) if len(order) else []:
+        _cut(some, every.sizes, from_train if in_train[some[0]] else fractions, sides)
+    allowed = np.zeros((len(last), 3), np.bool_)
+    for groups_open, open_to in ((in_train, from_train), (last < TRAIN, fractions)):
+        allowed[groups_open] = [True, *(open_to[side] > 0 for side in (VAL, TEST))]
+    wanted = [side for side in FIRST if side == TRAIN or fractions[side] > 0 or side in here]
+    spread(held, label_of, allowed, every.sizes, keys, wanted, sides)
+    return np.where(used, sides[every.of], -1).astype(np.int8)
 
 
 def check(validation: float, test: float) -> None:
@@ -141,7 +138,7 @@ def folds(
     of_class: dict[int, list[_Group]] = {}
     for members in members_of(groups):
         label = int(np.bincount(labels[members]).argmax())
-        of_class.setdefault(label, []).append(_Group(drawn(digests, members, seed), members, label, ()))
+        of_class.setdefault(label, []).append(_Group(drawn(digests, members, seed), members))
     for label, some in of_class.items():
         some.sort(key=lambda group: group.key)
         ends = np.cumsum([len(group.members) for group in some])
@@ -197,15 +194,10 @@ def _groups_by_class(labels: NDArray[Any], groups: NDArray[np.integer]) -> Itera
 
 @dataclass(frozen=True)
 class _Group:
-    """Twins: their place in the order, their rows, the class that they count for, and the sides open to them.
-
-    No side is open if folders decide.
-    """
+    """Twins: their place in the order, and their rows."""
 
     order: bytes
     members: NDArray[np.intp]
-    label: int
-    allowed: tuple[int, ...]
 
     @property
     def key(self) -> tuple[bytes, int]:
@@ -287,64 +279,17 @@ def _fill(every: Sequence[Drawn], count: int, numbers: NDArray[np.int64]) -> Non
             held[fold] += 1
 
 
-def _cut(order: list[NDArray[np.intp]], fractions: dict[int, float], sides: NDArray[np.int8]) -> None:
+def _cut(
+    order: NDArray[np.int64], sizes: NDArray[np.int64], fractions: dict[int, float], sides: NDArray[np.int8]
+) -> None:
     """Writes the sides of one class's groups: test from the front, validation after it, train to the end."""
-    sizes = np.array([len(members) for members in order])
-    ends = np.cumsum(sizes)
-    middles = ends - sizes / 2  # a group is on the side of a cut that has more than half of it
+    ends = np.cumsum(sizes[order])
+    middles = ends - sizes[order] / 2  # a group is on the side of a cut that has more than half of it
     cuts = [int(np.searchsorted(middles, ends[-1] * f)) for f in (fractions[TEST], fractions[TEST] + fractions[VAL])]
     n_test, n_val = cuts[0], cuts[1] - cuts[0]
     while n_test + n_val >= len(order):  # train needs one
         n_test, n_val = (n_test - 1, n_val) if n_test > n_val else (n_test, n_val - 1)
-    for k, members in enumerate(order):
-        sides[members] = TEST if k < n_test else VAL if k < n_test + n_val else TRAIN
-
-
-def _spread(every: list[_Group], labels: NDArray[np.integer], wanted: list[int], sides: NDArray[np.int8]) -> None:
-    """Moves groups, the smallest first, until each class with n groups is on the first n of the `wanted` sides.
-
-    A move never takes from a class a side that it needs as much as the served class does, nor its last training group.
-    """
-    held = [np.unique(labels[group.members]).tolist() for group in every]  # classes of each group
-    of_class: dict[int, list[int]] = {}
-    count: Counter[tuple[int, int]] = Counter()  # groups with members of a class on a side
-    own: Counter[int] = Counter()  # groups that count for a class and train
-    for number, group in enumerate(every):
-        side = int(sides[group.members[0]])
-        own[group.label] += side == TRAIN
-        for label in held[number]:
-            of_class.setdefault(label, []).append(number)
-            count[label, side] += 1
-
-    def needs(label: int, side: int) -> bool:
-        return side in wanted[: len(of_class[label])]
-
-    def missed(number: int, side: int) -> int:
-        """How many classes would lack a needed side if this group left it."""
-        lost = sum(count[label, side] == 1 and needs(label, side) for label in held[number])
-        return lost or (side == TRAIN and own[every[number].label] == 1)
-
-    for target in wanted:
-        as_much = wanted[: wanted.index(target) + 1]
-        for label in sorted(of_class):
-            if count[label, target] or not needs(label, target):
-                continue
-            moves = []
-            for number in of_class[label]:
-                group, side = every[number], int(sides[every[number].members[0]])
-                lost = missed(number, side)
-                if target in group.allowed and not (lost and side in as_much):
-                    size = len(group.members)
-                    moves.append((lost, -size if target == TRAIN else size, group.key, number, side))
-            if not moves:
-                continue
-            *_, number, side = min(moves)
-            group = every[number]
-            sides[group.members] = target
-            own[group.label] += (target == TRAIN) - (side == TRAIN)
-            for each in held[number]:
-                count[each, side] -= 1
-                count[each, target] += 1
+    sides[order[:n_test]], sides[order[n_test : n_test + n_val]], sides[order[n_test + n_val :]] = TEST, VAL, TRAIN
 
 
 def members_of(groups: NDArray[np.integer]) -> list[NDArray[np.intp]]:

@@ -67,9 +67,10 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"\.?(\w*-[0-9a-f]{16}\.store)(\.\w+\.part|\.\w+\.old|\.lock)?")
 _EVERY = 0.1  # seconds between progress reports
 _MANY = 300  # pictures that justify loading the resizing kernel; training needs most of it later anyway
-_SMALL = 64 << 10  # bytes of a file: with smaller pictures, threads wait for Python's lock
-_GROUP, _BYTES = 256, 2 << 20  # at most so many of these, with so many bytes of pixels, at a time
-_FETCHED = 8  # of them at a time where they come from addresses
+_LONG = 100_000  # pictures whose sizes and times take a second to read
+_SMALL, _MEDIUM = 8 << 10, 64 << 10  # bytes of a file: smaller ones wait for Python's lock most, or much, of the time
+_GROUP, _BYTES = 256, 1 << 20  # at most so many of these, with so many bytes of pixels, at a time
+_FETCHED = 8  # of them at a time where they come from addresses: there NumPy's time is short beside a request's
 _WORKERS = 16  # more threads than this wait for Python's lock
 
 
@@ -118,6 +119,8 @@ def build(
         if lock.held:
             recover(folder, _NAME, identity, _lengths(form))
             clearing.remove_leftovers(folder, _NAME)
+        if len(catalog.pictures) >= _LONG:
+            yield Decoding(0, len(catalog.pictures), 0)  # looking at so many files takes seconds
         old = Index.load(folder, identity)
         catalog, stamps = there(catalog)
         streams = _bytes(form, len(stamps)) > free_in(cache)
@@ -219,9 +222,9 @@ def _rebuild(
         with ExitStack() as stack:
             names = ["descriptions.raw"] if streams else ["descriptions.raw", "images.raw"]
             raw = [stack.enter_context((part / name).open("w+b", buffering=0)) for name in names]
-            goes_on = catalog.has_addresses and not streams and not jumps
-            journal = stack.enter_context(Journal(part, folder, identity, lengths, way.ranges, goes_on))
             every = stack.enter_context(closing(_looks(ordered, way, old, stamps[order], not streams)))
+            fetched = catalog.is_remote and not (jumps or streams)
+            journal = stack.enter_context(Journal(part, folder, identity, lengths, way.ranges, fetched))
             yield Decoding(0, total, 0)  # the resizing code may have to be compiled first
             for looks, known in every:
                 numbers = order[done : done + len(looks.records)]
@@ -262,20 +265,21 @@ def _looks(
             reuse = ends.enter_context(closing(Reuse(old, way.form, paths, stamps, with_images)))
         numbers = np.full(len(stamps), -1) if reuse is None else reuse.numbers
         new = numbers < 0
-        if reuse is None and len(stamps) >= _MANY:
+        count = int(new.sum())
+        if count >= _MANY:
             expect_many()  # not during the decoding, whose threads would slow the import
-        small = bool(new.any()) and stamps[new, 0].mean() < _SMALL
-        alone = small and (catalog.has_addresses or not processes.pay(int(new.sum())))
+        size = stamps[new, 0].mean() if count else 0
+        apart = size < _MEDIUM and not catalog.is_remote and processes.pay(count)
+        alone = size < _SMALL and not apart
         workers = 1 if alone else min(_WORKERS, cores())
         executor = ThreadPoolExecutor(workers, thread_name_prefix="decode")
         ends.callback(executor.shutdown, cancel_futures=True)
         ahead = ends.enter_context(Ahead())
-        several = None
-        if small and not alone:
-            several = ends.enter_context(closing(Processes(workers, str(catalog.root), way)))
+        several = ends.enter_context(closing(Processes(workers, str(catalog.root), way))) if apart else None
         fitting = max(1, min(_GROUP, _BYTES // int(np.prod(way.form.shape))))
-        # at addresses a stopped run goes on behind the last whole group, and NumPy's time is short beside a request's
-        group = (min(fitting, _FETCHED) if catalog.has_addresses else fitting) if small else 1
+        group = fitting if apart or alone else 1
+        if catalog.is_remote:  # a stopped run goes on behind the last whole group
+            group = min(group, _FETCHED)
         waiting: deque[tuple[Future[Looks] | Looks, bool]] = deque()
         for part in _parts(new, group, fitting):
             if reuse is not None and not new[part.start]:
@@ -286,7 +290,7 @@ def _looks(
                 pairs = zip(paths[part], stamps[part].tolist(), strict=True)
                 begun = [ahead.begun(below(catalog.root, path), stamp) for path, stamp in pairs]
                 waiting.append((executor.submit(look, begun, way), False))
-            if len(waiting) > max(2 * workers, ahead.window // group):
+            if len(waiting) >= max(4 * workers, ahead.window // group):
                 yield _finished(*waiting.popleft())
         while waiting:
             yield _finished(*waiting.popleft())

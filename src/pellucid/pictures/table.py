@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,8 +23,9 @@ from pellucid.pictures import cells, merge, sides
 from pellucid.pictures.catalog import Catalog, Quarantined, by_path, natural
 from pellucid.pictures.cells import Unusable
 from pellucid.pictures.columns import Pictures, Writer
-from pellucid.pictures.listing import Folders, ListedFolders, LocalFolders, folders, kind_of
+from pellucid.pictures.listing import Folders, ListedFolders, folders, kind_of
 from pellucid.pictures.places import TABLES, is_address, is_written_as_address, within
+from pellucid.pictures.plain import Cells, Meanings
 from pellucid.pictures.shards import catalog as of_shards
 from pellucid.pictures.shards import finding
 from pellucid.pictures.split import SIDES, TEST, VAL
@@ -53,11 +54,11 @@ def read(place: Place, columns: Columns = USUAL, leave_out: Path | None = None, 
 
     `columns` are a table's. `leave_out` and `known`: as in `catalog.scan`. Raises CatalogError.
     """
-    if not is_address(place) and _metadata(LocalFolders(place), "") is None:
-        shards = finding.find(place)
-        if shards is not None:
-            return of_shards.scan(shards, columns)
+    if (shards := finding.find(place)) is not None:
+        return of_shards.scan(shards, columns)
     below = None if is_file(place) else catalogs.opened(place)
+    if below is not None and _metadata(below, "") is None and (shards := finding.in_folder(below)) is not None:
+        return of_shards.scan(shards, columns)
     parts = find(place, columns, below)
     labelled = all(part.table.has(role, columns) for part in parts for role in ("path", "label"))
     if parts and (labelled or columns.chosen or below is None):
@@ -174,23 +175,48 @@ class _Reading:
         self._sides: dict[str, int] = {}  # cell text -> side
 
     def read(self, part: TablePart) -> None:
-        folder = os.path.join(self.root, part.prefix)
         self._sides.clear()  # an empty cell means the side of the part
-        for row in part.table.rows(part.table.find(self.columns)):
-            path = None
-            try:
-                if row.fault is not None:
-                    raise Unusable(row.fault)
-                path = cells.path_of(row.path, folder)
-                path = path if is_written_as_address(path) or os.path.isabs(path) else part.prefix + path
-                group = cells.group_of(row.group)
-                label, also = self._labels(part, row, path)
-            except Unusable as error:
-                named = path or f"{part.prefix}{part.table.file.name}, line {row.line:,}"
-                self.quarantine.append(Quarantined(named, str(error)))
-                continue
-            self._writer.add(path, label, self._side(part, row), also=also)
-            self.groups.add(group)
+        for some in part.table.parts(part.table.find(self.columns)):
+            if isinstance(some, Row):
+                self._add(part, some)
+            else:
+                self._add_all(part, some)
+
+    def _add(self, part: TablePart, row: Row) -> None:
+        path = None
+        try:
+            if row.fault is not None:
+                raise Unusable(row.fault)
+            path = cells.path_of(row.path, os.path.join(self.root, part.prefix))
+            path = path if is_written_as_address(path) or os.path.isabs(path) else part.prefix + path
+            group = cells.group_of(row.group)
+            label, also = self._labels(part, row, path)
+        except Unusable as error:
+            named = path or f"{part.prefix}{part.table.file.name}, line {row.line:,}"
+            self.quarantine.append(Quarantined(named, str(error)))
+            return
+        self._writer.add(path, label, self._side(part, row), also=also)
+        self.groups.add(group)
+
+    def _add_all(self, part: TablePart, rows: Cells) -> None:
+        """As `_add` for each row, in the same order; the usual ones together."""
+        usual = rows.usual() & (part.prefix == "")
+        labels = Meanings(rows.label, usual, lambda cell: self._labels(part, _row(label=cell), ""))
+        sides = Meanings(rows.split, usual, lambda cell: self._side(part, _row(split=cell)))
+        usual &= labels.known & sides.known
+        columns = labels.of([label for label, _ in labels.values], np.int32), sides.of(sides.values, np.int8)
+        also, ends = labels.ragged([also for _, also in labels.values])
+        edges = [0, *(np.flatnonzero(usual[1:] != usual[:-1]) + 1).tolist(), len(usual)]
+        for start, end in pairwise(edges):
+            if start < end and usual[start]:
+                self._writer.extend(rows.path, start, end, *columns, also, ends)
+                if rows.group is None:
+                    self.groups.repeat_empty(end - start)
+                else:
+                    self.groups.extend(rows.group, start, end)
+            else:
+                for at in range(start, end):
+                    self._add(part, rows.row(at))
 
     def pictures(self) -> Pictures:
         """All usable rows, in the tables' order, without groups."""
@@ -228,6 +254,10 @@ class _Reading:
         if isinstance(cell, str):
             self._sides[cell] = side
         return side
+
+
+def _row(label: str | None = None, split: str | None = None) -> Row:
+    return Row(0, None, label, split, None)
 
 
 def _metadata(below: Folders, prefix: str) -> str | None:

@@ -6,16 +6,21 @@ import codecs
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from pellucid import texts
 from pellucid.errors import CatalogError
+from pellucid.pictures import plain
 from pellucid.pictures.places import is_address, is_on_the_web
+from pellucid.pictures.plain import Cells
 from pellucid.pictures.reasons import open_reason
+from pellucid.pictures.strings import Texts
 
 if TYPE_CHECKING:
     from pellucid.pictures.places import Place
@@ -114,10 +119,17 @@ class Table:
 
     def rows(self, columns: dict[str, str]) -> Iterator[Row]:
         """The rows, with the columns from `find`. Raises CatalogError if the file cannot be read to its end."""
+        for part in self.parts(columns):
+            if isinstance(part, Row):
+                yield part
+            else:
+                yield from map(part.row, range(len(part)))
+
+    def parts(self, columns: dict[str, str]) -> Iterator[Row | Cells]:
+        """As `rows`, many rows as columns where they are plain."""
         names = [columns.get(role) for role in NAMES]
-        read = {"CSV": self._csv, "JSONL": self._json, "Parquet": self._parquet}[self.form]
         try:
-            yield from read(names)
+            yield from {"CSV": self._csv, "JSONL": self._json, "Parquet": self._parquet}[self.form](names)
         except OSError as error:
             raise CatalogError(f"{self.file} cannot be read to its end: {error.strerror or error}.") from error
         except UnicodeDecodeError as error:
@@ -135,48 +147,111 @@ class Table:
         first = " The first line of a CSV names its columns." if self.form == "CSV" else ""
         return f"{self.file} has {what}. Its columns are {there}. {do.format(role)}{first}"
 
-    def _csv(self, names: list[str | None]) -> Iterator[Row]:
-        width = len(self.columns)
-        path, label, split, group = (width if name is None else self.columns.index(name) for name in names)
-        with _text(self.content, self.encoding) as file:
-            for _ in range(self.skipped):
-                file.readline()
-            reader = _reader(file, self.delimiter, self.spaced)
-            try:
+    def _csv(self, names: list[str | None]) -> Iterator[Row | Cells]:
+        width, line = len(self.columns), 0
+        places = [width if name is None else self.columns.index(name) for name in names]
+        if self.spaced or not plain.is_plain(self.delimiter, self.encoding):
+            with _text(self.content, self.encoding) as file:
+                yield from self._csv_rows(file, places, lambda: False, 0)
+            return
+        with self.content.open("rb") as stream:
+            blocks = plain.blocks(stream)
+            for number, block in enumerate(blocks):
+                cells = plain.columns(block, self.delimiter, width, [at for at in places if at < width])
+                if number and cells is not None:
+                    yield (part := _cells(cells, places, width, line))
+                    line += len(part)
+                else:
+                    lines = plain.TextLines(block, blocks)
+                    yield from self._csv_rows(lines, places, lambda lines=lines: lines.at_end, line)
+                    line += lines.count
+
+    def _csv_rows(
+        self, lines: Iterator[str], places: list[int], at_end: Callable[[], bool], before: int
+    ) -> Iterator[Row]:
+        """The rows of lines, after `before` others, until `at_end` between two rows."""
+        width, (path, label, split, group) = len(self.columns), places
+        skipped = 0 if before else self.skipped
+        for _ in range(skipped):
+            next(lines, "")
+        reader = _reader(lines, self.delimiter, self.spaced)
+        try:
+            if not before:
                 next(reader)
-                for cells in reader:
-                    line = reader.line_num + self.skipped
-                    if len(cells) > width and any(cells[width:]):
-                        fault = f"{len(cells)} cells, where the header has {width}"
-                        yield Row(line, None, None, None, None, fault)
-                    elif cells:
-                        cells[width:] = [None]  # an absent column has None
-                        if len(cells) <= width:
-                            cells += [None] * (width + 1 - len(cells))
-                        yield Row(line, cells[path], cells[label], cells[split], cells[group])
-            except csv.Error as error:
-                line = reader.line_num + self.skipped
-                raise CatalogError(f"{self.file} cannot be read as CSV: line {line}, {error}.") from error
+            while not at_end():
+                cells = next(reader, None)
+                if cells is None:
+                    return
+                line = reader.line_num + skipped + before
+                if len(cells) > width and any(cells[width:]):
+                    fault = f"{len(cells)} cells, where the header has {width}"
+                    yield Row(line, None, None, None, None, fault)
+                elif cells:
+                    cells[width:] = [None]  # an absent column has None
+                    if len(cells) <= width:
+                        cells += [None] * (width + 1 - len(cells))
+                    yield Row(line, cells[path], cells[label], cells[split], cells[group])
+        except csv.Error as error:
+            line = reader.line_num + skipped + before
+            raise CatalogError(f"{self.file} cannot be read as CSV: line {line}, {error}.") from error
 
     def _json(self, names: list[str | None]) -> Iterator[Row]:
         with _text(self.content, self.encoding) as file:
             for line, content in _objects(self.file, file):
                 yield Row(line, *(content.get(name) if name is not None else None for name in names))
 
-    def _parquet(self, names: list[str | None]) -> Iterator[Row]:
+    def _parquet(self, names: list[str | None]) -> Iterator[Row | Cells]:
         import pyarrow
 
         wanted = [name for name in names if name is not None]
         line = 0
         try:
             for batch in _opened_parquet(self.content, self.file).iter_batches(ROWS, columns=wanted):
+                columns = [None if name is None else plain.decoded(batch.column(name)) for name in names]
+                if (cells := _arrow_cells(columns, line)) is not None:
+                    yield cells
+                    line += len(cells)
+                    continue
                 none = [None] * batch.num_rows
-                cells = [none if name is None else batch.column(name).to_pylist() for name in names]
-                for row in zip(*cells, strict=True):
+                lists = [none if column is None else column.to_pylist() for column in columns]
+                for row in zip(*lists, strict=True):
                     line += 1
                     yield Row(line, *row)
         except pyarrow.ArrowException as error:
             raise CatalogError(f"{self.file} cannot be read to its end: {_first_line(error)}.") from error
+
+
+def _cells(columns: list[Texts], places: list[int], width: int, before: int) -> Cells:
+    """Of a plain part of a CSV after `before` lines; `columns` are those of `places` that the table has."""
+    remaining = iter(columns)
+    path, label, split, group = (next(remaining) if place < width else None for place in places)
+    assert path is not None, "find() needs a path"
+    every = path, label, split, group
+
+    def row(at: int) -> Row:
+        return Row(before + at + 1, *(None if column is None else column[at] for column in every))
+
+    return Cells(*every, np.zeros(len(path), np.bool_), row)
+
+
+def _arrow_cells(columns: list[Any], before: int) -> Cells | None:
+    """Of a batch of Parquet after `before` rows; None if it is not plain."""
+    every = [None if column is None else plain.texts_of(column) for column in columns]
+    if any(column is not None and each is None for column, each in zip(columns, every, strict=True)):
+        return None
+    path, label, split, group = every
+    assert path is not None, "find() needs a path"
+    missing = np.zeros(len(path), np.bool_)
+    for column in columns:
+        if column is not None and column.null_count:
+            missing |= column.is_null().to_numpy(zero_copy_only=False)
+    if plain.is_number(columns[0]):
+        missing[:] = True  # no path
+
+    def row(at: int) -> Row:
+        return Row(before + at + 1, *(None if column is None else column[at].as_py() for column in columns))
+
+    return Cells(path, label, split, group, missing, row)
 
 
 def open_table(file: Place, columns: Columns) -> Table:
@@ -249,8 +324,8 @@ def _fit(table: Table, columns: Columns) -> tuple[int, int]:
     return sum(table.has(role, columns) for role in NAMES), len(table.columns)
 
 
-def _reader(file: io.TextIOWrapper, delimiter: str, spaced: bool) -> Any:
-    return csv.reader(file, delimiter=delimiter, strict=True, skipinitialspace=spaced)
+def _reader(lines: Iterator[str], delimiter: str, spaced: bool) -> Any:
+    return csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=spaced)
 
 
 def _text(file: Path, encoding: str) -> io.TextIOWrapper:

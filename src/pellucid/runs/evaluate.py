@@ -18,6 +18,7 @@ from pellucid.network import scores
 from pellucid.pictures import table
 from pellucid.pictures.catalog import Catalog
 from pellucid.pictures.joined import joined
+from pellucid.pictures.order import for_reading
 from pellucid.pictures.places import place
 from pellucid.pictures.sides import LONG, REPORTED
 from pellucid.pictures.tabular import NAMES, USUAL, Columns
@@ -127,7 +128,7 @@ def _parts(catalog: Catalog, directory: Place, classes: tuple[str, ...]) -> list
         raise CatalogError(f"{directory} {what}.{hint}")
     refused = [(str(catalog.picture_at(q.path)), q.reason) for q in catalog.quarantine]
     of_side: dict[str | None, list[tuple[str, str]]] = {}
-    for picture in catalog.pictures:
+    for picture in for_reading(catalog.root, catalog.pictures):
         own = (names[name] for name in catalog.classes_of(picture).split("\0") if name)
         labelled = str(catalog.picture_at(picture.path)), LABELS_BETWEEN.join(own)
         of_side.setdefault(picture.side, []).append(labelled)

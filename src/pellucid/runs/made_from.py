@@ -25,6 +25,7 @@ from pellucid.errors import ArtefactError, CatalogError, PellucidError, PictureE
 from pellucid.pictures import ahead, familiar
 from pellucid.pictures.ahead import Ahead, Begun
 from pellucid.pictures.listing import kind_of
+from pellucid.pictures.order import sorted_for_reading
 from pellucid.pictures.places import is_on_the_web, place, within
 from pellucid.pictures.reading import digest_of
 from pellucid.pictures.sides import LONG, TEST, TRAIN, VAL
@@ -277,7 +278,9 @@ def _side(model: Path, instead: str = OTHERS) -> tuple[str, Place, list[dict[str
     side = next((side for side in (TEST, VAL) if any(row["side"] == side for row in rows)), None)
     if side is None:
         raise ArtefactError(f"{model} was trained on all its pictures; {instead}.")
-    return side, root, [row for row in rows if row["side"] == side]
+    rows = [row for row in rows if row["side"] == side]
+    place = {path: at for at, path in enumerate(sorted_for_reading(root, [row["path"] for row in rows]))}
+    return side, root, sorted(rows, key=lambda row: place[row["path"]])
 
 
 def _checked(root: Place, rows: Sequence[dict[str, str]]) -> Iterator[HeldOut]:

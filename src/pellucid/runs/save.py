@@ -147,9 +147,10 @@ def _known(data: Data) -> bytes:
     coarse: dict[str, NDArray[np.uint8]] = {}
     for side in (TRAIN, VAL):
         rows = data.rows(side)
-        parts = [rows[at : at + DESCRIBED] for at in range(0, len(rows), DESCRIBED)]
-        some = [familiar.coarse(data.store.descriptions[part]) for part in parts]
-        coarse[side] = np.concatenate([np.zeros((0, familiar.COARSE), np.uint8), *some])
+        coarse[side] = np.empty((len(rows), familiar.COARSE), np.uint8)
+        for at in range(0, len(rows), DESCRIBED):
+            some = slice(at, at + DESCRIBED)
+            coarse[side][some] = familiar.coarse(data.store.descriptions[rows[some]])
     return encode(coarse)
 
 

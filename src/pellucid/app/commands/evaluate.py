@@ -23,7 +23,7 @@ def evaluate(
 
     Args:
         model: Model folder, or hf://OWNER/NAME on the hub.
-        directory: A labelled folder or table, also at an address. Default: the model's own test pictures.
+        directory: A labelled folder, table or shards, also at an address. Default: the model's own test pictures.
         path_column: The table's column of paths. Default: as in training, else path or file_name.
         label_column: The table's column of labels. Default: as in training, else label.
         split_column: The table's column of train, val or test. Default: as in training, else split.

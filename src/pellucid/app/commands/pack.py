@@ -14,6 +14,7 @@ from pellucid.app.bars import UNTIMED, only_bar, progress_bars
 from pellucid.app.exits import Exit
 from pellucid.app.flags import Column, Switch, parse
 from pellucid.app.format import duration, many, printable, size
+from pellucid.pictures.places import place
 from pellucid.pictures.shards.packing import QUARANTINE, Packed, Packing
 from pellucid.pictures.shards.verb import packing
 from pellucid.pictures.tabular import Columns
@@ -21,7 +22,7 @@ from pellucid.steps import Steps
 
 
 def pack(
-    source: Annotated[Positional[Path], arg(metavar="SOURCE")],
+    source: Annotated[Positional[str], arg(metavar="SOURCE")],
     out: Annotated[Positional[Path], arg(metavar="OUT")],
     /,
     format: Literal["webdataset", "parquet"] = "webdataset",  # noqa: A002
@@ -40,7 +41,7 @@ def pack(
     Stopped or killed, the same command goes on after the last whole shard, and the result is the same.
 
     Args:
-        source: What `pellucid train` takes: a folder of class folders, a table, or shards.
+        source: What `pellucid train` takes: a folder of class folders, a table, or shards. It may be an address.
         out: The folder to write.
         format: Tars for the WebDataset library, or Parquet files for Hugging Face's datasets.
         shard_size: About how large each shard becomes.
@@ -53,7 +54,7 @@ def pack(
         json: Print as JSON.
     """
     columns = Columns(path_column, label_column, split_column, group_column, several=labels == "several")
-    packed = _watched(packing(source, out, format, shard_size, seed, columns))
+    packed = _watched(packing(place(source), out, format, shard_size, seed, columns))
     if json:
         streams.write_json(packed.as_json(), indent=2)
         return Exit.OK

@@ -73,8 +73,8 @@ def _run(args: list[str]) -> int:
         Ctrl-C stops and saves the best model so far. --resume continues, also after a crash.
 
         Args:
-            directory: A folder of class folders, or of train, val and test folders of those; or a table. It may be an
-                address, such as s3://bucket/photos.
+            directory: A folder of class folders, or of train, val and test folders of those; a table; or shards. It
+                may be an address, such as s3://bucket/photos.
             settings: How to train.
             out: The model folder to write. Default: the name of DIR with -model, in the current folder.
             resume: Continue the training in --out as if it had never stopped.
@@ -110,11 +110,8 @@ def _run(args: list[str]) -> int:
     return parse(train, [word for word in args if not (base.replay and word == "--replay")], "train")
 
 
-LAUNCHED = {
-    "--processes": True,
-    "--out": True,
-    "--resume": False,
-}  # flags that the launcher sets -> whether they take a value
+LAUNCHED = {"--processes": True, "--out": True, "--resume": False}
+"""The flags that the launcher sets itself -> whether they take a value."""
 
 
 def without(args: list[str], flags: dict[str, bool]) -> list[str]:

@@ -7,14 +7,15 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pellucid.classifier.predict.pictures import Listed, Source
 from pellucid.errors import CatalogError
-from pellucid.pictures.listing import ListedFolders, kind_of, listed, matching
+from pellucid.pictures.listing import Folders, ListedFolders, LocalFolders, kind_of, listed, matching
 from pellucid.pictures.places import TABLES, is_address, is_on_the_web, is_written_as_address, place
-from pellucid.pictures.shards.naming import has_ending, is_pattern
+from pellucid.pictures.shards.naming import has_ending
 from pellucid.pictures.walk import is_system, walk, written_by_us
 
 if TYPE_CHECKING:
@@ -55,8 +56,9 @@ def walked(pictures: Iterable[Source | ListedFolders]) -> Iterator[Source | Left
         elif not isinstance(picture, str | Path):
             yield picture
         elif os.path.isdir(picture):
-            yield from _below(picture)
-        elif has_ending(picture) and (members := _in_shards(picture)) is not None:
+            members = _in_shards(LocalFolders(picture))
+            yield from _below(picture) if members is None else members
+        elif has_ending(picture) and (members := _in_shards(Path(picture))) is not None:
             yield from members
         elif os.path.splitext(picture)[1].lower() in TABLES and os.path.isfile(picture):
             from pellucid.pictures.table import listed
@@ -68,17 +70,20 @@ def walked(pictures: Iterable[Source | ListedFolders]) -> Iterator[Source | Left
             yield picture
 
 
-def _in_shards(name: str | Path) -> Iterator[str] | None:
-    """The pictures in a shard, or in the shards of a pattern; None for another file. Raises CatalogError."""
+def _in_shards(where: Place | Folders) -> Iterator[str] | None:
+    """The pictures in a shard, in the shards of a pattern, or in those of a folder; None for anything else.
+
+    Raises CatalogError.
+    """
     from pellucid.pictures.shards import catalog, finding
 
-    if not os.path.isfile(name) and not (is_pattern(name) and not os.path.lexists(name)):
-        return None
-    shards = finding.find(Path(name))
+    listing = isinstance(where, LocalFolders | ListedFolders)
+    shards = finding.in_folder(where) if listing else finding.find(where)  # type: ignore[arg-type]
     if shards is None:
         return None
-    files = (str(shards.root / path) if os.path.dirname(name) else path for path in shards.paths)
-    return (f"{file}/{member}" for file in files for member in catalog.members(file))
+    files = [shards.root / path for path in shards.paths]
+    members = (f"{file}/{member}" for file in files for member in catalog.members(file))
+    return chain(members, (str(shards.root / path) for path in shards.beside))
 
 
 def listed_once(pictures: Iterable[Source]) -> list[Source | ListedFolders]:
@@ -98,6 +103,8 @@ def _at_address(picture: Source) -> Iterator[Source | LeftOut]:
     where = _place(picture)
     if not is_address(where):
         yield picture if where is None else where
+    elif has_ending(where.path) and (members := _in_shards(where)) is not None:
+        yield from members
     elif where.suffix.lower() in TABLES and kind_of(where) == "file":
         from pellucid.pictures.table import listed as paths
 
@@ -125,6 +132,9 @@ def _is_picture(address: UPath) -> bool:
 
 def _listed(listing: ListedFolders) -> Iterator[Source | LeftOut]:
     """All files below an address except the system's, as `_below`."""
+    if (members := _in_shards(listing)) is not None:
+        yield from members
+        return
     top = listing.top
     for entry in walk(listing):
         if entry.kind == "file":
@@ -155,9 +165,7 @@ def _below(folder: str | Path) -> Iterator[Source | LeftOut]:
     """
     top = os.path.join(folder, "")
     for entry in walk(folder):
-        if entry.kind == "file" and has_ending(entry.path) and (members := _in_shards(top + entry.path)) is not None:
-            yield from members
-        elif entry.kind == "file":
+        if entry.kind == "file":
             yield top + entry.path
         elif entry.kind == "unusable":
             yield top + entry.path.rstrip("/") if entry.path else os.fspath(folder)

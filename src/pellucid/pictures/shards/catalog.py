@@ -12,8 +12,7 @@ import json
 import os
 from array import array
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +21,8 @@ from pellucid.pictures import cells, merge
 from pellucid.pictures.catalog import Catalog, Quarantined, by_path, natural
 from pellucid.pictures.cells import Unusable
 from pellucid.pictures.columns import Writer
+from pellucid.pictures.places import is_address
+from pellucid.pictures.remote import Unreachable
 from pellucid.pictures.shards import parquet, samples
 from pellucid.pictures.shards.finding import Shards
 from pellucid.pictures.shards.naming import COMPRESSED, REST, TAR, has_ending
@@ -30,6 +31,9 @@ from pellucid.pictures.split import SIDES, TEST, VAL
 from pellucid.pictures.strings import TextWriter
 from pellucid.pictures.tabular import Columns
 from pellucid.texts import decoded, listed
+
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
 
 CLASS_LISTS = ("classes.json", "classes.txt")
 MANIFEST = "manifest.json"
@@ -53,7 +57,7 @@ def scan(shards: Shards, columns: Columns) -> Catalog:
 
     Raises CatalogError if no label can be read, or if labels or keys contradict each other.
     """
-    if Path(shards.place) == shards.root and (shards.root / UNFINISHED).is_file():
+    if shards.whole and (shards.root / UNFINISHED).is_file():
         raise CatalogError(f"{shards.place} is not packed to its end. Run the same `pellucid pack` again; it goes on.")
     reading = _Reading(shards, columns)
     for number in range(len(shards.paths)):
@@ -72,22 +76,25 @@ def scan(shards: Shards, columns: Columns) -> Catalog:
     return Catalog(shards.root, classes, pictures, quarantine, 0, (), columns.several, shards.place)
 
 
-def members(path: str) -> Iterator[str]:
+def members(place: str | Place) -> Iterator[str]:
     """The name of each picture in a shard, labels or not; a name that cannot be read for what is behind a fault."""
-    return (entry.name for entry in entries(path, None, Columns()))
+    return (entry.name for entry in entries(place, None, Columns()))
 
 
-def entries(path: str, classes: list[str] | None, columns: Columns) -> Iterator[Entry]:
+def entries(place: str | Place, classes: list[str] | None, columns: Columns) -> Iterator[Entry]:
     """The pictures of a shard in their order. `classes`: the names behind the numbers of the labels.
 
     Raises CatalogError if a column that was named is missing.
     """
     try:
+        path = local(place)
         yield from (_of_tar if has_ending(path, (TAR,)) else _of_parquet)(path, classes, columns)
     except OSError as error:
         yield Entry(REST, None, fault=f"its shard cannot be read: {error.strerror or error}")
     except parquet.Unreadable as error:
         yield Entry(REST, None, fault=f"its shard is {error}")
+    except Unreachable as error:
+        yield Entry(REST, None, fault=f"its shard {error.reason}")
 
 
 def _of_tar(path: str, classes: list[str] | None, columns: Columns) -> Iterator[Entry]:
@@ -144,6 +151,15 @@ def _named(cell: Any, classes: list[str] | None) -> Any:
     return classes[cell]
 
 
+def local(place: str | Place) -> str:
+    """The path of a shard on this machine: one at an address is fetched. Raises Unreachable."""
+    if not is_address(place):
+        return str(place)
+    from pellucid.pictures.shards import fetched
+
+    return str(fetched.local(place))
+
+
 class _Reading:
     """Collects the pictures of shards into columns."""
 
@@ -159,10 +175,10 @@ class _Reading:
     def read(self, number: int) -> None:
         """Add the pictures of the shard of this number."""
         path = self._shards.paths[number]
-        file, folder = str(self._shards.root / path), os.path.dirname(path)
+        folder = os.path.dirname(path)
         if folder not in self._classes:
             self._classes[folder] = class_list(self._shards.root, folder)
-        for entry in entries(file, self._classes[folder], self._columns):
+        for entry in entries(self._shards.root / path, self._classes[folder], self._columns):
             member = f"{path}/{entry.name}" if entry.name != REST else path
             if has_ending(path, (TAR,)):
                 self._keys.append(hash((folder, samples.key_of(entry.name)[0])))
@@ -181,7 +197,7 @@ class _Reading:
                     f"{place} has no labels: no key in {'these tars' if several else 'this tar'} has a .cls, or a "
                     ".json with label. Add 0001.cls beside each 0001.jpg; if folders in it are the classes, unpack it."
                 )
-            file = str(self._shards.root / self._shards.paths[0])
+            file = local(self._shards.root / self._shards.paths[0])
             names = listed(list(parquet.opened(file).schema_arrow.names), 20)
             raise CatalogError(
                 f"{place} has no column 'label' with labels. Its columns are {names}. Name one with --label-column."
@@ -196,7 +212,7 @@ class _Reading:
 
     def _refuse(self, key: int, one: int, other: int, count: int) -> None:
         first, second = self._shards.paths[one], self._shards.paths[other]
-        names = (samples.key_of(name)[0] for name in members(str(self._shards.root / first)))
+        names = (samples.key_of(name)[0] for name in members(self._shards.root / first))
         name = next((name for name in names if hash((os.path.dirname(first), name)) == key), "one key")
         more = f" and {count - 1:,} more keys" if count > 1 else ""
         raise CatalogError(
@@ -236,9 +252,9 @@ class _Reading:
         return -1 if name is None else _EVAL if name == "eval" else SIDES.index(name)
 
 
-def class_list(root: Path, folder: str) -> list[str] | None:
+def class_list(root: Place, folder: str) -> list[str] | None:
     """The names behind the numbers of labels: from a file beside the shards, or in the root. Raises CatalogError."""
-    for place in dict.fromkeys((root / folder, root)):
+    for place in (root / folder, root) if folder else (root,):
         for name in CLASS_LISTS:
             file = place / name
             try:
@@ -263,17 +279,15 @@ def _beside(path: str) -> str:
 
 def _absent(shards: Shards) -> Iterator[Quarantined]:
     """The shards that a manifest beside them lists, and that are missing or of another size."""
-    for folder in dict.fromkeys(os.path.dirname(path) for path in shards.paths):
+    for folder in dict.fromkeys(os.path.dirname(path) for path in shards.paths if shards.whole):
         try:
-            stated = json.loads((shards.root / folder / MANIFEST).read_bytes())["shards"]
+            stated = json.loads((shards.root / (f"{folder}/{MANIFEST}" if folder else MANIFEST)).read_bytes())["shards"]
             sizes = {str(shard["name"]): int(shard["bytes"]) for shard in stated}
         except (OSError, ValueError, TypeError, KeyError):
             continue  # another program's
-        if Path(shards.place) != shards.root:
-            continue  # some of them were named
         for name, size in sizes.items():
             path = f"{folder}/{name}" if folder else name
             if path not in shards.paths:
                 yield Quarantined(path, f"is listed in {MANIFEST} and is not there: copy it here")
-            elif (there := (shards.root / path).stat().st_size) != size:
+            elif not is_address(shards.root) and (there := (shards.root / path).stat().st_size) != size:
                 yield Quarantined(path, f"has {there:,} bytes, and {size:,} in {MANIFEST}: copy it again")

@@ -45,18 +45,6 @@ def is_pattern(path: str | Path) -> bool:
     return has_ending(text) and (glob.has_magic(text) or _BRACES.search(text) is not None)
 
 
-def matches(pattern: str | Path) -> list[str]:
-    """The paths that a pattern names, sorted and each once. Braces name files whether they exist or not, as in a shell.
-
-    >>> matches("train-{000..002}.tar")
-    ['train-000.tar', 'train-001.tar', 'train-002.tar']
-    """
-    paths = {
-        path for text in braces(str(pattern)) for path in (glob.iglob(text) if glob.has_magic(text) else iter([text]))
-    }
-    return sorted(paths)
-
-
 def braces(text: str) -> Iterator[str]:
     """The texts that {a,b} and {000..012} stand for, as in a shell. Raises ValueError if they are over a million."""
     match = _BRACES.search(text)

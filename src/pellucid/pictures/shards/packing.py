@@ -33,6 +33,7 @@ from pellucid.pictures.index import there
 from pellucid.pictures.lock import Lock, beside
 from pellucid.pictures.places import below
 from pellucid.pictures.reading import read
+from pellucid.pictures.remote import IN_FLIGHT
 from pellucid.pictures.shards import writing
 from pellucid.pictures.shards.catalog import CLASS_LISTS, MANIFEST, UNFINISHED
 from pellucid.pictures.shards.samples import PICTURES
@@ -218,7 +219,7 @@ def _written(plan: Plan, name: str, rows: NDArray[np.int64], out: Path, state: _
 
 def items_of(plan: Plan, rows: NDArray[np.int64], unreadable: list[list[str]]) -> Iterator[Item]:
     """The pictures of a shard, read by threads a little ahead; those that cannot be decoded go to `unreadable`."""
-    workers = min(_WORKERS, cores())
+    workers = IN_FLIGHT if plan.catalog.is_remote else min(_WORKERS, cores())
     waiting: deque[tuple[int, Future[bytes]]] = deque()
     executor = ThreadPoolExecutor(workers, "read")
     try:

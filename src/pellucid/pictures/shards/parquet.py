@@ -78,8 +78,8 @@ class Layout:
         return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
 
 
-def opened(path: str) -> Any:
-    """pyarrow's reader of a file. Raises Unreadable."""
+def opened(path: Any) -> Any:
+    """pyarrow's reader of a file, by its path or open. Raises Unreadable."""
     try:
         import pyarrow
         from pyarrow import parquet

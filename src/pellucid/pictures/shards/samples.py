@@ -45,6 +45,7 @@ class _Members:
 
     of: dict[str, Member]
     fault: str | None = None
+    cut: str = ""  # the name of a member that is not whole
 
 
 def samples(file: Opened) -> Iterator[Sample]:
@@ -62,7 +63,8 @@ def samples(file: Opened) -> Iterator[Sample]:
         reason = f"its shard is {fault}; {whole:,} pictures before it are whole. Copy the shard again"
         cut = key_of(fault.member)[0] if fault.member is not None else ""
         if fault.member is not None:
-            by_key.setdefault(cut, _Members({})).fault = reason
+            some = by_key.setdefault(cut, _Members({}))
+            some.fault, some.cut = reason, fault.member
         else:
             others.append(Sample(REST, fault=reason))
     for key, some in by_key.items():
@@ -103,7 +105,7 @@ def _pictures(of: dict[str, Member]) -> list[Member]:
 
 def _sample(file: Opened, key: str, some: _Members) -> Sample:
     pictures = _pictures(some.of)
-    sample = Sample(key, pictures[0].name if pictures else "", fault=some.fault)
+    sample = Sample(key, pictures[0].name if pictures else some.cut, fault=some.fault)
     if some.fault is not None:
         return sample
     if len(pictures) != 1:

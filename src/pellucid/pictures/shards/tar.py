@@ -1,7 +1,7 @@
 """Where the members of a tar lie: its headers alone are read, in the semantics of Python's `tarfile`.
 
-`tarfile` reads 40,000 headers a second, and a shard of small pictures holds more (docs/why/shards.md). It also ends in
-silence where a tar is cut; here that is a fault.
+`tarfile` takes three times as long (docs/why/shards.md). It also ends in silence where a tar is cut; here that is a
+fault.
 
 Formats: POSIX.1-1988 (ustar), POSIX.1-2001 (pax) and GNU, as in https://www.gnu.org/software/tar/manual/html_node/Standard.html
 """

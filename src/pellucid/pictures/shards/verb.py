@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pellucid.errors import ArtefactError, RecipeError
 from pellucid.pictures import table
 from pellucid.pictures.joined import joined
+from pellucid.pictures.places import is_address, place
 from pellucid.pictures.shards import packing as packer
 from pellucid.pictures.shards.packing import Packed, Packing
 from pellucid.pictures.tabular import Columns
 from pellucid.steps import result_of
 
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
+
 
 def pack(
-    source: str | Path,
+    source: str | Place,
     out: str | Path,
     *,
     format: str = "webdataset",  # noqa: A002
@@ -42,14 +47,14 @@ def pack(
     if labels not in ("one", "several"):
         raise RecipeError(f"labels is {labels!r}; it must be one or several.")
     columns = Columns(path_column, label_column, split_column, group_column, several=labels == "several")
-    return result_of(packing(Path(source), Path(out), format, shard_size, seed, columns))
+    return result_of(packing(place(source), Path(out), format, shard_size, seed, columns))
 
 
 def packing(
-    source: Path, out: Path, form: str, shard_size: str | int, seed: int, columns: Columns
+    source: Place, out: Path, form: str, shard_size: str | int, seed: int, columns: Columns
 ) -> Generator[Packing, None, Packed]:
     """See `pack`; yields progress."""
-    if source.resolve() == out.resolve():
+    if not is_address(source) and source.resolve() == out.resolve():
         raise ArtefactError(f"{out} is the source itself. Name another folder for the shards.")
     catalog = table.read(source, columns, leave_out=out)
     return (yield from packer.pack(joined(catalog) if columns.several else catalog, out, form, shard_size, seed))
