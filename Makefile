@@ -35,6 +35,7 @@ bench: $(VENV)/installed  ## Pellucid beside its peers, which it installs; BENCH
 soak: $(VENV)/installed docs  ## a server under load for five minutes; SOAK="--minutes 1 --workers 2" for another run
 	$(BIN)/python benchmarks/load.py $(SOAK)
 	$(BIN)/python -m pytest tests/real/test_agreement.py tests/real/test_transfer.py -s --every 1  # each real picture, if the data are here
+	$(BIN)/python -m pytest tests/app/test_elastic.py -s --every 1  # twenty kills of a training in two processes; two nodes
 	$(BIN)/python -m pytest tests/web/test_lessons.py -k subjects --every 1  # each step in windows of all sizes
 	$(BIN)/python -m pytest tests/web/test_matrix.py --screenshots build/screenshots  # all views on four networks; look at the sheets
 	$(BIN)/python -m docs.site.browse build/site  # the documentation, from the disk and without a network

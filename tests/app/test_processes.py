@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from tests.forked import run
 
+from pellucid.app.commands.train import without
+
 SETTINGS = ("--size", "12", "--batch", "8", "--validation", "0.25", "--test", "0.25", "--device", "cpu")
 WORDS = ("--model", "conv(4, 3) relu maxpool(2) flatten dense", "--precision", "float32", *SETTINGS)
 
@@ -62,6 +64,18 @@ def _is_locked_by(out: Path, processes: set[int]) -> bool:
         return any(f'"process": {process},' in (out / ".pellucid.lock").read_text() for process in processes)
     except OSError:
         return False
+
+
+@pytest.mark.parametrize(
+    ("words", "rest"),
+    [
+        ("photos --processes 2 --out model --epochs 3", "photos --epochs 3"),
+        ("--processes=2 photos --resume --out=a --size 8", "photos --size 8"),
+    ],
+)
+def test_the_processes_get_all_other_words(words: str, rest: str) -> None:
+    flags = {"--processes": True, "--out": True, "--resume": False}
+    assert without(words.split(), flags) == rest.split()
 
 
 @pytest.mark.parametrize(

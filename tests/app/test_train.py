@@ -22,6 +22,7 @@ from pellucid.app import progress
 from pellucid.errors import RecipeError
 from pellucid.runs.run import Run
 from pellucid.training.loop import Step
+from pellucid.training.team.team import Team
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -34,7 +35,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
     """Runs that the command line started; none of them trains."""
     runs: list[Run] = []
 
-    def note(run: Run) -> int:
+    def note(run: Run, team: Team) -> int:
         runs.append(run)
         return 0
 

@@ -72,6 +72,9 @@ def test_two_processes_train_the_model_of_one(photos: Path, alone: Path, tmp_pat
     assert "processes" not in json.loads((alone / "config.json").read_text())["training"]
     history, expected = ((folder / "history.csv").read_text().splitlines() for folder in (out, alone))
     assert len(history) == len(expected) == 5
+    life = run("life", out, "conv1.weight[0, 0, 0, 0]", "--cache", cache)
+    assert life.returncode == 1
+    assert "It was trained by 2 processes, whose sums round differently from one's." in life.stderr
 
 
 def test_a_killed_process_ends_all_and_any_number_continues(photos: Path, alone: Path, tmp_path: Path) -> None:
@@ -136,24 +139,47 @@ def test_one_line_reports_what_is_wrong(
     assert other == (1, "", "")
 
 
-def test_an_error_in_a_later_process_is_reported_once_by_the_first(photos: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rank", [0, 1])
+def test_an_error_in_one_process_is_reported_once_by_the_first(photos: Path, tmp_path: Path, rank: int) -> None:
     """As on a machine whose cache cannot be written."""
-    blocked = tmp_path / "blocked"
+    blocked, caches = tmp_path / "blocked", [tmp_path / "cache", tmp_path / "cache"]
     blocked.write_text("a file")
+    caches[rank] = blocked
     out, port = tmp_path / "model", str(free_port())
     with ExitStack() as stack:
         commands = [
             stack.enter_context(
                 Command(
                     *("train", photos, *WORDS, "--epochs", 1, "--out", out, "--cache", cache),
-                    env={**os.environ, **_described(rank, 2, port)},
+                    env={**os.environ, **_described(number, 2, port)},
                 )
             )
-            for rank, cache in enumerate((tmp_path / "cache", blocked))
+            for number, cache in enumerate(caches)
         ]
         (status, _, errors), other = said(commands)
     assert status == 1
-    assert errors.startswith("pellucid: process 1 ("), errors
-    assert "blocked" in errors
+    assert errors.startswith("pellucid: process 1 (" if rank else f"pellucid: {blocked}"), errors
     assert errors.count("\n") == 1
     assert other == (1, "", "")
+
+
+def test_a_team_that_is_started_again_after_its_last_step_has_nothing_to_do(photos: Path, alone: Path) -> None:
+    before = (alone / "config.json").read_bytes()
+    words = (photos, *WORDS, "--epochs", 4, "--out", alone)
+    with team(1, *words, TORCHELASTIC_RESTART_COUNT="1", TORCHELASTIC_MAX_RESTARTS="3") as commands:
+        assert said(commands) == [(0, "", "")]
+    assert (alone / "config.json").read_bytes() == before
+
+
+def test_a_module_of_the_user_s_with_a_replay(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n\n\ndef build(classes):\n"
+        "    body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.SiLU(), nn.AdaptiveAvgPool2d(2))\n"
+        "    return nn.Sequential(body, nn.Flatten(), nn.Dropout(0.2), nn.Linear(16, classes))\n"
+    )
+    words = ("--model", f"{tmp_path / 'net.py'}:build", "--device", "cpu", *SETTINGS, "--replay", "--epochs", 2)
+    with team(2, photos, *words, "--out", tmp_path / "model", "--cache", tmp_path / "cache") as commands:
+        (status, text, errors), second = said(commands)
+    assert (status, errors, second) == (0, "", (0, "", ""))
+    assert text.count("makes the network") == 1
+    assert (tmp_path / "model" / "replay" / "replay.json").exists()

@@ -21,6 +21,7 @@ from pellucid.classifier.predict.prediction import Prediction
 from pellucid.classifier.predict.predictor import Predictor
 from pellucid.errors import RecipeError, StorageError
 from pellucid.pictures.listing import ListedFolders
+from pellucid.pictures.places import is_written_as_address
 
 STANDARD_INPUT = "-"
 _HEAD = 4096  # bytes of a file that tell a text from a picture
@@ -44,7 +45,7 @@ def write(
         from pellucid.runs import quantise
 
         int8 = quantise.for_predictions(precision, lambda line: print(printable(line), file=sys.stderr))
-    names = listed_once(pictures)
+    names = listed_names(pictures)
     classifier = predictor(model, names, trust, int8)
     return listed(classifier, classifier.stream(sources(names), batch), names, top, form, stream)
 
@@ -114,6 +115,16 @@ def check(**numbers: int) -> None:
     for name, value in numbers.items():
         if value < 1:
             raise RecipeError(f"--{name} is {value}; it must be 1 or more.")
+
+
+def listed_names(pictures: Sequence[Source]) -> Sequence[Source | ListedFolders]:
+    """The same names, with a listing for each folder at an address, which may take a while."""
+    if not any(map(is_written_as_address, pictures)):
+        return pictures
+    from pellucid.app import progress
+
+    with progress.waiting("listing pictures"):
+        return listed_once(pictures)
 
 
 def expanded_sources(pictures: Iterable[Source | ListedFolders]) -> Iterator[Source]:

@@ -8,7 +8,6 @@ from typing import TextIO
 
 from pellucid.app import answers
 from pellucid.classifier.predict import feature_table
-from pellucid.classifier.predict.expand import listed_once
 from pellucid.classifier.predict.prediction import Prediction
 from pellucid.errors import RecipeError
 
@@ -36,7 +35,7 @@ def write(
     if out is not None and out.resolve() == features.resolve():
         raise RecipeError(f"--out and --features are both {out}; name two different files.")
     feature_table.check(features)  # before torch is imported
-    names = listed_once(pictures)
+    names = answers.listed_names(pictures)
     classifier = feature_table.opened(model, trust)
     with feature_table.table(features, classifier) as table:
 

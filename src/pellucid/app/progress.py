@@ -96,6 +96,7 @@ def _train(run: Watched, console: Console, team: Team) -> bool:
     """Show the events of a run as they come. Returns whether Ctrl-C ended it, with the state saved."""
     begun, launcher = False, os.getppid()
     with _stop_after_the_step() as stops, progress_bars() as bars:
+        bars.update(only_bar(bars), description="listing pictures", refresh=True)
         for event in run:
             _show(event, console, bars)
             begun = begun or isinstance(event, Started)
@@ -190,8 +191,11 @@ def _show(event: object, console: Console, bars: Progress) -> None:
         case Decoding(done, total, reused):
             note = f"{reused:,} reused" if reused else ""
             bars.update(only_bar(bars), description="reading pictures", completed=done, total=total, note=note)
+            seconds = bars.tasks[0].time_remaining
+            bars.update(only_bar(bars), left=f"{duration(seconds)} left" if seconds and done > reused else "")
         case Comparing(done, total):
-            bars.update(only_bar(bars), description="looking for twins", completed=done, total=total, note="")
+            what = "looking for twins"
+            bars.update(only_bar(bars), description=what, completed=done, total=total, note="", left="")
         case DataSummary():
             bars.remove_task(only_bar(bars))
             _show_summary(event, console)

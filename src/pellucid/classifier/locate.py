@@ -38,8 +38,9 @@ def folder_of(model: str | Path, trust: bool = False, predicting: bool = False, 
     """
     if not references.is_reference(model):
         if _ADDRESS.match(str(model)) and not Path(model).exists():
+            address = re.sub(":/+", "://", str(model), count=1)
             raise ArtefactError(
-                f"{model} is an address; a model is a folder of this machine, or hf://OWNER/NAME. Copy it here first."
+                f"{address} is an address; a model is a folder of this machine, or hf://OWNER/NAME. Copy it here first."
             )
         return Path(model)
     from pellucid.classifier import store

@@ -9,14 +9,15 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.errors import CatalogError
+from pellucid.errors import CatalogError, PictureError
 from pellucid.pictures.places import is_address, is_on_the_web
 from pellucid.pictures.reading import UNKNOWN, Stamp, exists, read_with_stamp, stamp_in, stamp_of
 from pellucid.pictures.remote import IN_FLIGHT, Unreachable, store_of
@@ -36,32 +37,55 @@ Begun: TypeAlias = Future[tuple[bytes, Stamp]]
 class Ahead:
     """Reads files at addresses in the background, IN_FLIGHT at a time, in the order in which they are begun.
 
-    Each holds its file in memory until somebody takes the result. Close it: then pauses between tries end too. Threads
-    start with the first address.
+    Each holds its file in memory until somebody takes the result. Closing ends the wait for all of them: what has not
+    come by then raises PictureError. Threads start with the first address.
     """
 
     def __init__(self) -> None:
         self._stopping = threading.Event()
-        self._pool: ThreadPoolExecutor | None = None
+        self._waiting: SimpleQueue[tuple[Begun, Place, Stamp] | None] = SimpleQueue()
+        self._unfinished: set[Begun] = set()
+        self._threads = 0
 
     @property
     def window(self) -> int:
         """How many files to begin before the result of the first is taken; 0 while there are no addresses."""
-        return 0 if self._pool is None else 2 * IN_FLIGHT
+        return 2 * IN_FLIGHT if self._threads else 0
 
     def begun(self, where: str | Place, stamp: Sequence[int] = UNKNOWN) -> str | Place | Begun:
         """A file of this machine as it is; one at an address, being read. `stamp`: as for `reading.read_with_stamp`."""
         if not is_address(where):
             return where
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="fetch")
         size, version, last = stamp
-        return self._pool.submit(read_with_stamp, where, (size, version, last), self._stopping)
+        file: Begun = Future()
+        self._unfinished.add(file)
+        file.add_done_callback(self._unfinished.discard)
+        self._waiting.put((file, where, (size, version, last)))
+        if self._threads < IN_FLIGHT:
+            self._threads += 1
+            # a daemon, because a silent server must not hold up the end of the process
+            threading.Thread(target=self._read, name=f"fetch-{self._threads}", daemon=True).start()
+        return file
 
     def close(self) -> None:
         self._stopping.set()
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+        for file in list(self._unfinished):
+            with suppress(InvalidStateError):
+                file.set_exception(PictureError("not read: stopped"))
+        for _ in range(self._threads):
+            self._waiting.put(None)
+
+    def _read(self) -> None:
+        while (task := self._waiting.get()) is not None and not self._stopping.is_set():
+            file, where, stamp = task
+            try:
+                result = read_with_stamp(where, stamp, self._stopping)
+            except BaseException as error:
+                with suppress(InvalidStateError):  # it was closed meanwhile
+                    file.set_exception(error)
+            else:
+                with suppress(InvalidStateError):
+                    file.set_result(result)
 
     def __enter__(self) -> Ahead:
         return self

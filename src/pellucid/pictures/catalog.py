@@ -93,7 +93,7 @@ class Catalog:
         return UNKNOWN if self.listing is None else self.listing.stamp(path)
 
     @property
-    def has_addresses(self) -> bool:
+    def is_remote(self) -> bool:
         """Whether a picture is at an address; only then do paths hold "://"."""
         return is_address(self.root) or re.search(b"://", self.pictures.paths.content.data) is not None
 

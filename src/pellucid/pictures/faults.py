@@ -51,7 +51,7 @@ def phrase(error: BaseException) -> tuple[str, bool]:
     if names & _NO_CREDENTIALS:
         return CREDENTIALS, False
     if status in _AGAIN or _BUSY.search(text):
-        return f"the server answers {status}" if status is not None else "the server is too busy", True
+        return f"the server answers {status}" if status in _AGAIN else "the server is too busy", True
     if _is_unknown_host(chain):
         return "there is no server of this name", True
     if names & {"ClientConnectorCertificateError", "SSLCertVerificationError", "SSLError"}:
@@ -64,12 +64,12 @@ def phrase(error: BaseException) -> tuple[str, bool]:
         return "the connection was lost", True
     if "NoSuchBucket" in text or "bucket does not exist" in text:
         return "there is no such bucket", False
-    if isinstance(error, FileNotFoundError) or status in (404, 410) or "EntryNotFoundError" in names:
-        return "not found", False
     if isinstance(error, PermissionError) or status in (401, 403) or "GatedRepoError" in names:
         return "no permission", False
     if names & _LOST or any(isinstance(one, OSError) and one.errno in _PASSING_ERRNO for one in chain):
-        return "the connection was lost", True
+        return "the connection was lost", True  # of HTTP, fsspec makes this a file that is not found
+    if isinstance(error, FileNotFoundError) or status in (404, 410) or "EntryNotFoundError" in names:
+        return "not found", False
     if isinstance(error, ImportError):
         return _missing_package(error), False
     return f"cannot be read: {_short(text) or type(error).__name__}", False
@@ -115,8 +115,9 @@ def _status(error: BaseException) -> int | None:
     if isinstance(response, dict):  # botocore
         status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     else:
-        stated = getattr(error, "status", None), getattr(response, "status_code", None), getattr(error, "code", None)
-        status = next((each for each in stated if each), None)
+        status = getattr(error, "status", None) or getattr(response, "status_code", None)
+        if status is None and not hasattr(error, "status"):  # aiohttp warns of its `code`
+            status = getattr(error, "code", None)
     return status if isinstance(status, int) and 300 <= status < 600 else None
 
 

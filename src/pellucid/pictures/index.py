@@ -244,7 +244,7 @@ def there(catalog: Catalog) -> tuple[Catalog, NDArray[np.int64]]:
 
 def _stamps(catalog: Catalog) -> NDArray[np.int64]:
     """The stamps of all pictures, (N, 3); those at addresses from the catalog's listing, if it has one."""
-    paths, far = catalog.pictures.paths, catalog.has_addresses
+    paths, far = catalog.pictures.paths, catalog.is_remote
     numbers = array("q")
     for path in paths:
         numbers.extend(catalog.stamp_listed(path) if far else stamp_of(below(catalog.root, path)))

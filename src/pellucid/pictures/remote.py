@@ -6,12 +6,16 @@ repeats, and HTTP repeats nothing: a refused connection would take minutes or no
 
 from __future__ import annotations
 
+import os
 import random
+import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pellucid.errors import CatalogError
 from pellucid.pictures.faults import CutShort, phrase, sentence
@@ -98,8 +102,6 @@ _LOCK = threading.Lock()
 
 def store_of(address: UPath) -> RemoteStore:
     """The store of an address. Raises CatalogError if its package is missing or its settings are wrong."""
-    import os
-
     from fsspec.utils import tokenize
 
     key = tokenize(os.getpid(), address.protocol, **address.storage_options)
@@ -112,22 +114,22 @@ def store_of(address: UPath) -> RemoteStore:
         return _STORES[key]
 
 
-def copied(address: UPath) -> IO[bytes]:
-    """A temporary copy of a file, with a `name`, which disappears when it is closed. Raises CatalogError."""
-    import tempfile
+class Copy:
+    """A temporary file at `path`, which disappears with this object or with the process."""
 
-    store = store_of(address)
-    copy = tempfile.NamedTemporaryFile(prefix="pellucid-", suffix=".table")  # noqa: SIM115, it outlives this function
+    def __init__(self) -> None:
+        file, name = tempfile.mkstemp(prefix="pellucid-", suffix=".table")
+        os.close(file)
+        self.path = Path(name)
+        weakref.finalize(self, self.path.unlink, missing_ok=True)
 
-    def attempt() -> None:
-        copy.seek(0)
-        copy.truncate()
-        store.system.get_file(address.path, copy.name)
 
+def copied(address: UPath) -> Copy:
+    """A copy of a file. Raises CatalogError."""
+    store, copy = store_of(address), Copy()
     try:
-        store.tried(attempt)
+        store.tried(lambda: store.system.get_file(address.path, str(copy.path)))
     except Unreachable as error:
-        copy.close()
         raise CatalogError(refusal(error, address)) from error
     return copy
 

@@ -42,6 +42,7 @@ from pellucid import files
 from pellucid.errors import StorageError
 from pellucid.pictures import clearing, processes, twins
 from pellucid.pictures.ahead import Ahead
+from pellucid.pictures.begun import Journal, recover
 from pellucid.pictures.catalog import Catalog, Quarantined, by_path
 from pellucid.pictures.decode import PIXEL_LIMIT, Form, expect_many
 from pellucid.pictures.index import Digests, Index, identity_of, labels_of, read_header, there
@@ -99,8 +100,8 @@ def build(
 
     `ranges`: what is black and white in files with more than 8 bits a sample, by default measured over the catalog.
     Unusable files join the quarantine in the store's catalog. Closing the generator, at any point, stops the threads
-    and does not change the cache. A second process that wants the same store waits for the first. Raises StorageError
-    if the disk is full or cannot be written.
+    and does not change the cache, except that pictures from addresses stay for the next run. A second process that
+    wants the same store waits for the first. Raises StorageError if the disk is full or cannot be written.
     """
     folder = _folder(cache, catalog, form, pixel_limit)
     identity = identity_of(catalog.root, form, pixel_limit, catalog.table)
@@ -114,6 +115,7 @@ def build(
             time.sleep(_EVERY)
             free = lock.acquire()
         if lock.held:
+            recover(folder, _NAME, identity, _lengths(form))
             clearing.remove_leftovers(folder, _NAME)
         old = Index.load(folder, identity)
         catalog, stamps = there(catalog)
@@ -206,7 +208,7 @@ def _rebuild(
 ) -> Generator[Decoding, None, None]:
     """Build the store beside `folder`, then move it there. `streams`: without the images."""
     total = len(stamps)
-    lengths = twins.DESCRIPTION, int(np.prod(way.form.shape))  # bytes per picture in the raw files
+    lengths = _lengths(way.form)
     order = reading_order(catalog.pictures.paths, stamps)
     jumps = not np.array_equal(order, np.arange(total))  # a picture's place in the raw files is then its number
     ordered = replace(catalog, pictures=catalog.pictures.take(order)) if jumps else catalog
@@ -217,6 +219,8 @@ def _rebuild(
             names = ["descriptions.raw"] if streams else ["descriptions.raw", "images.raw"]
             raw = [stack.enter_context((part / name).open("w+b", buffering=0)) for name in names]
             every = stack.enter_context(closing(_looks(ordered, way, old, stamps[order], not streams)))
+            fetched = catalog.is_remote and not (jumps or streams)
+            journal = stack.enter_context(Journal(part, folder, identity, lengths, way.ranges, fetched))
             yield Decoding(0, total, 0)  # the resizing code may have to be compiled first
             for looks, known in every:
                 numbers = order[done : done + len(looks.records)]
@@ -225,6 +229,7 @@ def _rebuild(
                 for file, length, arrays in zip(raw, lengths, (looks.descriptions, looks.images), strict=False):
                     _write_rows(file, places, arrays, length)
                 new.add(numbers, looks, places)
+                journal.add(new, numbers, looks)
                 rows, done = rows + count, done + len(numbers)
                 reused += len(numbers) if known else 0
                 if (now := time.monotonic()) >= reported + _EVERY:
@@ -259,7 +264,7 @@ def _looks(
         if reuse is None and len(stamps) >= _MANY:
             expect_many()  # not during the decoding, whose threads would slow the import
         small = bool(new.any()) and stamps[new, 0].mean() < _SMALL
-        alone = small and (catalog.has_addresses or not processes.pay(int(new.sum())))
+        alone = small and (catalog.is_remote or not processes.pay(int(new.sum())))
         workers = 1 if alone else min(_WORKERS, cores())
         executor = ThreadPoolExecutor(workers, thread_name_prefix="decode")
         ends.callback(executor.shutdown, cancel_futures=True)
@@ -295,6 +300,11 @@ def _parts(new: NDArray[np.bool_], most_new: int, most_known: int) -> Iterator[s
     for start, end in pairwise(edges):
         step = most_new if start < end and new[start] else most_known
         yield from (slice(at, min(at + step, end)) for at in range(start, end, step))
+
+
+def _lengths(form: Form) -> tuple[int, int]:
+    """Bytes of a picture in descriptions.raw and images.raw."""
+    return twins.DESCRIPTION, int(np.prod(form.shape))
 
 
 def _folder(cache: Path, catalog: Catalog, form: Form, pixel_limit: int) -> Path:

@@ -52,7 +52,7 @@ class Streamed:
         self._lock = Lock()
         decoders = min(_WORKERS, cores())
         self._decoding, self._stopping = BoundedSemaphore(decoders), Event()
-        self._pool = ThreadPoolExecutor(IN_FLIGHT if catalog.has_addresses else decoders, "stream")
+        self._pool = ThreadPoolExecutor(IN_FLIGHT if catalog.is_remote else decoders, "stream")
         self.close = weakref.finalize(self, _close, self._pool, self._stopping)
 
     def __len__(self) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pellucid import texts
 from pellucid.errors import CatalogError
@@ -19,6 +19,7 @@ from pellucid.pictures.reasons import open_reason
 
 if TYPE_CHECKING:
     from pellucid.pictures.places import Place
+    from pellucid.pictures.remote import Copy
 
 START = 1 << 16  # bytes that reveal the type of a file
 LOOKED_AT = 1000  # lines of JSONL searched for column names: a line may leave some out
@@ -80,12 +81,12 @@ class Table:
     delimiter: str = ","
     skipped: int = 0  # lines before the header
     spaced: bool = False  # a space after each delimiter is not part of a cell, as in "path, label"
-    copy: IO[bytes] | None = field(default=None, compare=False, repr=False)  # of a file at an address
+    copy: Copy | None = field(default=None, compare=False, repr=False)  # of a file at an address
 
     @property
     def content(self) -> Path:
         """Where this process reads it: the file, or its copy."""
-        return Path(self.file if self.copy is None else self.copy.name)  # type: ignore[arg-type]
+        return Path(str(self.file)) if self.copy is None else self.copy.path
 
     def find(
         self,
@@ -188,7 +189,7 @@ def open_table(file: Place, columns: Columns) -> Table:
     from pellucid.pictures.remote import copied
 
     copy = copied(file)
-    return replace(_opened(Path(copy.name), file, columns), copy=copy)
+    return replace(_opened(copy.path, file, columns), copy=copy)
 
 
 def _opened(content: Path, file: Place, columns: Columns) -> Table:

@@ -63,4 +63,5 @@ def looking(classifier: Classifier | Predictor, paths: list[str], looked: deque[
                 looked.append(seen)
                 yield source
         finally:
+            ahead.close()
             pool.shutdown(cancel_futures=True)

@@ -12,6 +12,7 @@ import sys
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from pellucid.errors import RecipeError
@@ -19,7 +20,6 @@ from pellucid.runs.place import CHECKPOINTS, is_complete
 from pellucid.runtime.threads import cores
 
 TRIES = 3  # starts in a row without a new checkpoint between them
-STOPPED = 128 + signal.SIGINT
 PATIENCE = 7 * 24 * 3600  # seconds to save what there is after Ctrl-C; a second Ctrl-C ends all at once
 
 
@@ -47,22 +47,21 @@ def train(count: int, words: Sequence[str], out: Path, resume: bool) -> int:
 
 def _run(count: int, arguments: list[str]) -> tuple[int, str]:
     """One start of all processes, until they end: the exit status, and which one a signal killed, in words."""
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-
-    try:
-        from torch.distributed.elastic.multiprocessing import SignalException
-    except ImportError:
-        from torch.distributed.elastic.multiprocessing.api import SignalException
 
     settings: dict[str, Any] = {"min_nodes": 1, "max_nodes": 1, "nproc_per_node": count, "max_restarts": 0}
     settings |= {"rdzv_backend": "c10d", "rdzv_endpoint": "127.0.0.1:0", "local_addr": "127.0.0.1"}
     settings |= {"run_id": uuid.uuid4().hex, "monitor_interval": 0.1, "shutdown_timeout": PATIENCE}
     known = {name: value for name, value in settings.items() if name in LaunchConfig.__dataclass_fields__}
-    handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    caught = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)  # by the launcher
+    handlers = {each: signal.getsignal(each) for each in caught}
     logging.disable(logging.CRITICAL)  # the launcher's own reports: the processes have said what is wrong
     try:
-        elastic_launch(LaunchConfig(**known), sys.executable)(*arguments)
+        with TemporaryDirectory(prefix="pellucid-") as folder:  # the launcher's own files
+            config = LaunchConfig(**known, logs_specs=DefaultLogsSpecs(log_dir=folder))
+            elastic_launch(config, sys.executable)(*arguments)
     except ChildFailedError as error:
         failures = sorted(error.failures.items(), key=lambda pair: pair[1].timestamp)
         for rank, failure in failures:

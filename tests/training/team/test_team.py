@@ -1,6 +1,7 @@
 """A team's parts: shares, batch norm over all processes, the exchange of gradients, equal decisions."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from tests.training.team.test_equal import task_of
 from torch import nn
 
 from pellucid.errors import ArtefactError, TrainingError
-from pellucid.training import forward, loop
+from pellucid.training import checkpoint, forward, loop
 from pellucid.training.loop import NotFinite
 from pellucid.training.team import joining
 from pellucid.training.team.team import ALONE, Team
@@ -45,11 +46,12 @@ def _maps() -> torch.Tensor:
     return torch.randn(sum(SHARES), 3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(3)) * 3 + 7
 
 
-def _norm(momentum: float | None) -> nn.BatchNorm2d:
-    norm = nn.BatchNorm2d(3, momentum=momentum).double()
-    with torch.no_grad():
-        norm.weight.copy_(torch.tensor([0.5, -1.5, 2.0]))
-        norm.bias.copy_(torch.tensor([0.1, 0.2, -0.3]))
+def _norm(momentum: float | None, affine: bool = True) -> nn.BatchNorm2d:
+    norm = nn.BatchNorm2d(3, momentum=momentum, affine=affine).double()
+    if affine:
+        with torch.no_grad():
+            norm.weight.copy_(torch.tensor([0.5, -1.5, 2.0]))
+            norm.bias.copy_(torch.tensor([0.1, 0.2, -0.3]))
     return norm
 
 
@@ -66,21 +68,21 @@ def _normalise(norm: nn.BatchNorm2d, maps: torch.Tensor, start: int) -> dict[str
     return {"result": result.detach().numpy(), "slope": maps.grad.numpy(), "sums": sums, "weights": slopes_of}
 
 
-def _share_of_norm(team: Team, momentum: float | None) -> dict[str, Any]:
+def _share_of_norm(team: Team, momentum: float | None, affine: bool) -> dict[str, Any]:
     from pellucid.training.team import norms
 
     start = sum(SHARES[: team.rank])
-    norm = _norm(momentum)
+    norm = _norm(momentum, affine)
     with norms.together(norm):
         share = _normalise(norm, _maps()[start : start + SHARES[team.rank]], start * 3 * 4 * 5)
     assert "forward" not in vars(norm)
     return share
 
 
-@pytest.mark.parametrize("momentum", [0.1, None])
-def test_batch_norm_of_unequal_shares_is_that_of_all_pictures(momentum: float | None) -> None:
-    shares = in_team(2, _share_of_norm, momentum)
-    whole = _normalise(_norm(momentum), _maps(), 0)
+@pytest.mark.parametrize(("momentum", "affine"), [(0.1, True), (None, False)])
+def test_batch_norm_of_unequal_shares_is_that_of_all_pictures(momentum: float | None, affine: bool) -> None:
+    shares = in_team(2, _share_of_norm, momentum, affine)
+    whole = _normalise(_norm(momentum, affine), _maps(), 0)
     for name in ("result", "slope"):
         np.testing.assert_allclose(np.concatenate([share[name] for share in shares]), whole[name], rtol=0, atol=1e-12)
     for share in shares:
@@ -118,6 +120,33 @@ def test_its_gradient_is_that_of_central_differences() -> None:
     worked, measured = in_team(2, _central_difference)[0]
     assert worked == pytest.approx(measured, rel=1e-6)
     assert abs(worked) > 1e-4
+
+
+def _of_rows(team: Team) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows in bfloat16, normalised by BatchNorm1d in float32."""
+    from pellucid.training.team import norms
+
+    norm = nn.BatchNorm1d(4)
+    rows = torch.arange(40, dtype=torch.bfloat16).view(10, 4).sin()
+    with norms.together(norm):
+        return norm(rows[team.part(10)]).detach(), norm.running_var
+
+
+def test_batch_norm_of_rows_in_bfloat16() -> None:
+    shares = in_team(3, _of_rows)
+    expected, variance = _of_rows_alone()
+    result = torch.cat([share for share, _ in shares])
+    assert result.dtype == torch.bfloat16
+    torch.testing.assert_close(result, expected)
+    for _, each in shares:
+        torch.testing.assert_close(each, variance)
+
+
+def _of_rows_alone() -> tuple[torch.Tensor, torch.Tensor]:
+    norm = nn.BatchNorm1d(4)
+    result = norm(torch.arange(40, dtype=torch.bfloat16).view(10, 4).sin()).detach()
+    assert norm.running_var is not None
+    return result, norm.running_var
 
 
 # ---- steps
@@ -230,6 +259,27 @@ def test_validation_sees_each_picture_once() -> None:
     assert sum(count for count, _ in shared) == all_of_them == 11
     for _, logits in shared:
         np.testing.assert_allclose(logits, expected, atol=1e-6)
+
+
+def _interrupted(team: Team, folder: Path, begins: bool) -> dict[str, bytes]:
+    """Two steps and a checkpoint, then two more; or those two alone, from the checkpoint, in new processes."""
+    task, state = task_of(team, wide=False, epochs=2)
+    if not begins:
+        saved = checkpoint.newest(folder)
+        assert saved is not None
+        checkpoint.restore(saved, state)
+        assert state.step == 2
+    for event in loop.run(task, state):
+        if begins and state.step == 2 and isinstance(event, loop.Step) and team.leads:
+            checkpoint.save(folder, state, {})
+    return {name: tensor.numpy().tobytes() for name, tensor in state.module.state_dict().items()}
+
+
+def test_processes_that_start_again_come_to_the_same_bits(tmp_path: Path) -> None:
+    """With three, whose sums depend on how PyTorch groups the gradients."""
+    whole, again = in_team(3, _interrupted, tmp_path, True), in_team(3, _interrupted, tmp_path, False)
+    assert whole == again
+    assert whole[0] == whole[2]
 
 
 # ---- joining

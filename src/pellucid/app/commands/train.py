@@ -110,11 +110,8 @@ def _run(args: list[str]) -> int:
     return parse(train, [word for word in args if not (base.replay and word == "--replay")], "train")
 
 
-LAUNCHED = {
-    "--processes": True,
-    "--out": True,
-    "--resume": False,
-}  # flags that the launcher sets -> whether they take a value
+LAUNCHED = {"--processes": True, "--out": True, "--resume": False}
+"""The flags that the launcher sets itself -> whether they take a value."""
 
 
 def without(args: list[str], flags: dict[str, bool]) -> list[str]:

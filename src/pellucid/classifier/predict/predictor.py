@@ -128,6 +128,7 @@ class Predictor:
                 while pending:
                     yield pending.popleft().result()
             finally:
+                ahead.close()
                 pool.shutdown(cancel_futures=True)
 
     def answers(self, logits: Logits, group: list[Item]) -> list[Prediction]:

@@ -46,7 +46,8 @@ def answered(
 
     workers = min(MOST_WORKERS, cores())
     loaded = load()
-    with ThreadPoolExecutor(workers, thread_name_prefix="answer") as pool:
+    pool, waits = ThreadPoolExecutor(workers, thread_name_prefix="answer"), True
+    try:
         decoding: deque[Future[Decoded]] = deque()
         answering: deque[Future[list[Answer]]] = deque()
 
@@ -61,15 +62,17 @@ def answered(
                 if len(answering) > workers:
                     yield from answering.popleft().result()
 
-        try:
-            for group in chain(begun, groups):
-                decoding.append(pool.submit(decode, group))
-                yield from begin_answers(workers)
-            yield from begin_answers(0)
-            while answering:
-                yield from answering.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        for group in chain(begun, groups):
+            decoding.append(pool.submit(decode, group))
+            yield from begin_answers(workers)
+        yield from begin_answers(0)
+        while answering:
+            yield from answering.popleft().result()
+    except KeyboardInterrupt:
+        waits = False  # its threads may wait for a silent server
+        raise
+    finally:
+        pool.shutdown(waits, cancel_futures=True)
 
 
 def _groups(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

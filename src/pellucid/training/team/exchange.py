@@ -41,9 +41,9 @@ class Exchange:
         idle = [name for name, each in module.named_parameters() if each.requires_grad and each.grad is None]
         module.zero_grad(set_to_none=True)
         called = _Called(module)
-        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(
-            called, [f"network.{name}" for name in idle]
-        )
+        # batch norm's sums are the same everywhere by themselves (norms.py)
+        ignored = [f"network.{name}" for name in (*idle, *dict(module.named_buffers()))]
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(called, ignored)
         with connected():
             self._parallel = DistributedDataParallel(called)
         # of kernels that give an axis of length 1 another stride, which changes no number's place
