@@ -226,7 +226,7 @@ def _written(plan: Plan, name: str, rows: NDArray[np.int64], out: Path, state: _
 
 def items_of(plan: Plan, rows: NDArray[np.int64], unreadable: list[list[str]]) -> Generator[Item, None, None]:
     """The pictures of a shard, read by threads a little ahead; those that cannot be decoded go to `unreadable`."""
-    workers = IN_FLIGHT if plan.catalog.has_addresses else min(_WORKERS, cores())
+    workers = IN_FLIGHT if plan.catalog.is_remote else min(_WORKERS, cores())
     waiting: deque[tuple[int, Future[bytes]]] = deque()
     executor = ThreadPoolExecutor(workers, "read")
     try:
