@@ -194,6 +194,35 @@ def test_parts_of_a_step_add_up_and_a_spare_parameter_stays() -> None:
             np.testing.assert_allclose(weights[name], value, rtol=0, atol=1e-12)
 
 
+class Fickle(Spare):
+    """Uses its spare parameter in the first steps alone."""
+
+    calls = 0
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return super().forward(images) + (self.spare if self.calls <= 3 else 0)
+
+
+def _fickle(team: Team) -> str:
+    from pellucid.training.loop import State
+    from pellucid.training.optimizer import optimizer
+
+    task, _ = task_of(team, wide=False, augment="none", epochs=3)
+    module = Fickle()
+    try:
+        for _ in loop.run(task, State(module, optimizer(task.recipe, module), 3 * task.steps_per_epoch)):
+            pass
+    except TrainingError as error:
+        return str(error)
+    return ""
+
+
+def test_a_module_that_changes_its_parameters_is_named() -> None:
+    said = in_team(2, _fickle)
+    assert all(text.startswith("The module uses other parameters in one step than in another") for text in said), said
+
+
 def _diverging(team: Team) -> tuple[str, bool]:
     """A loss that is not finite in the last process alone; whether the weights stayed."""
     from pellucid.training import backward
