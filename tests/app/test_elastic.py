@@ -80,7 +80,7 @@ def test_twenty_kills_change_no_bit(photos: Path, tmp_path: Path) -> None:
 
 def agents(port: int, nodes: str, *more: str) -> list[str]:
     meeting = f"--rdzv-backend=c10d --rdzv-endpoint=127.0.0.1:{port} --rdzv-id=photos --max-restarts=5"
-    conf = "last_call_timeout=3,keep_alive_interval=1,keep_alive_max_attempt=3"
+    conf = "last_call_timeout=20,keep_alive_interval=1,keep_alive_max_attempt=3"
     return [*TORCHRUN, f"--nnodes={nodes}", "--nproc-per-node=1", *meeting.split(), f"--rdzv-conf={conf}", *more]
 
 
