@@ -43,4 +43,4 @@ def text(cell: Cell) -> str:
         return ""
     if isinstance(cell, tuple):
         return LABELS_BETWEEN.join(cell)
-    return f"{cell:.6f}" if isinstance(cell, float) else cell
+    return cell if isinstance(cell, str) else f"{cell:.6f}"
