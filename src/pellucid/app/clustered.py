@@ -1,4 +1,4 @@
-"""`pellucid predict --ray`: the answers of a cluster, as a folder of files."""
+"""The flag --ray; and `pellucid predict --ray`: the answers of a cluster, as a folder of files."""
 
 from __future__ import annotations
 
@@ -26,6 +26,12 @@ def with_address(args: Sequence[str]) -> list[str]:
     return result
 
 
+def check(address: str) -> None:
+    """Raise RecipeError unless it names a cluster."""
+    if not is_address(address):
+        raise RecipeError(f"{FLAG} {address} names no cluster; it must be auto, HOST:PORT or ray://HOST:PORT.")
+
+
 def write(
     model: Path,
     pictures: tuple[str, ...],
@@ -49,8 +55,7 @@ def write(
         raise RecipeError(
             f"--format {form} does not go with {FLAG}; it must be {', '.join(FORMS[:-1])} or {FORMS[-1]}."
         )
-    if not is_address(address):
-        raise RecipeError(f"{FLAG} {address} names no cluster; it must be auto, HOST:PORT or ray://HOST:PORT.")
+    check(address)
     if features is not None:
         featured.check(precision)
         if features.resolve() == out.resolve():

@@ -67,6 +67,15 @@ def joined(address: str) -> Iterator[None]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def here() -> dict[str, Any]:
+    """Options of an actor on the machine of this process, or of its connection: other machines may be taken away."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    return {"num_cpus": 0, "scheduling_strategy": here}
+
+
 def require() -> None:
     """Raise ClusterError if Ray, or what it needs for data, cannot be imported."""
     _imported()

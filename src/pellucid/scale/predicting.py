@@ -14,10 +14,9 @@ from typing import Any
 
 import pellucid
 from pellucid import files
-from pellucid.errors import ClusterError, PellucidError, StorageError
+from pellucid.errors import ClusterError, PellucidError
 from pellucid.pictures.places import is_written_as_address
-from pellucid.runtime.quiet import first_line
-from pellucid.scale import cluster, listing, pipeline, work
+from pellucid.scale import cluster, faults, listing, pipeline, work
 from pellucid.scale.carried import Carried, opened, packed
 from pellucid.scale.folder import LISTING, Output, Written
 from pellucid.scale.listing import Named
@@ -131,7 +130,7 @@ def _answered(
     """The rows of work.answer for the missing blocks, as they come, in any order."""
     import ray
 
-    starts = ray.remote(work.Starts).options(**_here(), max_restarts=-1, max_task_retries=-1).remote()
+    starts = ray.remote(work.Starts).options(**cluster.here(), max_restarts=-1, max_task_retries=-1).remote()
     task = Work(
         model=ray.put(model),
         starts=starts,
@@ -150,37 +149,10 @@ def _answered(
         blocks = listing.blocks(request.out / LISTING, plan.listing, missing)
         tables: list[Any] = [ray.put(work.block_table(number, batch)) for number, batch in blocks]
         if request.address.startswith(cluster.CLIENT):
-            yield from pipeline.answered_inside(tables, task, _here())
+            yield from pipeline.answered_inside(tables, task, cluster.here())
         else:
             yield from pipeline.answered(tables, task)
     except (PellucidError, GeneratorExit, KeyboardInterrupt):
         raise
     except Exception as error:  # Ray's errors have no common base
-        raise _plain(error) from error
-
-
-def _here() -> dict[str, Any]:
-    """Options of an actor on the machine of this process, or of its connection: other machines may be taken away."""
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-    return {"num_cpus": 0, "scheduling_strategy": here}
-
-
-def _plain(error: Exception) -> PellucidError:
-    """An error of Ray's, as one sentence."""
-    text = str(error)
-    if "No module named 'pellucid" in text:
-        return ClusterError(
-            f"A machine of the cluster has no Pellucid {pellucid.__version__}. Install the same version on every one."
-        )
-    if "No space left on device" in text or "OutOfDisk" in type(error).__name__:
-        return StorageError("The disk of a machine of the cluster is full. Free some space there and run again.")
-    return ClusterError(f"The cluster could not do it: {first_line(_first_cause(error))}.")
-
-
-def _first_cause(error: Exception) -> Exception:
-    """What a worker raised. Ray wraps it several times."""
-    inner = getattr(error, "cause", None) or error.__cause__
-    return _first_cause(inner) if isinstance(inner, Exception) and inner is not error else error
+        raise faults.plain(error) from error

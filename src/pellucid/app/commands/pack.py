@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 from time import monotonic
 from typing import Annotated, Literal
@@ -33,6 +34,7 @@ def pack(
     label_column: Column = None,
     split_column: Column = None,
     group_column: Column = None,
+    ray: Annotated[str | None, arg(metavar="[ADDRESS]", help_behavior_hint="")] = None,
     json: Switch = False,
 ) -> int:
     """Write the pictures of a folder, a table or other shards into a few large files, shuffled: shards.
@@ -51,10 +53,21 @@ def pack(
         label_column: The table's column of labels. Default: label.
         split_column: The table's column of train, val or test. Default: split, if there is one.
         group_column: The table's column of groups. Default: group, if there is one.
+        ray: Write the shards on all machines of a Ray cluster: auto, HOST:PORT or ray://HOST:PORT; without an address,
+            on the cores of this machine. All machines must see SOURCE and OUT under the same paths. Needs pip install
+            'pellucid[ray]'.
         json: Print as JSON.
     """
     columns = Columns(path_column, label_column, split_column, group_column, several=labels == "several")
-    packed = _watched(packing(place(source), out, format, shard_size, seed, columns))
+    if ray is None:
+        steps = packing(place(source), out, format, shard_size, seed, columns)
+    else:
+        from pellucid.app import clustered
+        from pellucid.scale import packing as cluster
+
+        clustered.check(ray)
+        steps = cluster.packing(place(source), out, format, shard_size, seed, columns, ray)
+    packed = _watched(steps)
     if json:
         streams.write_json(packed.as_json(), indent=2)
         return Exit.OK
@@ -73,7 +86,7 @@ def _watched(steps: Generator[Packing, None, Packed]) -> Packed:
     """Run the packing to its end under a bar."""
     watched = Steps(steps)
     began = monotonic()
-    with progress_bars() as bars:
+    with progress_bars() as bars, closing(steps):
         for event in watched:
             spent, new = monotonic() - began, event.done - event.reused
             left = spent / new * (event.total - event.done) if new and spent > UNTIMED else None
@@ -83,4 +96,6 @@ def _watched(steps: Generator[Packing, None, Packed]) -> Packed:
 
 
 def run(args: list[str]) -> int:
-    return parse(pack, args, "pack")
+    from pellucid.app.clustered import with_address
+
+    return parse(pack, with_address(args), "pack")

@@ -12,10 +12,10 @@ import json
 import os
 import re
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
 from typing import Any, cast, get_args
@@ -31,7 +31,7 @@ from pellucid.pictures.catalog import Catalog, Quarantined
 from pellucid.pictures.decode import decode
 from pellucid.pictures.index import there
 from pellucid.pictures.lock import Lock, beside
-from pellucid.pictures.places import below
+from pellucid.pictures.places import below, is_address
 from pellucid.pictures.reading import read
 from pellucid.pictures.remote import IN_FLIGHT
 from pellucid.pictures.shards import writing
@@ -54,7 +54,8 @@ _AHEAD = 4  # pictures read before they are written, for each thread
 
 @dataclass(frozen=True)
 class Packing:
-    """Progress: pictures done of `total`, of which `reused` are in shards of an earlier run; and the current shard."""
+    """Progress: pictures done of `total`, of which `reused` are in shards of an earlier run; and the current shard,
+    or how many are whole."""
 
     done: int
     total: int
@@ -103,10 +104,19 @@ class Plan:
     identity: str
     mixed: bool  # some pictures have a side, and some have none
 
+    def part(self, shard: int) -> Plan:
+        """The plan of one shard alone, for a process in another folder or on another machine: the same bytes."""
+        catalog, rows = self.catalog, self.rows[shard]
+        root = catalog.root if is_address(catalog.root) else catalog.root.absolute()
+        pictures = catalog.pictures.take(rows)
+        alone = replace(catalog, root=root, pictures=pictures, quarantine=(), left_out=(), listing=None)
+        keys = tuple(self.keys[row] for row in rows.tolist())
+        return replace(self, catalog=alone, names=(self.names[shard],), rows=(np.arange(len(rows)),), keys=keys)
+
 
 @dataclass
-class _Done:
-    """The whole shards so far, by name, and what could not be read for each."""
+class Done:
+    """The whole shards so far, by name, in any order, and what could not be read for each."""
 
     shards: dict[str, Written] = field(default_factory=dict)
     unreadable: dict[str, list[list[str]]] = field(default_factory=dict)
@@ -120,6 +130,13 @@ def pack(
     Files keep their bytes. Each is decoded once: one that cannot be is listed in quarantine.csv with the reason.
     Raises RecipeError, CatalogError if there is no picture, ArtefactError if `out` holds something else, StorageError.
     """
+    plan = prepared(catalog, form, shard_size, seed)
+    with claimed(out):
+        return (yield from _pack(plan, out))
+
+
+def prepared(catalog: Catalog, form: str, shard_size: str | int, seed: int) -> Plan:
+    """Check the settings, and plan the shards of the pictures that are there. Raises RecipeError and CatalogError."""
     if form not in get_args(Format):
         raise RecipeError(f"format is {form!r}; it must be {' or '.join(get_args(Format))}.")
     if form == "parquet":
@@ -128,13 +145,18 @@ def pack(
     catalog, stamps = there(catalog)
     if not len(catalog.pictures):
         catalogs.check(catalog)
-    plan = planned(catalog, stamps, cast(Format, form), size, seed)
+    return planned(catalog, stamps, cast(Format, form), size, seed)
+
+
+@contextmanager
+def claimed(out: Path) -> Iterator[None]:
+    """Make the folder, and hold it: no other process may pack into it. Raises ArtefactError and StorageError."""
     with files.storage_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     with closing(Lock(beside(out.absolute()))) as lock:
         if not lock.acquire():
             raise ArtefactError(f"Another process is packing into {out}. Wait for it, or choose another folder.")
-        return (yield from _pack(plan, out))
+        yield
 
 
 def bytes_of(size: str | int) -> int:
@@ -175,25 +197,25 @@ def planned(catalog: Catalog, stamps: NDArray[np.int64], form: Format, size: int
 
 
 def _pack(plan: Plan, out: Path) -> Generator[Packing, None, Packed]:
-    total, known = len(plan.catalog.pictures), _begun(plan, out)
-    state, done, reused, again = _Done(), 0, 0, 0
+    total, known = len(plan.catalog.pictures), begun(plan, out)
+    state, done, reused, again = Done(), 0, 0, 0
     for name, rows in zip(plan.names, plan.rows, strict=True):
         yield Packing(done, total, reused, name)
         earlier = known.shards.get(name)
-        if earlier is not None and _is_whole(out / name, earlier):
+        if earlier is not None and is_whole(out / name, earlier):
             state.shards[name], state.unreadable[name] = earlier, known.unreadable.get(name, [])
             reused, again = reused + len(rows), again + 1
         else:
             with closing(_written(plan, name, rows, out, state)) as counts:
                 for count in counts:
                     yield Packing(done + count, total, reused, name)
-            _note(out / UNFINISHED, plan, state)
+            note(out / UNFINISHED, plan, state)
         done += len(rows)
     yield Packing(total, total, reused, "")
-    return _finished(plan, out, state, again)
+    return finished(plan, out, state, again)
 
 
-def _written(plan: Plan, name: str, rows: NDArray[np.int64], out: Path, state: _Done) -> Generator[int, None, None]:
+def _written(plan: Plan, name: str, rows: NDArray[np.int64], out: Path, state: Done) -> Generator[int, None, None]:
     """Write a shard and note it in `state`; yields how many of its pictures are done."""
     unreadable: list[list[str]] = []
     stop, count = Event(), 0
@@ -224,15 +246,20 @@ def _written(plan: Plan, name: str, rows: NDArray[np.int64], out: Path, state: _
     state.shards[name], state.unreadable[name] = writer.result(), unreadable
 
 
-def items_of(plan: Plan, rows: NDArray[np.int64], unreadable: list[list[str]]) -> Generator[Item, None, None]:
-    """The pictures of a shard, read by threads a little ahead; those that cannot be decoded go to `unreadable`."""
-    workers = IN_FLIGHT if plan.catalog.is_remote else min(_WORKERS, cores())
+def items_of(
+    plan: Plan, rows: NDArray[np.int64], unreadable: list[list[str]], threads: int | None = None
+) -> Generator[Item, None, None]:
+    """The pictures of a shard, read by threads a little ahead; those that cannot be decoded go to `unreadable`.
+
+    `threads`: for files of this machine; by default as many as it has cores.
+    """
+    workers = IN_FLIGHT if plan.catalog.is_remote else threads or min(_WORKERS, cores())
     waiting: deque[tuple[int, Future[bytes]]] = deque()
     executor = ThreadPoolExecutor(workers, "read")
     try:
         for row in [*rows.tolist(), *[-1] * (_AHEAD * workers)]:
             if row >= 0:
-                waiting.append((row, executor.submit(_checked, plan, row)))
+                waiting.append((row, executor.submit(checked, plan, row)))
             if waiting and (row < 0 or len(waiting) > _AHEAD * workers):
                 first, future = waiting.popleft()
                 try:
@@ -243,7 +270,7 @@ def items_of(plan: Plan, rows: NDArray[np.int64], unreadable: list[list[str]]) -
         executor.shutdown(cancel_futures=True)
 
 
-def _checked(plan: Plan, row: int) -> bytes:
+def checked(plan: Plan, row: int) -> bytes:
     """The bytes of a picture that can be decoded. Raises PictureError."""
     content = read(below(plan.catalog.root, plan.catalog.pictures.paths[row]))
     decode(content)
@@ -276,7 +303,7 @@ def _kind(content: bytes) -> str:
         return ""
 
 
-def _begun(plan: Plan, out: Path) -> _Done:
+def begun(plan: Plan, out: Path) -> Done:
     """What an earlier run of this plan has written. Raises ArtefactError if the folder holds anything else."""
     names = sorted(os.listdir(out))
     allowed = {*plan.names, UNFINISHED, MANIFEST, QUARANTINE, *CLASS_LISTS[:1]}
@@ -290,12 +317,12 @@ def _begun(plan: Plan, out: Path) -> _Done:
         if shards := [name for name in names if name in plan.names]:
             raise ArtefactError(f"{out} holds {listed(shards, 3)}, but no {UNFINISHED}. Choose a new folder.")
         files.remove_parts(out)
-        _note(out / UNFINISHED, plan, _Done())
-        return _Done()
+        note(out / UNFINISHED, plan, Done())
+        return Done()
     try:
         about = json.loads((out / stated).read_bytes())
         identity, shards = about["identity"], [Written(*shard.values()) for shard in about["shards"]]
-        state = _Done({shard.name: shard for shard in shards}, about["unreadable"])
+        state = Done({shard.name: shard for shard in shards}, about["unreadable"])
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ArtefactError(f"{out / stated} cannot be read: {error}. Choose a new folder.") from error
     if identity != plan.identity:
@@ -306,7 +333,16 @@ def _begun(plan: Plan, out: Path) -> _Done:
     return state
 
 
-def _is_whole(place: Path, stated: Written) -> bool:
+def identity_in(out: Path) -> str | None:
+    """The identity of the plan that a folder's shards are of; None if there is none, or none that can be read."""
+    for name in (UNFINISHED, MANIFEST):
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            return str(json.loads((out / name).read_bytes())["identity"])
+    return None
+
+
+def is_whole(place: Path, stated: Written) -> bool:
+    """Whether a shard has the bytes that were noted."""
     try:
         return place.stat().st_size == stated.size and files.sha256(place) == stated.sha256
     except OSError:
@@ -317,23 +353,25 @@ def _stated(shard: Written) -> dict[str, Any]:
     return {"name": shard.name, "sha256": shard.sha256, "bytes": shard.size, "pictures": shard.pictures}
 
 
-def _note(place: Path, plan: Plan, state: _Done) -> None:
+def note(place: Path, plan: Plan, state: Done) -> None:
+    """Write which shards are whole, in the order of the plan. Raises StorageError."""
+    whole = [name for name in plan.names if name in state.shards]
     about = {
         "version": VERSION,
         "format": plan.form,
         "pictures": sum(shard.pictures for shard in state.shards.values()),
         "classes": list(plan.catalog.classes),
         "identity": plan.identity,
-        "shards": [_stated(shard) for shard in state.shards.values()],
-        "unreadable": {name: some for name, some in state.unreadable.items() if some},
+        "shards": [_stated(state.shards[name]) for name in whole],
+        "unreadable": {name: state.unreadable[name] for name in whole if state.unreadable[name]},
     }
     files.write(place, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
 
 
-def _finished(plan: Plan, out: Path, state: _Done, reused: int) -> Packed:
+def finished(plan: Plan, out: Path, state: Done, reused: int) -> Packed:
     """Write the lists; the manifest comes last but one, and then the note of an unfinished run goes."""
     catalog = plan.catalog
-    lost = [Quarantined(*each) for some in state.unreadable.values() for each in some]
+    lost = [Quarantined(*each) for name in plan.names for each in state.unreadable[name]]
     quarantine = catalogs.by_path((*catalog.quarantine, *lost))
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
@@ -341,10 +379,10 @@ def _finished(plan: Plan, out: Path, state: _Done, reused: int) -> Packed:
     rows.writerows([bad.path, bad.reason] for bad in quarantine)
     files.write(out / QUARANTINE, text.getvalue().encode("utf-8", "surrogateescape"))
     files.write(out / CLASS_LISTS[0], json.dumps(list(catalog.classes), ensure_ascii=False) + "\n")
-    _note(out / MANIFEST, plan, state)
+    note(out / MANIFEST, plan, state)
     with files.storage_errors(out), suppress(FileNotFoundError):
         (out / UNFINISHED).unlink()
-    shards = tuple(state.shards.values())
+    shards = tuple(state.shards[name] for name in plan.names)
     pictures = sum(shard.pictures for shard in shards)
     if not pictures:
         raise CatalogError(none_usable(len(quarantine), quarantine[0].path, quarantine[0].reason))

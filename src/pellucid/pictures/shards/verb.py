@@ -16,6 +16,7 @@ from pellucid.pictures.tabular import Columns
 from pellucid.steps import result_of
 
 if TYPE_CHECKING:
+    from pellucid.pictures.catalog import Catalog
     from pellucid.pictures.places import Place
 
 
@@ -54,7 +55,12 @@ def packing(
     source: Place, out: Path, form: str, shard_size: str | int, seed: int, columns: Columns
 ) -> Generator[Packing, None, Packed]:
     """See `pack`; yields progress."""
+    return (yield from packer.pack(catalog_of(source, out, columns), out, form, shard_size, seed))
+
+
+def catalog_of(source: Place, out: Path, columns: Columns) -> Catalog:
+    """The pictures to pack. Raises CatalogError, and ArtefactError if the source is the folder of the shards."""
     if not is_address(source) and source.resolve() == out.resolve():
         raise ArtefactError(f"{out} is the source itself. Name another folder for the shards.")
     catalog = table.read(source, columns, leave_out=out)
-    return (yield from packer.pack(joined(catalog) if columns.several else catalog, out, form, shard_size, seed))
+    return joined(catalog) if columns.several else catalog
