@@ -237,3 +237,30 @@ def test_a_wrong_command_is_one_line(
     assert (told.out, told.err.count("\n")) == ("", 1)
     assert told.err.startswith(f"pellucid: {line}")
     assert not (tmp_path / "out").exists()
+
+
+def test_shards_at_an_address_are_refused(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["pack", str(pictures), "s3://bucket/shards"]) == 1
+    line = "pellucid: s3://bucket/shards is an address; shards are written to a folder of this machine. Name a path.\n"
+    assert capsys.readouterr().err == line
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_node_that_dies(
+    cluster: "TwoNodes", pictures: Path, whole: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if request.config.getoption("--every") != 1:
+        pytest.skip("NOT TESTED: a machine that dies while it packs; --every 1 tests it")
+    steps = job(pictures, tmp_path / "out", cluster)
+    for progress in steps:
+        if progress.done >= 14:
+            break
+    cluster.kill()
+    try:
+        assert result_of(steps).reused == 0
+    finally:
+        cluster.mend()
+    assert contents(tmp_path / "out") == whole

@@ -8,9 +8,10 @@ import pytest
 
 from pellucid.app import cli
 from pellucid.app.clustered import with_address
+from pellucid.app.flags import _check_local
 from pellucid.classifier.predict.columns import Columns
 from pellucid.classifier.predict.prediction import Prediction
-from pellucid.errors import ArtefactError, ClusterError
+from pellucid.errors import ArtefactError, ClusterError, StorageError
 from pellucid.scale import cluster, rows
 from pellucid.scale.carried import Carried, packed
 
@@ -30,6 +31,13 @@ from pellucid.scale.carried import Carried, packed
 )
 def test_an_address_after_the_flag_is_known_from_a_picture(words: list[str], expected: list[str]) -> None:
     assert with_address(words) == expected
+
+
+def test_a_cluster_may_be_at_an_address_and_a_model_may_not() -> None:
+    _check_local(["m", "p", "--ray", "ray://host:10001"], "predict")
+    _check_local(["p", "o", "--ray=ray://host:10001"], "pack")
+    with pytest.raises(StorageError, match=r"--out is s3://bucket/o, and it must be on this machine"):
+        _check_local(["m", "p", "--ray", "ray://host:10001", "--out", "s3://bucket/o"], "predict")
 
 
 def free_port() -> int:

@@ -15,7 +15,8 @@ from pellucid.app.bars import UNTIMED, only_bar, progress_bars
 from pellucid.app.exits import Exit
 from pellucid.app.flags import Column, Switch, parse
 from pellucid.app.format import duration, many, printable, size
-from pellucid.pictures.places import place
+from pellucid.errors import StorageError
+from pellucid.pictures.places import is_written_as_address, place, shown
 from pellucid.pictures.shards.packing import QUARANTINE, Packed, Packing
 from pellucid.pictures.shards.verb import packing
 from pellucid.pictures.tabular import Columns
@@ -24,7 +25,7 @@ from pellucid.steps import Steps
 
 def pack(
     source: Annotated[Positional[str], arg(metavar="SOURCE")],
-    out: Annotated[Positional[Path], arg(metavar="OUT")],
+    out: Annotated[Positional[str], arg(metavar="OUT")],
     /,
     format: Literal["webdataset", "parquet"] = "webdataset",  # noqa: A002
     shard_size: Annotated[str, arg(metavar="SIZE")] = "1GB",
@@ -59,14 +60,17 @@ def pack(
         json: Print as JSON.
     """
     columns = Columns(path_column, label_column, split_column, group_column, several=labels == "several")
+    if is_written_as_address(out):
+        raise StorageError(f"{shown(out)} is an address; shards are written to a folder of this machine. Name a path.")
+    folder = Path(out)
     if ray is None:
-        steps = packing(place(source), out, format, shard_size, seed, columns)
+        steps = packing(place(source), folder, format, shard_size, seed, columns)
     else:
         from pellucid.app import clustered
         from pellucid.scale import packing as cluster
 
         clustered.check(ray)
-        steps = cluster.packing(place(source), out, format, shard_size, seed, columns, ray)
+        steps = cluster.packing(place(source), folder, format, shard_size, seed, columns, ray)
     packed = _watched(steps)
     if json:
         streams.write_json(packed.as_json(), indent=2)
