@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -22,7 +23,9 @@ from pellucid.app import cli
 from pellucid.errors import ClusterError, StorageError
 from pellucid.pictures import table
 from pellucid.pictures.shards import packing as packer
+from pellucid.pictures.shards import writing
 from pellucid.pictures.shards.packing import Packed, Packing
+from pellucid.pictures.shards.verb import catalog_of
 from pellucid.pictures.shards.writing import Written
 from pellucid.pictures.tabular import Columns
 from pellucid.scale import packing, shard
@@ -96,21 +99,32 @@ def test_the_command_writes_the_bytes_of_pack_alone(
     assert contents(tmp_path / "out") == whole
 
 
-def test_sides_groups_several_labels_and_a_relative_folder(
-    cluster: "TwoNodes", pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("form", ["webdataset", "parquet"])
+def test_a_part_of_a_plan_has_all_that_a_shard_needs(
+    form: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """In another process and folder: sides, groups and several labels of a table at a relative path."""
     lines = [f"cat/{n}.png,{'a|b' if n % 4 else 'b'},{('train', '')[n // 2 % 2]},p{n // 4}" for n in range(0, 24, 2)]
-    listing = pictures / "list.csv"
+    listing = pictures / f"{form}.csv"
     listing.write_text("\n".join(["path,label,split,group", *lines]))
     monkeypatch.chdir(pictures.parent)
     try:
-        source, columns = Path("pictures/list.csv"), Columns(several=True)
-        pellucid.pack(source, tmp_path / "alone", format="parquet", labels="several", shard_size="2MB")
-        steps = packing.packing(source, tmp_path / "out", "parquet", "2MB", 0, columns, cluster.address)
-        assert len(result_of(steps).shards) > 2
+        source, out = Path(f"pictures/{form}.csv"), tmp_path / "out"
+        alone = pellucid.pack(source, tmp_path / "alone", format=form, labels="several", shard_size="2MB")
+        plan = packer.prepared(catalog_of(source, out, Columns(several=True)), form, "2MB", 0)
     finally:
         listing.unlink()
-    assert contents(tmp_path / "out") == contents(tmp_path / "alone")
+    out.mkdir()
+    packer.begun(plan, out)
+    parts = [pickle.dumps(plan.part(number)) for number in range(len(plan.names))]
+    monkeypatch.chdir(tmp_path)
+    reports = list[int]()
+    monkeypatch.setattr(shard, "EVERY", 0)
+    assert len(parts) > 2
+    for expected, part in zip(alone.shards, map(pickle.loads, parts), strict=True):
+        items = shard._items(part, out, "here", [], reports.append)
+        assert writing.write(out / part.names[0], part.form, items, part.catalog.classes, True) == expected
+        assert reports[-1] == expected.pictures
 
 
 def test_a_worker_that_is_killed_and_a_job_that_is_stopped(
