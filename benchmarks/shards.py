@@ -37,6 +37,7 @@ from pellucid.pictures.streamed import Streamed
 from pellucid.steps import result_of
 
 FORM = Form(224, 224, 3, "crop")
+library_of: Any = webdataset  # its names are made when it is imported
 
 
 def make(folder: Path, count: int, size: tuple[int, int]) -> None:
@@ -70,7 +71,7 @@ def ways(root: Path, folder: Catalog) -> dict[str, Callable[[], Any]]:
     streams = {kind: Streams(catalog) for kind, catalog in catalogs.items()}
 
     def library(decoder: str | None = None) -> Iterator[Any]:
-        data = webdataset.WebDataset(tars, shardshuffle=False, empty_check=False)
+        data = library_of.WebDataset(tars, shardshuffle=False, empty_check=False)
         return iter(data if decoder is None else data.decode(decoder))
 
     def epoch(kind: str) -> int:
@@ -80,7 +81,7 @@ def ways(root: Path, folder: Catalog) -> dict[str, Callable[[], Any]]:
         return sum(len(images.stream[rows[start : start + 32]]) for start in range(0, len(rows), 32))
 
     def library_epoch() -> int:
-        data = webdataset.WebDataset(tars, shardshuffle=len(tars), empty_check=False, seed=0)
+        data = library_of.WebDataset(tars, shardshuffle=len(tars), empty_check=False, seed=0)
         images = data.shuffle(4096).map(lambda sample: FORM.apply(decode(sample["jpg"])))
         return sum(len(batch) for batch in images.batched(32, collation_fn=np.stack))
 
@@ -113,10 +114,10 @@ class Streams:
         digests = [bytes.fromhex(digest_of(catalog.root / path)) for path in catalog.pictures.paths]
         hashes = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
         self.where = order.blocks(catalog.pictures.paths, stamps)
-        self.stream = Streamed(catalog, FORM, hashes, 10**8, Ranges())
+        self.stream = Streamed(catalog, FORM, hashes, stamps, 10**8, Ranges())
 
 
-def in_order(catalog: Catalog) -> list[Path]:
+def in_order(catalog: Catalog) -> list[Any]:
     return [catalog.root / path for path in order.for_reading(catalog.root, catalog.pictures).paths]
 
 
@@ -129,7 +130,7 @@ def pictures(file: Path) -> Iterator[bytes]:
 def written(out: Path, folder: Catalog) -> None:
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
-    with webdataset.ShardWriter(str(out / "train-%06d.tar"), maxsize=5e7, maxcount=10**9, verbose=0) as writer:
+    with library_of.ShardWriter(str(out / "train-%06d.tar"), maxsize=5e7, maxcount=10**9, verbose=0) as writer:
         for number, picture in enumerate(folder.pictures):
             content = (folder.root / picture.path).read_bytes()
             writer.write({"__key__": f"{number:08d}", "jpg": content, "cls": picture.label})

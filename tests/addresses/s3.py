@@ -1,7 +1,8 @@
 """An S3 server in a process of its own. It prints its address and serves until it is killed.
 
 Lines on standard input change it: `latency 0.05` delays every answer, `requests` prints how many there were since the
-last such line, `busy 3` answers the next three requests with 503.
+last such line, `busy 3` answers the next three requests with 503, `hold 9.png` never answers the second request for the
+whole of that file.
 """
 
 from __future__ import annotations
@@ -62,10 +63,16 @@ def as_the_users(address: str) -> dict[str, str]:
 class _Application:
     def __init__(self, inner: Any) -> None:
         self.inner, self.latency, self.requests, self.busy = inner, 0.0, 0, 0
+        self.held, self.whole = "", 0  # a file, and how often it was wanted as a whole
 
     def __call__(self, environ: dict[str, Any], start: Any) -> Any:
         self.requests += 1
         time.sleep(self.latency)
+        is_whole = environ["REQUEST_METHOD"] == "GET" and "HTTP_RANGE" not in environ
+        if self.held and is_whole and environ["PATH_INFO"].endswith(self.held):
+            self.whole += 1
+            if self.whole > 1:
+                time.sleep(3600)
         if self.busy > 0:
             self.busy -= 1
             start("503 Slow Down", [("Content-Type", "application/xml")])
@@ -81,6 +88,8 @@ class _Application:
                 self.latency = float(value)
             elif word == "busy":
                 self.busy = int(value)
+            elif word == "hold":
+                self.held, self.whole = value, 0
             print(self.requests, flush=True)
             self.requests = 0
         os._exit(0)  # the test has ended

@@ -133,7 +133,7 @@ def test_a_killed_training_goes_on_with_what_it_had_fetched(
     flags = [f"--{name}={value}" for name, value in SETTINGS.items()]
     command = [sys.executable, "-m", "pellucid", "train", stored, "--out", str(tmp_path / "model")]
     command += ["--cache", str(tmp_path / "cache"), *flags]
-    server.tell("latency 0.25")
+    server.tell("hold /red/9.png")
     try:
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             began = time.monotonic()
@@ -141,7 +141,7 @@ def test_a_killed_training_goes_on_with_what_it_had_fetched(
                 time.sleep(0.01)
             process.send_signal(signal.SIGKILL)
     finally:
-        server.tell("latency 0")
+        server.tell("hold")
     assert lines
     assert not (tmp_path / "model" / "config.json").exists()
     run = verbs.start(stored, tmp_path / "model", cache=tmp_path / "cache", **SETTINGS)
@@ -157,7 +157,8 @@ def test_a_killed_training_goes_on_with_what_it_had_fetched(
 
 def _journal(cache: Path) -> int:
     """How many pictures an unfinished store in the cache has."""
-    return sum(max(0, path.read_text().count("\n") - 1) for path in cache.glob(".*.part/begun.jsonl"))
+    lines = (line for path in cache.glob(".*.part/begun.jsonl") for line in path.read_text().splitlines()[1:])
+    return sum(len(json.loads(line)["paths"]) for line in lines if line.endswith("}"))
 
 
 def test_a_server_that_dies_leaves_rows_with_reasons(model: Path, photos: Path, tmp_path: Path) -> None:

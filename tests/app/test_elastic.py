@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -79,7 +80,7 @@ def test_twenty_kills_change_no_bit(photos: Path, tmp_path: Path) -> None:
 
 def agents(port: int, nodes: str, *more: str) -> list[str]:
     meeting = f"--rdzv-backend=c10d --rdzv-endpoint=127.0.0.1:{port} --rdzv-id=photos --max-restarts=5"
-    conf = "last_call_timeout=3,keep_alive_interval=1,keep_alive_max_attempt=3"
+    conf = "last_call_timeout=20,keep_alive_interval=1,keep_alive_max_attempt=3"
     return [*TORCHRUN, f"--nnodes={nodes}", "--nproc-per-node=1", *meeting.split(), f"--rdzv-conf={conf}", *more]
 
 
@@ -91,7 +92,7 @@ def test_a_node_that_dies_leaves_the_other_one_to_finish(photos: Path, tmp_path:
     assert alone.returncode == 0
     command = [*agents(port, "1:2"), *train(photos, tmp_path, "two", epochs)]
     first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    time.sleep(1)
+    until(lambda: answers(port))  # the first agent keeps the store, and must stay
     second = subprocess.Popen(command)
     until(lambda: len(list((tmp_path / "two" / "checkpoint").glob("*.safetensors"))) == 2)
     there = workers(second.pid)
@@ -105,6 +106,11 @@ def test_a_node_that_dies_leaves_the_other_one_to_finish(photos: Path, tmp_path:
     assert "resumed at step" in out
     print(f"a node died: weights differ by {apart(tmp_path / 'alone', tmp_path / 'two'):.2g}")
     assert json.loads((tmp_path / "two" / "config.json").read_text())["training"]["complete"]
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
 
 
 @contextmanager

@@ -39,7 +39,7 @@ def by_trees(
     hashes: Hashes, keys: Hashes, signs: NDArray[np.float32], once: bool, executor: ThreadPoolExecutor
 ) -> NDArray[np.int64]:
     trees = [tree for _, tree in forest.plant(hashes, executor)]
-    parts = list(forest.near(trees, np.arange(len(hashes)), hashes, keys, signs, once, executor))
+    parts = list(forest.near(trees, hashes, keys, signs, once, executor))
     return np.concatenate([part for _, part in parts])
 
 
@@ -108,8 +108,8 @@ def test_some_of_the_hashes_and_other_keys(executor: ThreadPoolExecutor) -> None
     hashes = stored(random_hashes(random, 2_000))
     rows = np.sort(random.choice(2_000, 500, replace=False))
     keys = np.roll(stored(copies(random, hashes[rows] / float(ONE), 0.1)), 7, axis=0)
-    trees = [tree for _, tree in forest.plant(hashes, executor)]
-    *_, (share, near) = forest.near(trees, rows, hashes[rows], keys, PLAIN, False, executor)
+    trees = [tree.of(rows) for _, tree in forest.plant(hashes, executor)]
+    *_, (share, near) = forest.near(trees, hashes[rows], keys, PLAIN, False, executor)
     assert share == 1
     assert near.tolist() == [[i, (i + 7) % 500] for i in range(500)]
 

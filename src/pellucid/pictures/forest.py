@@ -6,10 +6,12 @@ only hashes in one leaf are compared. A pair that one tree separates is probably
 trees as it takes. `docs/why/twins.md` has the measurements behind the numbers here.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -38,6 +40,10 @@ class Tree:
     medians: NDArray[np.float32]
     leaf: NDArray[np.unsignedinteger[Any]]
 
+    def of(self, rows: NDArray[np.int64]) -> Tree:
+        """The tree for only these of its hashes."""
+        return replace(self, leaf=self.leaf[rows])
+
 
 def trees_for(count: int) -> tuple[int, int]:
     """How many levels and how many trees `count` hashes need."""
@@ -60,14 +66,13 @@ def plant(hashes: Hashes, executor: Executor) -> Iterator[tuple[float, Tree]]:
 
 def near(
     trees: list[Tree],
-    rows: NDArray[np.int64],
     hashes: Hashes,
     keys: Hashes,
     signs: NDArray[np.float32],
     once: bool,
     executor: Executor,
 ) -> Iterator[tuple[float, NDArray[np.int64]]]:
-    """As `all_pairs.near`, for hashes that are `rows` of those that the trees were planted with.
+    """As `all_pairs.near`, for the hashes of these trees.
 
     The pairs come in the last part. Each of N hashes is compared with at most LEAF keys a tree on average.
     """
@@ -75,7 +80,7 @@ def near(
 
     best = np.zeros((len(hashes), NEAREST), np.int32), np.zeros((len(hashes), NEAREST), np.float32)
     for number, tree in enumerate(trees):
-        leaf = tree.leaf[rows]
+        leaf = tree.leaf
         count = len(tree.medians) + 1
         row, row_bounds = _sorted(leaf, count)
         column, column_bounds = row, row_bounds

@@ -70,6 +70,7 @@ _MANY = 300  # pictures that justify loading the resizing kernel; training needs
 _LONG = 100_000  # pictures whose sizes and times take a second to read
 _SMALL, _MEDIUM = 8 << 10, 64 << 10  # bytes of a file: smaller ones wait for Python's lock most, or much, of the time
 _GROUP, _BYTES = 256, 1 << 20  # at most so many of these, with so many bytes of pixels, at a time
+_FETCHED = 8  # of them at a time where they come from addresses: there NumPy's time is short beside a request's
 _WORKERS = 16  # more threads than this wait for Python's lock
 
 
@@ -277,6 +278,8 @@ def _looks(
         several = ends.enter_context(closing(Processes(workers, str(catalog.root), way))) if apart else None
         fitting = max(1, min(_GROUP, _BYTES // int(np.prod(way.form.shape))))
         group = fitting if apart or alone else 1
+        if catalog.is_remote:  # a stopped run goes on behind the last whole group
+            group = min(group, _FETCHED)
         waiting: deque[tuple[Future[Looks] | Looks, bool]] = deque()
         for part in _parts(new, group, fitting):
             if reuse is not None and not new[part.start]:

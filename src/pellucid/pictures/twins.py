@@ -8,7 +8,6 @@ measurements behind every number here.
 
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
 from typing import Protocol
@@ -100,24 +99,30 @@ def search(descriptions: Descriptions) -> Generator[tuple[int, int], None, NDArr
     total = count * (1 + many + 2 * len(WAYS))
     executor = ThreadPoolExecutor(cores(), "twins")
     try:
-        known = Known(np.empty((count, 2), np.uint64), np.empty(count, bool), np.empty((count, NUMBERS), np.int16))
-        for number, _ in enumerate(executor.map(partial(_learn, descriptions, known), range(0, count, ROWS)), 1):
+        digests, photograph = np.empty((count, 2), np.uint64), np.empty(count, bool)
+        hashes = np.empty((count, NUMBERS), np.int16)
+        learn = partial(_learn, descriptions, digests, photograph, hashes)
+        for number, _ in enumerate(executor.map(learn, range(0, count, ROWS)), 1):
             yield min(number * ROWS, count), total
-        first, same = _identical(known.digests)
-        hashes = known.hashes if len(first) == count else known.hashes[first]
+        first, same = _identical(digests)
+        if len(first) < count:
+            hashes = hashes[first]
         trees: list[forest.Tree] = []
         for share, tree in forest.plant(hashes, executor) if many else ():
             trees.append(tree)
             yield int((1 + share) * count), total
         matches, done = [same], (1 + many) * count
-        for scale, mirrored in WAYS:
+        for way, (scale, mirrored) in enumerate(WAYS):
+            if way == 1:  # from here on, because only photographs may be moved or mirrored
+                part = np.flatnonzero(photograph[first])
+                first, hashes, trees = first[part], hashes[part], [tree.of(part) for tree in trees]
             joined = groups(count, np.concatenate(matches))  # joined pictures need no costlier look
             candidates = [np.zeros((0, 2), np.int64)]
-            for share, alike in _candidates(descriptions, known, first, hashes, trees, scale, mirrored, executor):
+            for share, alike in _candidates(descriptions, first, hashes, trees, scale, mirrored, executor):
                 candidates.append(alike[joined[alike[:, 0]] != joined[alike[:, 1]]])
                 yield done + int(share * count), total
             proposed = np.concatenate(candidates)
-            look = partial(_look, descriptions, known.photograph, scale, mirrored)
+            look = partial(_look, descriptions, photograph, scale, mirrored)
             tops = range(0, len(proposed), LOOKS)
             for number, verified in enumerate(executor.map(look, [proposed[at : at + LOOKS] for at in tops]), 1):
                 matches.append(verified)
@@ -134,23 +139,20 @@ def groups(count: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
     return together(np.full(count, -1), pairs)
 
 
-@dataclass(frozen=True)
-class Known:
-    """Of N pictures: digests of the descriptions, (N, 2); which are photographs, (N,); hashes, (N, NUMBERS)."""
-
-    digests: NDArray[np.uint64]
-    photograph: NDArray[np.bool_]
-    hashes: Hashes
-
-
-def _learn(descriptions: Descriptions, known: Known, at: int) -> None:
-    """Fill ROWS rows of `known` from `at`."""
+def _learn(
+    descriptions: Descriptions,
+    digests: NDArray[np.uint64],
+    photograph: NDArray[np.bool_],
+    hashes: Hashes,
+    at: int,
+) -> None:
+    """Fill ROWS rows of digests (N, 2), photograph (N,) and hashes (N, NUMBERS) from `at`."""
     part = slice(at, at + ROWS)
     block = descriptions[np.arange(len(descriptions))[part]]
-    digests = b"".join(blake2b(description.tobytes(), digest_size=16).digest() for description in block)
-    known.digests[part] = np.frombuffer(digests, np.uint64).reshape(-1, 2)
-    known.photograph[part] = photographs(block)
-    known.hashes[part] = stored(hash_of(grey_of(block), 1.0))
+    joined = b"".join(blake2b(description.tobytes(), digest_size=16).digest() for description in block)
+    digests[part] = np.frombuffer(joined, np.uint64).reshape(-1, 2)
+    photograph[part] = photographs(block)
+    hashes[part] = stored(hash_of(grey_of(block), 1.0))
 
 
 def _identical(digests: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -164,7 +166,6 @@ def _identical(digests: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[
 
 def _candidates(
     descriptions: Descriptions,
-    known: Known,
     first: NDArray[np.int64],
     hashes: Hashes,
     trees: list[forest.Tree],
@@ -176,29 +177,22 @@ def _candidates(
 
     first: (M,) pictures to compare; hashes: (M, NUMBERS), theirs.
     """
+    keys, signs = hashes, MIRROR if mirrored else np.ones_like(MIRROR)
     if scale == 1 and not mirrored:
-        part = np.arange(len(first))
         yield 0.0, _flat(descriptions, first, hashes)
-    else:  # only photographs may be moved or mirrored
-        part = np.flatnonzero(known.photograph[first])
-        hashes = hashes if len(part) == len(first) else hashes[part]
-    keys = hashes if scale == 1 else _hashes(descriptions, first[part], scale, executor)
-    signs = MIRROR if mirrored else np.ones_like(MIRROR)
-    near = partial(forest.near, trees, part) if trees else all_pairs.near
+    elif scale != 1:
+        keys = np.empty_like(hashes)
+        for _ in executor.map(partial(_crop, descriptions, first, scale, keys), range(0, len(first), ROWS)):
+            yield 0.0, np.zeros((0, 2), np.int64)
+    near = partial(forest.near, trees) if trees else all_pairs.near
     for share, alike in near(hashes, keys, signs, scale == 1, executor):
-        yield share, first[part[alike]]
+        yield share, first[alike]
 
 
-def _hashes(descriptions: Descriptions, rows: NDArray[np.int64], scale: float, executor: ThreadPoolExecutor) -> Hashes:
-    """`hash_of` of these rows."""
-    hashes = np.empty((len(rows), NUMBERS), np.int16)
-
-    def work(at: int) -> None:
-        hashes[at : at + ROWS] = stored(hash_of(grey_of(descriptions[rows[at : at + ROWS]]), scale))
-
-    for _ in executor.map(work, range(0, len(rows), ROWS)):
-        pass
-    return hashes
+def _crop(descriptions: Descriptions, rows: NDArray[np.int64], scale: float, keys: Hashes, at: int) -> None:
+    """Fill ROWS of the `keys` of pictures `rows`, (M, NUMBERS), from `at`: hashes of their inner `scale`."""
+    part = slice(at, at + ROWS)
+    keys[part] = stored(hash_of(grey_of(descriptions[rows[part]]), scale))
 
 
 def _flat(descriptions: Descriptions, first: NDArray[np.int64], hashes: Hashes) -> NDArray[np.int64]:

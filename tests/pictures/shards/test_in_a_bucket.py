@@ -76,6 +76,7 @@ def test_shards_in_a_bucket(fetches: list[str], tmp_path: Path, capsys: pytest.C
     assert main(["evaluate", str(model), "s3://pets/set/train-{000000..000001}.tar", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["pictures"] > 2
     assert main(["evaluate", str(model), "--json"]) == 0
+    capsys.readouterr()
     assert main(["pack", "s3://pets/set", str(tmp_path / "again"), "--shard-size", "20kB", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["pictures"] == 32
     assert sorted(fetches) == sorted({f"pets/set/{path.partition('/')[0]}" for path in paths}), "each once"

@@ -1,12 +1,15 @@
 """A team's parts: shares, batch norm over all processes, the exchange of gradients, equal decisions."""
 
 import math
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.training.team.members import in_team
@@ -17,6 +20,7 @@ from pellucid.errors import ArtefactError, TrainingError
 from pellucid.training import checkpoint, forward, loop
 from pellucid.training.loop import NotFinite
 from pellucid.training.team import joining
+from pellucid.training.team.meeting import ANNOUNCED, fresh
 from pellucid.training.team.team import ALONE, Team
 
 SHARES = (5, 2)  # pictures of each process
@@ -194,6 +198,35 @@ def test_parts_of_a_step_add_up_and_a_spare_parameter_stays() -> None:
             np.testing.assert_allclose(weights[name], value, rtol=0, atol=1e-12)
 
 
+class Fickle(Spare):
+    """Uses its spare parameter in the first steps alone."""
+
+    calls = 0
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return super().forward(images) + (self.spare if self.calls <= 3 else 0)
+
+
+def _fickle(team: Team) -> str:
+    from pellucid.training.loop import State
+    from pellucid.training.optimizer import optimizer
+
+    task, _ = task_of(team, wide=False, augment="none", epochs=3)
+    module = Fickle()
+    try:
+        for _ in loop.run(task, State(module, optimizer(task.recipe, module), 3 * task.steps_per_epoch)):
+            pass
+    except TrainingError as error:
+        return str(error)
+    return ""
+
+
+def test_a_module_that_changes_its_parameters_is_named() -> None:
+    said = in_team(2, _fickle)
+    assert all(text.startswith("The module uses other parameters in one step than in another") for text in said), said
+
+
 def _diverging(team: Team) -> tuple[str, bool]:
     """A loss that is not finite in the last process alone; whether the weights stayed."""
     from pellucid.training import backward
@@ -318,11 +351,36 @@ def test_without_a_launcher_a_process_is_alone() -> None:
     assert math.isfinite(joining.JOINING)
 
 
+def test_a_start_takes_no_address_of_an_earlier_one() -> None:
+    """Three processes meet twice in one store, the last of them late; torchrun keeps its store over restarts."""
+    store, places = dist.HashStore(), []
+    for _ in range(2):
+
+        def meet(rank: int) -> bytes:
+            time.sleep(0.1 * rank)
+            own = fresh(store, rank, 3, 30)
+            own.set(str(rank), f"{rank}")
+            return own.get("2")
+
+        with ThreadPoolExecutor(3) as threads:
+            assert list(threads.map(meet, range(3))) == [b"2"] * 3
+        places.append(store.get(ANNOUNCED))
+    assert places[0] != places[1]
+
+
+def test_who_has_not_come_is_named() -> None:
+    store = dist.HashStore()
+    with pytest.raises(RuntimeError, match="not there: processes 1, 2"):
+        fresh(store, 0, 3, 0.1)
+    with pytest.raises(RuntimeError, match="not there: process 0"):
+        fresh(store, 1, 3, 0.1)
+
+
 def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.training.team.members import free_port
 
     about = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     for name, value in about.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(TrainingError, match=r"2 processes did not meet at 127\.0\.0\.1:\d+ within 1 s"):
+    with pytest.raises(TrainingError, match=r"2 processes did not meet at 127\.0\.0\.1:\d+ \(.*; at most 1 s\)"):
         joining.join(joining.described(), seconds=1)

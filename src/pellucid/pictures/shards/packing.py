@@ -12,7 +12,7 @@ import json
 import os
 import re
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -184,30 +184,37 @@ def _pack(plan: Plan, out: Path) -> Generator[Packing, None, Packed]:
             state.shards[name], state.unreadable[name] = earlier, known.unreadable.get(name, [])
             reused, again = reused + len(rows), again + 1
         else:
-            for count in _written(plan, name, rows, out, state):
-                yield Packing(done + count, total, reused, name)
+            with closing(_written(plan, name, rows, out, state)) as counts:
+                for count in counts:
+                    yield Packing(done + count, total, reused, name)
             _note(out / UNFINISHED, plan, state)
         done += len(rows)
     yield Packing(total, total, reused, "")
     return _finished(plan, out, state, again)
 
 
-def _written(plan: Plan, name: str, rows: NDArray[np.int64], out: Path, state: _Done) -> Iterator[int]:
+def _written(plan: Plan, name: str, rows: NDArray[np.int64], out: Path, state: _Done) -> Generator[int, None, None]:
     """Write a shard and note it in `state`; yields how many of its pictures are done."""
     unreadable: list[list[str]] = []
     stop, count = Event(), 0
 
-    def items() -> Iterator[Item]:
+    def items() -> Generator[Item, None, None]:
         nonlocal count
-        for item in items_of(plan, rows, unreadable):
-            if stop.is_set():
-                raise InterruptedError
-            yield item
-            count += 1
+        with closing(items_of(plan, rows, unreadable)) as every:
+            for item in every:
+                if stop.is_set():
+                    raise InterruptedError
+                yield item
+                count += 1
 
-    catalog = plan.catalog
+    def write() -> Written:
+        with closing(
+            items()
+        ) as some:  # at once: a later collection would wait for the reading threads wherever it runs
+            return writing.write(out / name, plan.form, some, plan.catalog.classes, plan.catalog.several)
+
     with ThreadPoolExecutor(1, "write") as executor:
-        writer = executor.submit(writing.write, out / name, plan.form, items(), catalog.classes, catalog.several)
+        writer = executor.submit(write)
         try:
             while not writer.done():
                 wait([writer], _EVERY)
@@ -217,7 +224,7 @@ def _written(plan: Plan, name: str, rows: NDArray[np.int64], out: Path, state: _
     state.shards[name], state.unreadable[name] = writer.result(), unreadable
 
 
-def items_of(plan: Plan, rows: NDArray[np.int64], unreadable: list[list[str]]) -> Iterator[Item]:
+def items_of(plan: Plan, rows: NDArray[np.int64], unreadable: list[list[str]]) -> Generator[Item, None, None]:
     """The pictures of a shard, read by threads a little ahead; those that cannot be decoded go to `unreadable`."""
     workers = IN_FLIGHT if plan.catalog.is_remote else min(_WORKERS, cores())
     waiting: deque[tuple[int, Future[bytes]]] = deque()

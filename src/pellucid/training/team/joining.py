@@ -16,6 +16,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pellucid.errors import TrainingError
+from pellucid.training.team.meeting import fresh
 from pellucid.training.team.team import ALONE, Team, connected
 
 if TYPE_CHECKING:
@@ -123,14 +124,15 @@ def join(team: Team, seconds: float = JOINING) -> Membership:
         waiting = timedelta(seconds=seconds)
         store, rank, world = next(iter(rendezvous("env://", team.rank, team.world, timeout=waiting)))
         store.set_timeout(waiting)
-        dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=WORKING)
+        own = fresh(store, rank, world, seconds)
+        dist.init_process_group(backend, store=own, rank=rank, world_size=world, timeout=WORKING)
         store.set_timeout(WORKING)
     except (RuntimeError, ValueError, OSError) as error:
         raise TrainingError(
-            f"The team's {team.world} processes did not meet at {where} within {seconds:.0f} s. Check that the address "
-            f"is right, that this machine reaches it, and that all processes were started ({_line(error)})."
+            f"The team's {team.world} processes did not meet at {where} ({_line(error)}; at most {seconds:.0f} s). "
+            "Check that the address is right, that this machine reaches it, and that all processes were started."
         ) from error
-    membership = Membership(team, store)
+    membership = Membership(team, own)
     with connected():
         team.check_same({"Pellucid's version": __version__, "PyTorch's version": str(torch.__version__)})
     return membership
