@@ -52,11 +52,12 @@ def start(
     To stop the training, stop iterating at any event. `team`: the processes that share the training, if it is not this
     one alone (pellucid.training.team); each of them iterates, and the first one finishes. Raises the errors of `train`.
     """
-    from pellucid.pictures.places import place
+    from pellucid.pictures.places import on_this_machine, place
     from pellucid.runs import start as starts
     from pellucid.training.team.team import ALONE
 
-    where, file = (None if path is None else Path(path) for path in (out, recipe))
+    where = None if out is None else on_this_machine(out, "out")
+    file = None if recipe is None else Path(recipe)
     return starts.start(place(directory), where, _cache(cache), file, settings, resume, team or ALONE)
 
 
@@ -232,7 +233,7 @@ def export(
     from pellucid.classifier.predict.pictures import is_one
     from pellucid.errors import ArtefactError
     from pellucid.exports import exporting
-    from pellucid.pictures.places import place
+    from pellucid.pictures.places import on_this_machine, place
     from pellucid.runs import made_from, quantise
 
     model = folder_of(model, trust)
@@ -245,7 +246,7 @@ def export(
         several = expand([pictures] if is_one(pictures) else pictures)
     labelled = place(pictures) if isinstance(pictures, str | Path) else None
     int8 = quantise.for_export(precision, labelled)
-    return exporting.export(model, Path(out), format, several, pictures is not None, trust, int8)
+    return exporting.export(model, on_this_machine(out, "out"), format, several, pictures is not None, trust, int8)
 
 
 def push(
@@ -347,9 +348,10 @@ def clear_cache(cache: str | Path | None = None) -> int:
 
 
 def _cache(folder: str | Path | None) -> Path:
+    from pellucid.pictures.places import on_this_machine
     from pellucid.pictures.store import default_cache
 
-    return Path(folder) if folder is not None else default_cache()
+    return on_this_machine(folder, "cache") if folder is not None else default_cache()
 
 
 def _cache_there(folder: str | Path | None) -> Path:

@@ -116,6 +116,15 @@ def test_a_parquet_file_is_one_of_hugging_faces_datasets(photos: Path, tmp_path:
     assert row["label"] in (0, 1)
 
 
+def test_nothing_is_written_to_an_address(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    writes = (lambda: pellucid.pack(photos, "s3://photos/packed"), lambda: pellucid.train(photos, out="s3://photos/m"))
+    for write in writes:
+        with pytest.raises(StorageError, match=r"out is s3://photos/\w+, and it must be on this machine"):
+            write()
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("form", ["webdataset", "parquet"])
 def test_sides_groups_and_several_labels_survive(photos: Path, tmp_path: Path, form: str) -> None:
     files = [f"cat/a photo.v{number}.PNG" for number in range(12)]
