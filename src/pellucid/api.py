@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pellucid.lessons.lesson import Lesson
     from pellucid.network.plan import Plan
     from pellucid.pictures.places import Place
+    from pellucid.pictures.shards.fetched import ShardInfo
     from pellucid.pictures.store import StoreInfo
     from pellucid.pretrained.cache import WeightsInfo
     from pellucid.runs.evaluation import Evaluation
@@ -318,20 +319,23 @@ def article(picture: Source | None = None, only: str | None = None) -> tuple[Les
     return walk.lessons(form.apply(decoded(path, PIXEL_LIMIT)), "the picture in grey", only)
 
 
-def cached(cache: str | Path | None = None) -> list[StoreInfo | FeaturesInfo | WeightsInfo | RuntimeInfo]:
-    """List what the cache holds: decoded pictures (a store for each folder and size), their features, known weights,
-    the runtime for exported pages.
+def cached(
+    cache: str | Path | None = None,
+) -> list[StoreInfo | FeaturesInfo | ShardInfo | WeightsInfo | RuntimeInfo]:
+    """List what the cache holds: decoded pictures (a store for each folder and size), their features, shards from
+    addresses, known weights, the runtime for exported pages.
 
     `cache`: a folder to use instead of the user's cache. Each entry has `bytes`. Raises StorageError if it is a file.
     """
     from pellucid.exports import browser_runtime
     from pellucid.pictures import store
+    from pellucid.pictures.shards import fetched
     from pellucid.pretrained import cache as weights
     from pellucid.training import features
 
     folder = _cache_there(cache)
-    some = store.stores(folder), features.stored(folder), weights.weights(folder), browser_runtime.stored(folder)
-    return [each for kind in some for each in kind]
+    kinds = store.stores, features.stored, fetched.stored, weights.weights, browser_runtime.stored
+    return [each for kind in kinds for each in kind(folder)]
 
 
 def clear_cache(cache: str | Path | None = None) -> int:
@@ -339,12 +343,14 @@ def clear_cache(cache: str | Path | None = None) -> int:
     from pellucid.classifier.predict import graph
     from pellucid.exports import browser_runtime
     from pellucid.pictures import store
+    from pellucid.pictures.shards import fetched
     from pellucid.pretrained import cache as weights
     from pellucid.runtime import machine_code
     from pellucid.training import features
 
     folder = _cache_there(cache)
-    return sum(kind.clear(folder) for kind in (store, features, weights, graph, browser_runtime, machine_code))
+    kinds = (store, features, fetched, weights, graph, browser_runtime, machine_code)
+    return sum(kind.clear(folder) for kind in kinds)
 
 
 def _cache(folder: str | Path | None) -> Path:
