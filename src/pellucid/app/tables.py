@@ -206,8 +206,8 @@ def cache(stored: list[StoreInfo | FeaturesInfo | ShardInfo | WeightsInfo | Runt
     table = columns("pictures of", "size", "fit", "pictures>", "MB>")
     for each in stored:
         megabytes = f"{each.bytes / 1e6:,.1f}"
-        if (what := _FILES.get(type(each))) is not None:
-            table.add_row(Text(f"{what}: {printable(each.path.name)}"), "", "", "", megabytes)
+        if isinstance(each, ShardInfo | WeightsInfo | RuntimeInfo):
+            table.add_row(Text(f"{_FILES[type(each)]}: {printable(each.path.name)}"), "", "", "", megabytes)
             continue
         root, form = printable(str(each.root)), f"{each.form.height}x{each.form.width}x{each.form.channels}"
         if isinstance(each, FeaturesInfo):
