@@ -22,6 +22,7 @@ from pyarrow import parquet
 
 import pellucid
 from pellucid.app.cli import main
+from pellucid.classifier.predict.expand import LeftOut, expand, walked
 from pellucid.errors import ArtefactError, CatalogError, PellucidError, RecipeError, StorageError
 from pellucid.pictures import table as sources
 from pellucid.pictures.catalog import Catalog
@@ -31,6 +32,7 @@ from pellucid.pictures.shards.packing import bytes_of
 from pellucid.pictures.shards.verb import packing
 from pellucid.pictures.shards.writing import Item, keys
 from pellucid.pictures.tabular import Columns
+from pellucid.pictures.walk import PACKED
 
 COUNT = 30  # of each class
 
@@ -114,6 +116,28 @@ def test_a_parquet_file_is_one_of_hugging_faces_datasets(photos: Path, tmp_path:
     assert row["image"]["bytes"].startswith(b"\x89PNG")
     assert row["image"]["path"].startswith(("cat/", "großer-Hund/"))
     assert row["label"] in (0, 1)
+
+
+def test_packed_shards_as_names_to_predict(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    packed = pellucid.pack(photos, "sets/packed", shard_size="30kB")
+    shards = [f"sets/packed/{shard.name}" for shard in packed.shards]
+    members = list(expand(["sets/packed"]))
+    assert len(members) == packed.pictures
+    assert {str(member).split(".tar/")[0] + ".tar" for member in members} == set(shards)
+    assert list(expand(["sets"])) == list(expand(["sets/*"])) == members
+    os.remove(shards[1])
+    assert list(expand(["sets/packed"])) == [*(each for each in members if shards[1] not in str(each)), shards[1]]
+    (tmp_path / "sets/cat").mkdir()
+    shutil.copy(photos / "cat/a photo.v1.PNG", "sets/cat/1.png")
+    for name in ("sets", "sets/**/*"):
+        assert [str(each).rstrip("/") for each in expand([name])] == ["sets/cat/1.png"]
+    assert [each.reason for each in walked(["sets"]) if isinstance(each, LeftOut)] == [PACKED]
+    os.rename("sets/packed/manifest.json", "sets/packed/packing.json")
+    assert [each.reason for each in walked(["sets"]) if isinstance(each, LeftOut)] == [PACKED]
+    for read_names in (lambda: list(expand(["sets/packed"])), lambda: sources.read(Path("sets/packed"))):
+        with pytest.raises(CatalogError, match="sets/packed is not packed to its end"):
+            read_names()
 
 
 def test_nothing_is_written_to_an_address(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

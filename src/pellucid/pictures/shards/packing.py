@@ -35,7 +35,8 @@ from pellucid.pictures.places import below
 from pellucid.pictures.reading import read
 from pellucid.pictures.remote import IN_FLIGHT
 from pellucid.pictures.shards import writing
-from pellucid.pictures.shards.catalog import CLASS_LISTS, MANIFEST, UNFINISHED
+from pellucid.pictures.shards.catalog import CLASS_LISTS, MANIFEST
+from pellucid.pictures.shards.naming import UNFINISHED
 from pellucid.pictures.shards.samples import PICTURES
 from pellucid.pictures.shards.writing import ENDING, Format, Item, Written
 from pellucid.pictures.split import SIDES
