@@ -44,6 +44,20 @@ def test_a_lasting_fault_is_a_reason(served: Web, faults: list[int | str], reaso
     assert served.requests[f"GET {ONE}"] == requests
 
 
+def test_a_picture_that_the_network_lost_is_packed_by_the_next_run(served: Web, photos: Path, tmp_path: Path) -> None:
+    served.faults[ONE] = ["cut"] * 99
+    first = pellucid.pack(served.address + "/photos/labels.csv", tmp_path / "out", shard_size="2kB")
+    assert [(bad.path, bad.reason) for bad in first.quarantine] == [
+        ("red/1.png", "cannot be read: the connection was lost (3 tries)")
+    ]
+    assert {served.requests[f"HEAD /photos/{path.relative_to(photos)}"] for path in photos.rglob("blue/*.png")} == {1}
+    served.faults.clear()
+    second = pellucid.pack(served.address + "/photos/labels.csv", tmp_path / "out", shard_size="2kB")
+    assert second.quarantine == ()
+    assert second.pictures == first.pictures + 1 == len(list(photos.rglob("*.png")))
+    assert 0 < second.reused < len(second.shards)
+
+
 def test_silence_ends(served: Web, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "ANSWER", 0.2)
     served.faults[ONE], served.silence = ["silent"], 1.0

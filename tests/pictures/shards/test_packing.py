@@ -118,6 +118,24 @@ def test_a_parquet_file_is_one_of_hugging_faces_datasets(photos: Path, tmp_path:
     assert row["label"] in (0, 1)
 
 
+def test_a_picture_that_can_be_read_later_is_packed_then(photos: Path, tmp_path: Path) -> None:
+    source = tmp_path / "photos"
+    shutil.copytree(photos, source)
+    picture = source / "cat" / "a photo.v3.PNG"
+    whole = picture.read_bytes()
+    picture.write_bytes(bytes(len(whole)))
+    first = pellucid.pack(source, tmp_path / "out", shard_size="30kB")
+    assert picture.name in {Path(bad.path).name for bad in first.quarantine}
+    same = pellucid.pack(source, tmp_path / "out", shard_size="30kB")
+    assert (same.reused, same.pictures) == (len(first.shards), first.pictures)
+    picture.write_bytes(whole)
+    second = pellucid.pack(source, tmp_path / "out", shard_size="30kB")
+    assert second.pictures == first.pictures + 1
+    assert second.reused == len(first.shards) - 1, "only its shard is packed again"
+    assert picture.name not in {Path(bad.path).name for bad in second.quarantine}
+    assert hashlib.sha256(whole).hexdigest() in digests(sources.read(tmp_path / "out"))
+
+
 def test_packed_shards_as_names_to_predict(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     packed = pellucid.pack(photos, "sets/packed", shard_size="30kB")
