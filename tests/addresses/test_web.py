@@ -1,18 +1,23 @@
 """Pictures and tables over HTTP, from a server whose answers fail in every way."""
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import fsspec
+import numpy as np
 import pytest
 from tests.addresses.web import Web
 from tests.app.conftest import Result
+from tests.patience import PATIENCE
 
 import pellucid
 from pellucid.errors import CatalogError, PictureError
-from pellucid.pictures import remote
+from pellucid.pictures import ahead, remote
+from pellucid.pictures import table as sources
 from pellucid.pictures.ahead import Ahead
+from pellucid.pictures.index import there
 from pellucid.pictures.places import place
 from pellucid.pictures.reading import read, stamp_of
 
@@ -78,6 +83,27 @@ def test_many_requests_are_in_flight_and_results_are_in_order(served: Web, photo
         contents = [each.result()[0] for each in begun]  # type: ignore[union-attr]
     assert contents == [path.read_bytes() for path in paths]
     assert time.monotonic() - started < 0.5 * len(names) * served.silence
+
+
+def test_pictures_without_a_stamp_are_looked_up_together(
+    served: Web, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"/photos/{path.relative_to(photos)}" for path in sorted(photos.rglob("*.png"))]
+    meeting = threading.Barrier(4)
+
+    def exists(where: object) -> bool:
+        meeting.wait(PATIENCE)  # breaks if they come one by one
+        return str(where) != served.address + names[0]
+
+    monkeypatch.setattr(ahead, "exists", exists)
+    monkeypatch.setattr(ahead, "stamps", lambda places: np.full((len(places), 3), -1))
+    places = [place(served.address + name) for name in names[:4]]
+    assert list(ahead.present(places)) == [False, True, True, True]
+    table = tmp_path / "labels.csv"
+    table.write_text("path,label\n" + "".join(f"{where},{number % 2}\n" for number, where in enumerate(places)))
+    catalog, stamps = there(sources.read(table))
+    assert len(catalog.pictures) == len(stamps) == 3
+    assert [bad.path for bad in catalog.quarantine] == [str(places[0])]
 
 
 @pytest.mark.parametrize("fault", [503, "silent"])

@@ -123,12 +123,22 @@ def stamps(places: Sequence[str | Place]) -> NDArray[np.int64]:
 
 
 def present(places: Sequence[Place]) -> Iterator[bool]:
-    """Whether each is there, on demand; addresses are looked up all at once. See `reading.exists`."""
+    """Whether each is there: on this machine on demand; addresses are looked up all at once. See `reading.exists`."""
     if not any(map(is_address, places)):
         yield from map(exists, places)
         return
-    for place, stamp in zip(places, stamps(places), strict=True):
-        yield stamp[0] >= 0 or exists(place)
+    there = stamps(places)[:, 0] >= 0
+    unknown = np.flatnonzero(~there)
+    there[unknown] = exist([places[number] for number in unknown.tolist()])
+    yield from there.tolist()
+
+
+def exist(places: Sequence[str | Place]) -> list[bool]:
+    """`reading.exists` of each; addresses take a request each, IN_FLIGHT at a time."""
+    if not any(map(is_address, places)):
+        return list(map(exists, places))
+    with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="exists") as pool:
+        return list(pool.map(exists, places))
 
 
 def _in_folder(folder: UPath) -> dict[str, Stamp] | None:
