@@ -20,6 +20,8 @@ from pellucid.pictures.ahead import Ahead
 from pellucid.pictures.index import there
 from pellucid.pictures.places import place
 from pellucid.pictures.reading import read, stamp_of
+from pellucid.pictures.shards.verb import packing
+from pellucid.pictures.tabular import Columns
 
 ONE = "/photos/red/1.png"
 
@@ -61,6 +63,18 @@ def test_a_picture_that_the_network_lost_is_packed_by_the_next_run(served: Web, 
     assert second.quarantine == ()
     assert second.pictures == first.pictures + 1 == len(list(photos.rglob("*.png")))
     assert 0 < second.reused < len(second.shards)
+
+
+def test_a_silent_server_does_not_hold_up_a_stopped_pack(served: Web, photos: Path, tmp_path: Path) -> None:
+    source, served.silence = place(served.address + "/photos/labels.csv"), 6.0
+    served.faults = {f"/photos/{path.relative_to(photos)}": ["silent"] for path in photos.rglob("*.png")}
+    steps = packing(source, tmp_path / "out", "webdataset", "1MB", 0, Columns())
+    while not served.requests[f"GET {ONE}"]:
+        next(steps)
+    began = time.monotonic()
+    steps.close()
+    assert time.monotonic() - began < 4
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["packing.json"]
 
 
 def test_silence_ends(served: Web, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:

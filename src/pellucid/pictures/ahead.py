@@ -61,6 +61,8 @@ class Ahead:
         self._unfinished.add(file)
         file.add_done_callback(self._unfinished.discard)
         self._waiting.put((file, where, (size, version, last)))
+        if self._stopping.is_set():  # by another thread; nobody reads it any more
+            self._stop(file)
         if self._threads < IN_FLIGHT:
             self._threads += 1
             # a daemon, because a silent server must not hold up the end of the process
@@ -70,10 +72,13 @@ class Ahead:
     def close(self) -> None:
         self._stopping.set()
         for file in list(self._unfinished):
-            with suppress(InvalidStateError):
-                file.set_exception(PictureError("not read: stopped"))
+            self._stop(file)
         for _ in range(self._threads):
             self._waiting.put(None)
+
+    def _stop(self, file: Begun) -> None:
+        with suppress(InvalidStateError):
+            file.set_exception(PictureError("not read: stopped"))
 
     def _read(self) -> None:
         while (task := self._waiting.get()) is not None and not self._stopping.is_set():

@@ -14,7 +14,7 @@ import re
 from collections import deque
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, closing, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -204,10 +204,8 @@ def _written(plan: Plan, name: str, rows: NDArray[np.int64], out: Path, state: _
 
     def items() -> Generator[Item, None, None]:
         nonlocal count
-        with closing(items_of(plan, rows, unreadable)) as every:
+        with closing(items_of(plan, rows, unreadable, ahead, stop)) as every:
             for item in every:
-                if stop.is_set():
-                    raise InterruptedError
                 yield item
                 count += 1
 
@@ -216,7 +214,7 @@ def _written(plan: Plan, name: str, rows: NDArray[np.int64], out: Path, state: _
         with closing(items()) as some:
             return writing.write(out / name, plan.form, some, plan.catalog.classes, plan.catalog.several)
 
-    with ThreadPoolExecutor(1, "write") as executor:
+    with Ahead() as ahead, ThreadPoolExecutor(1, "write") as executor:
         writer = executor.submit(write)
         try:
             while not writer.done():
@@ -224,11 +222,17 @@ def _written(plan: Plan, name: str, rows: NDArray[np.int64], out: Path, state: _
                 yield count
         finally:
             stop.set()
+            ahead.close()  # a silent server does not hold up the end
     state.shards[name], state.unreadable[name] = writer.result(), unreadable
 
 
-def items_of(plan: Plan, rows: NDArray[np.int64], unreadable: list[list[str]]) -> Generator[Item, None, None]:
-    """The pictures of a shard, read by threads a little ahead; those that cannot be decoded go to `unreadable`."""
+def items_of(
+    plan: Plan, rows: NDArray[np.int64], unreadable: list[list[str]], ahead: Ahead, stop: Event
+) -> Generator[Item, None, None]:
+    """The pictures of a shard, read by threads a little ahead; those that cannot be decoded go to `unreadable`.
+
+    Raises InterruptedError once `stop` is set.
+    """
     paths, workers = plan.catalog.pictures.paths, min(_WORKERS, cores())
     waiting: deque[tuple[int, Future[bytes]]] = deque()
 
@@ -238,11 +242,11 @@ def items_of(plan: Plan, rows: NDArray[np.int64], unreadable: list[list[str]]) -
             yield _item(plan, row, future.result())
         except PictureError as error:
             unreadable.append([paths[row], error.reason])
+        if stop.is_set():
+            raise InterruptedError
 
-    with ExitStack() as ends:
-        executor = ThreadPoolExecutor(workers, "read")
-        ends.callback(executor.shutdown, cancel_futures=True)
-        ahead = ends.enter_context(Ahead())  # closed first: the threads wait for it
+    executor = ThreadPoolExecutor(workers, "read")
+    try:
         for row in rows.tolist():
             begun = ahead.begun(below(plan.catalog.root, paths[row]), plan.stamps[row].tolist())
             waiting.append((row, executor.submit(_decodable, begun)))
@@ -250,6 +254,8 @@ def items_of(plan: Plan, rows: NDArray[np.int64], unreadable: list[list[str]]) -
                 yield from first()
         while waiting:
             yield from first()
+    finally:
+        executor.shutdown(cancel_futures=True)
 
 
 def _decodable(picture: str | Place | Begun) -> bytes:
