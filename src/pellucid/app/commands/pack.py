@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from pathlib import Path
 from time import monotonic
 from typing import Annotated, Literal
 
@@ -14,7 +13,7 @@ from pellucid.app.bars import UNTIMED, only_bar, progress_bars
 from pellucid.app.exits import Exit
 from pellucid.app.flags import Column, Switch, parse
 from pellucid.app.format import duration, many, printable, size
-from pellucid.pictures.places import place
+from pellucid.pictures.places import on_this_machine, place
 from pellucid.pictures.shards.packing import QUARANTINE, Packed, Packing
 from pellucid.pictures.shards.verb import packing
 from pellucid.pictures.tabular import Columns
@@ -23,7 +22,7 @@ from pellucid.steps import Steps
 
 def pack(
     source: Annotated[Positional[str], arg(metavar="SOURCE")],
-    out: Annotated[Positional[Path], arg(metavar="OUT")],
+    out: Annotated[Positional[str], arg(metavar="OUT")],
     /,
     format: Literal["webdataset", "parquet"] = "webdataset",  # noqa: A002
     shard_size: Annotated[str, arg(metavar="SIZE")] = "1GB",
@@ -54,7 +53,7 @@ def pack(
         json: Print as JSON.
     """
     columns = Columns(path_column, label_column, split_column, group_column, several=labels == "several")
-    packed = _watched(packing(place(source), out, format, shard_size, seed, columns))
+    packed = _watched(packing(place(source), on_this_machine(out, "OUT"), format, shard_size, seed, columns))
     if json:
         streams.write_json(packed.as_json(), indent=2)
         return Exit.OK

@@ -1,4 +1,4 @@
-"""Pack pictures into shards: which picture goes where, and one shard after the other, so that a killed run can go on.
+"""Pack pictures into shards: which picture goes where, and one shard after the other, and a killed run goes on.
 
 `packing.json` in the folder lists the whole shards while the work goes on; at its end `manifest.json` does. A shard
 depends on the pictures, the settings and the seed alone: packed again, it has the same bytes.
@@ -18,7 +18,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
-from typing import Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,20 +27,23 @@ from pellucid import files
 from pellucid.errors import ArtefactError, CatalogError, PictureError, RecipeError, none_usable
 from pellucid.pictures import catalog as catalogs
 from pellucid.pictures import order
+from pellucid.pictures.ahead import Ahead, Begun, content
 from pellucid.pictures.catalog import Catalog, Quarantined
 from pellucid.pictures.decode import decode
 from pellucid.pictures.index import there
 from pellucid.pictures.lock import Lock, beside
 from pellucid.pictures.places import below
-from pellucid.pictures.reading import read
-from pellucid.pictures.remote import IN_FLIGHT
 from pellucid.pictures.shards import writing
-from pellucid.pictures.shards.catalog import CLASS_LISTS, MANIFEST, UNFINISHED
+from pellucid.pictures.shards.catalog import CLASS_LISTS, MANIFEST
+from pellucid.pictures.shards.naming import UNFINISHED
 from pellucid.pictures.shards.samples import PICTURES
 from pellucid.pictures.shards.writing import ENDING, Format, Item, Written
 from pellucid.pictures.split import SIDES
 from pellucid.runtime.threads import cores
 from pellucid.texts import listed
+
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
 
 VERSION = 1  # of the plan and of a shard's bytes
 QUARANTINE = "quarantine.csv"
@@ -92,10 +95,11 @@ class Packed:
 class Plan:
     """Which pictures go into which shard. `rows`: of the catalog, for each name in `names`; `keys`: of each row.
 
-    `identity`: SHA-256 over all that decides the shards' bytes, except the files' contents.
+    `identity`: SHA-256 over all that decides the shards' bytes, except the files' contents. `stamps`: (N, 3).
     """
 
     catalog: Catalog
+    stamps: NDArray[np.int64]
     form: Format
     names: tuple[str, ...]
     rows: tuple[NDArray[np.int64], ...]
@@ -166,12 +170,12 @@ def planned(catalog: Catalog, stamps: NDArray[np.int64], form: Format, size: int
         names += [f"{name}-{number:06d}{ENDING[form]}" for number in range(len(parts))]
         rows += parts
     lines = (
-        f"{picture.path}\0{catalog.classes_of(picture)}\0{picture.side}\0{picture.group}\0{weight}"
-        for picture, weight in zip(pictures, weights.tolist(), strict=True)
+        f"{picture.path}\0{catalog.classes_of(picture)}\0{picture.side}\0{picture.group}\0{size}"
+        for picture, size in zip(pictures, stamps[:, 0].tolist(), strict=True)
     )
     settings = json.dumps([VERSION, form, size, seed, catalog.several, catalog.classes])
     identity = writing.hashed((settings, writing.hashed(lines)))
-    return Plan(catalog, form, tuple(names), tuple(rows), tuple(writing.keys(pictures.paths)), identity, mixed)
+    return Plan(catalog, stamps, form, tuple(names), tuple(rows), tuple(writing.keys(pictures.paths)), identity, mixed)
 
 
 def _pack(plan: Plan, out: Path) -> Generator[Packing, None, Packed]:
@@ -179,9 +183,9 @@ def _pack(plan: Plan, out: Path) -> Generator[Packing, None, Packed]:
     state, done, reused, again = _Done(), 0, 0, 0
     for name, rows in zip(plan.names, plan.rows, strict=True):
         yield Packing(done, total, reused, name)
-        earlier = known.shards.get(name)
-        if earlier is not None and _is_whole(out / name, earlier):
-            state.shards[name], state.unreadable[name] = earlier, known.unreadable.get(name, [])
+        earlier, lost = known.shards.get(name), known.unreadable.get(name, [])
+        if earlier is not None and _is_whole(out / name, earlier) and not _is_mended(plan, lost):
+            state.shards[name], state.unreadable[name] = earlier, lost
             reused, again = reused + len(rows), again + 1
         else:
             with closing(_written(plan, name, rows, out, state)) as counts:
@@ -200,20 +204,17 @@ def _written(plan: Plan, name: str, rows: NDArray[np.int64], out: Path, state: _
 
     def items() -> Generator[Item, None, None]:
         nonlocal count
-        with closing(items_of(plan, rows, unreadable)) as every:
+        with closing(items_of(plan, rows, unreadable, ahead, stop)) as every:
             for item in every:
-                if stop.is_set():
-                    raise InterruptedError
                 yield item
                 count += 1
 
     def write() -> Written:
-        with closing(
-            items()
-        ) as some:  # at once: a later collection would wait for the reading threads wherever it runs
+        # at once: a later collection would wait for the reading threads wherever it runs
+        with closing(items()) as some:
             return writing.write(out / name, plan.form, some, plan.catalog.classes, plan.catalog.several)
 
-    with ThreadPoolExecutor(1, "write") as executor:
+    with Ahead() as ahead, ThreadPoolExecutor(1, "write") as executor:
         writer = executor.submit(write)
         try:
             while not writer.done():
@@ -221,33 +222,59 @@ def _written(plan: Plan, name: str, rows: NDArray[np.int64], out: Path, state: _
                 yield count
         finally:
             stop.set()
+            ahead.close()  # a silent server does not hold up the end
     state.shards[name], state.unreadable[name] = writer.result(), unreadable
 
 
-def items_of(plan: Plan, rows: NDArray[np.int64], unreadable: list[list[str]]) -> Generator[Item, None, None]:
-    """The pictures of a shard, read by threads a little ahead; those that cannot be decoded go to `unreadable`."""
-    workers = IN_FLIGHT if plan.catalog.is_remote else min(_WORKERS, cores())
+def items_of(
+    plan: Plan, rows: NDArray[np.int64], unreadable: list[list[str]], ahead: Ahead, stop: Event
+) -> Generator[Item, None, None]:
+    """The pictures of a shard, read by threads a little ahead; those that cannot be decoded go to `unreadable`.
+
+    Raises InterruptedError once `stop` is set.
+    """
+    paths, workers = plan.catalog.pictures.paths, min(_WORKERS, cores())
     waiting: deque[tuple[int, Future[bytes]]] = deque()
+
+    def first() -> Generator[Item, None, None]:
+        row, future = waiting.popleft()
+        try:
+            yield _item(plan, row, future.result())
+        except PictureError as error:
+            unreadable.append([paths[row], error.reason])
+        if stop.is_set():
+            raise InterruptedError
+
     executor = ThreadPoolExecutor(workers, "read")
     try:
-        for row in [*rows.tolist(), *[-1] * (_AHEAD * workers)]:
-            if row >= 0:
-                waiting.append((row, executor.submit(_checked, plan, row)))
-            if waiting and (row < 0 or len(waiting) > _AHEAD * workers):
-                first, future = waiting.popleft()
-                try:
-                    yield _item(plan, first, future.result())
-                except PictureError as error:
-                    unreadable.append([plan.catalog.pictures.paths[first], error.reason])
+        for row in rows.tolist():
+            begun = ahead.begun(below(plan.catalog.root, paths[row]), plan.stamps[row].tolist())
+            waiting.append((row, executor.submit(_decodable, begun)))
+            if len(waiting) > max(_AHEAD * workers, ahead.window):
+                yield from first()
+        while waiting:
+            yield from first()
     finally:
         executor.shutdown(cancel_futures=True)
 
 
-def _checked(plan: Plan, row: int) -> bytes:
+def _decodable(picture: str | Place | Begun) -> bytes:
     """The bytes of a picture that can be decoded. Raises PictureError."""
-    content = read(below(plan.catalog.root, plan.catalog.pictures.paths[row]))
-    decode(content)
-    return content
+    data, _ = content(picture)
+    decode(data)
+    return data
+
+
+def _is_mended(plan: Plan, unreadable: list[list[str]]) -> bool:
+    """Whether a picture that an earlier run could not read can be read now: a network recovers."""
+    for path, _ in unreadable:
+        try:
+            _decodable(below(plan.catalog.root, path))
+            return True
+        except PictureError as error:
+            if error.reason.startswith("cannot be read"):  # the way to all of them: it would be tried again and again
+                return False
+    return False
 
 
 def _item(plan: Plan, row: int, content: bytes) -> Item:
@@ -300,7 +327,8 @@ def _begun(plan: Plan, out: Path) -> _Done:
         raise ArtefactError(f"{out / stated} cannot be read: {error}. Choose a new folder.") from error
     if identity != plan.identity:
         raise ArtefactError(
-            f"{out} holds shards of other pictures, or packed with other settings or another seed. Choose a new folder."
+            f"{out} holds shards of other pictures, or packed with other settings or another seed, or while some "
+            "pictures could not be reached. Choose a new folder."
         )
     files.remove_parts(out)
     return state

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pellucid.errors import ArtefactError, RecipeError
 from pellucid.pictures import table
 from pellucid.pictures.joined import joined
-from pellucid.pictures.places import is_address, place
+from pellucid.pictures.places import is_address, on_this_machine, place
 from pellucid.pictures.shards import packing as packer
 from pellucid.pictures.shards.packing import Packed, Packing
 from pellucid.pictures.tabular import Columns
@@ -42,12 +42,12 @@ def pack(
     same call goes on after the last whole shard, and the result has the same bytes.
 
     Raises CatalogError if there is no picture, RecipeError for an unknown setting, ArtefactError if `out` holds
-    something else, StorageError if the disk is full: whole shards stay.
+    something else, StorageError if `out` is an address, or if the disk is full: whole shards stay.
     """
     if labels not in ("one", "several"):
         raise RecipeError(f"labels is {labels!r}; it must be one or several.")
     columns = Columns(path_column, label_column, split_column, group_column, several=labels == "several")
-    return result_of(packing(place(source), Path(out), format, shard_size, seed, columns))
+    return result_of(packing(place(source), on_this_machine(out, "out"), format, shard_size, seed, columns))
 
 
 def packing(
