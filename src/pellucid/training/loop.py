@@ -78,7 +78,10 @@ class Task:
 
 
 class NotFinite(TrainingError):
-    """A step that was not made, because its loss or its gradient is not finite. `what` says which, and its value."""
+    """The loss or gradient of a step, which is then not made, or the loss on validation is not finite.
+
+    All processes of a team raise it. `what` says which number it is, and its value.
+    """
 
     def __init__(self, what: str, rest: str) -> None:
         super().__init__(f"{what} {rest}")
@@ -276,8 +279,8 @@ def end_epoch(task: Task, state: State, last: float) -> tuple[Epoch, float]:
             sure = surely_less(losses, np.array(state.head_losses))
         validation_loss, validation_accuracy, sure = task.team.same((validation_loss, validation_accuracy, sure))
         if not math.isfinite(validation_loss):
-            what = f"The validation loss is {validation_loss} after step {state.step} of {state.steps}"
-            raise TrainingError(f"{what}, {_advice(task.recipe, rate)}")
+            after = f"after step {state.step} of {state.steps}, {_advice(task.recipe, rate)}"
+            raise NotFinite(f"The validation loss is {validation_loss}", after)
     seconds = (now := time.perf_counter()) - last
     state.seconds += seconds
     if state.seconds_allowed is not None:

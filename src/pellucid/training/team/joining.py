@@ -49,20 +49,19 @@ class Membership:
         return True
 
     def take_up(self) -> str | None:
-        """The error that another process handed over, if there is one; the first process then reports it."""
+        """The error that another process handed over, if there is one. The first process prints it, and `reports`."""
         if self._store is None:
             return None
         end = time.monotonic() + REPORTING / 5
         with suppress(RuntimeError):
             while time.monotonic() < end:
                 if self._store.check([ERROR]):
-                    self.reports()
                     return self._store.get(ERROR).decode()
                 time.sleep(0.05)
         return None
 
     def reports(self) -> None:
-        """Tell the others that the first process reports an error, so that they stay silent."""
+        """Tell the others that the first process has printed an error: they stay silent, and end."""
         if self._store is not None:
             with suppress(RuntimeError):
                 self._store.set(REPORTED, "1")
