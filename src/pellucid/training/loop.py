@@ -22,7 +22,7 @@ from pellucid.network.standardise import Standardise
 from pellucid.pictures.augment import Augment, augment_stored
 from pellucid.pictures.order import Blocks, shuffled
 from pellucid.runtime.draws import drawing
-from pellucid.training import backward, minutes, pace, targets
+from pellucid.training import backward, forward, minutes, pace, targets
 from pellucid.training.evaluate import surely_less
 from pellucid.training.history import Epoch, is_best
 from pellucid.training.images import Images, announce
@@ -156,7 +156,7 @@ def run(task: Task, state: State) -> Iterator[Step | Epoch]:
         epoch, position = divmod(state.step, per_epoch)
         if position == 0 or not order:
             order = epoch_order(task, epoch)
-            announce(task.images, np.concatenate([rows[task.team.part(len(rows))] for rows in order[position:]]))
+            announce(task.images, np.concatenate([forward.own(task, state.module, rows) for rows in order[position:]]))
         rows = order[position]
 
         rate = learning_rate(task.recipe, state.step, state.steps)

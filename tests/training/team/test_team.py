@@ -4,6 +4,7 @@ import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from torch import nn
 from pellucid.errors import ArtefactError, TrainingError
 from pellucid.training import checkpoint, forward, loop
 from pellucid.training.loop import NotFinite
+from pellucid.training.optimizer import optimizer
 from pellucid.training.team import joining
 from pellucid.training.team.meeting import ANNOUNCED, fresh
 from pellucid.training.team.team import ALONE, Lost, Team
@@ -175,7 +177,6 @@ class Spare(nn.Module):
 def _in_parts(team: Team) -> dict[str, np.ndarray]:
     """An epoch whose steps go through the network in parts, by a module with a spare parameter."""
     from pellucid.training.loop import State
-    from pellucid.training.optimizer import optimizer
 
     forward.PIXELS = 8 * 8 * 8 // team.world
     task, _ = task_of(team, wide=False, augment="none")
@@ -214,7 +215,6 @@ class Fickle(Spare):
 
 def _fickle(team: Team) -> str:
     from pellucid.training.loop import State
-    from pellucid.training.optimizer import optimizer
 
     task, _ = task_of(team, wide=False, augment="none", epochs=3)
     module = Fickle()
@@ -250,6 +250,52 @@ def _diverging(team: Team) -> tuple[str, bool]:
 
 def test_all_processes_refuse_a_step_that_one_cannot_make() -> None:
     assert in_team(2, _diverging) == [("The loss is nan", True)] * 2
+
+
+def _read_in_parts(team: Team) -> tuple[list[int], list[int]]:
+    """The rows that an epoch in parts announces, and those that it then reads, without those of the trial."""
+    from pellucid.training import backward
+
+    forward.PIXELS = 8 * 8 * 8 // team.world
+    task, state = task_of(team, wide=False, augment="none")
+    state.module = Spare()
+    state.optimizer = optimizer(task.recipe, state.module)
+    if not team.alone:
+        state.exchange = backward.exchange(task, state, task.train[:24], 0)
+    announced: list[int] = []
+    read: list[int] = []
+    pictures, plain = type(task.images), type(task.images).batch
+    pictures.coming = lambda _, rows: announced.extend(rows.tolist())  # type: ignore[attr-defined]
+    pictures.batch = lambda self, rows: read.extend(rows.tolist()) or plain(self, rows)  # type: ignore
+    for event in loop.run(task, state):
+        if isinstance(event, loop.Step) and event.step == task.steps_per_epoch:
+            break
+    return announced, read
+
+
+def test_a_team_reads_what_it_announces() -> None:
+    """A set that is streamed decodes ahead along the announced rows."""
+    for world in (1, 2):
+        shares = in_team(world, _read_in_parts)
+        assert all(announced == read for announced, read in shares)
+        assert sorted(row for _, read in shares for row in read) == list(range(47))
+
+
+def _clocks(team: Team) -> tuple[float, float | None, int]:
+    from pellucid.runs import prepare
+
+    task, state = task_of(team, wide=False, epochs=None, minutes=0.02)
+    state.seconds = 10.0 * team.rank  # as if this process had taken longer for the features and the head
+    about = SimpleNamespace(began=time.perf_counter() - team.rank)
+    prepare.set_clock(task, state, about, None)  # type: ignore[arg-type]
+    return state.seconds, state.seconds_allowed, state.steps
+
+
+def test_all_processes_plan_the_same_steps_in_minutes() -> None:
+    first, second = in_team(2, _clocks)
+    assert first == second
+    assert first[0] == 0
+    assert first[2] > 1
 
 
 def _left_alone(team: Team) -> str:
