@@ -1,6 +1,7 @@
 """A team's parts: shares, batch norm over all processes, the exchange of gradients, equal decisions."""
 
 import math
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -250,6 +251,25 @@ def _diverging(team: Team) -> tuple[str, bool]:
 
 def test_all_processes_refuse_a_step_that_one_cannot_make() -> None:
     assert in_team(2, _diverging) == [("The loss is nan", True)] * 2
+
+
+def _waited(team: Team) -> int:
+    """How often PyTorch's threads still held an exchange when the wait for it was over."""
+    made: list[torch.Tensor] = []
+    plain = torch.zeros
+    torch.zeros = lambda *shape: made.append(plain(*shape)) or made[-1]  # type: ignore[assignment,func-returns-value]
+    held = 0
+    for _ in range(100):
+        team.wait()
+        (tensor,) = made
+        made.clear()
+        held += sys.getrefcount(tensor) > 2  # the name here, and the argument
+    return held
+
+
+def test_after_a_wait_no_thread_holds_the_exchange() -> None:
+    """A process that ends while one does so hangs: without the second look, some of 100 on a busy machine."""
+    assert in_team(2, _waited) == [0, 0]
 
 
 def _read_in_parts(team: Team) -> tuple[list[int], list[int]]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 JOINING = 120.0  # seconds in which all processes of a team must be there
 WORKING = timedelta(hours=12)  # of one process, while the others wait: decoding, the search for twins
+SETTLING = 0.05  # seconds for PyTorch's threads to free the last exchange, see Team.wait
 REPORTING = 5.0  # seconds in which the first process takes up another's error
 
 ERROR, REPORTED = "pellucid/error", "pellucid/reported"
@@ -71,6 +72,7 @@ class Membership:
         import torch.distributed as dist
 
         if not self.team.alone and dist.is_initialized():
+            time.sleep(SETTLING)
             closing = threading.Thread(target=dist.destroy_process_group, daemon=True)
             closing.start()
             closing.join(REPORTING)
