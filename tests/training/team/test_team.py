@@ -228,8 +228,8 @@ def _fickle(team: Team) -> str:
 
 
 def test_a_module_that_changes_its_parameters_is_named() -> None:
-    said = in_team(2, _fickle)
-    assert all(text.startswith("The module uses other parameters in one step than in another") for text in said), said
+    errors = in_team(2, _fickle)
+    assert all(text.startswith("The module uses other parameters in one step than in another") for text in errors), errors
 
 
 def _diverging(team: Team) -> tuple[str, bool]:
@@ -416,10 +416,10 @@ def _checked(team: Team) -> str:
 
 
 def test_a_process_that_differs_is_named_in_all() -> None:
-    said = in_team(3, _checked)
-    assert len(set(said)) == 1
-    assert "PyTorch's version is 2.12 in process 2 (" in said[0]
-    assert "and 2.13 in process 0 (" in said[0]
+    errors = in_team(3, _checked)
+    assert len(set(errors)) == 1
+    assert "PyTorch's version is 2.12 in process 2 (" in errors[0]
+    assert "and 2.13 in process 0 (" in errors[0]
 
 
 @pytest.mark.parametrize(
