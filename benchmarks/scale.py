@@ -1,8 +1,8 @@
 """What stragglers, failures and checkpoints cost a training of N workers: a simulation, checked against real runs.
 
 Workers step together: a step takes as long as its slowest worker, and then gradients are exchanged. A failure costs the
-steps since the last checkpoint, and a restart. scale_check.py measures the parts, lets the simulation predict whole runs
-from them, and prints the prediction beside the time of the runs.
+steps since the last checkpoint, and a restart. scale_check.py measures the parts, lets the simulation predict whole
+runs from them, and prints the prediction beside the time of the runs.
 """
 
 from __future__ import annotations
