@@ -1,11 +1,8 @@
 """What stragglers, failures and checkpoints cost a training of N workers: a simulation, checked against real runs.
 
-    python benchmarks/scale.py                      # the tables of docs/why/scale.md, from the figures below
-    python benchmarks/scale.py check DATA           # trains DATA with 1, 2 and 4 processes and kills, and simulates it
-
 Workers step together: a step takes as long as its slowest worker, and then gradients are exchanged. A failure costs the
-steps since the last checkpoint, and a restart. `check` measures single steps, exchanges, checkpoints and restarts, lets
-the simulation predict the time of whole runs from these parts, and prints the prediction beside the time of the runs.
+steps since the last checkpoint, and a restart. scale_check.py measures the parts, lets the simulation predict whole
+runs from them, and prints the prediction beside the time of the runs.
 """
 
 from __future__ import annotations
