@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from pathlib import Path
 from time import monotonic
 from typing import Annotated, Literal
 
@@ -23,7 +22,7 @@ from pellucid.steps import Steps
 
 def pack(
     source: Annotated[Positional[str], arg(metavar="SOURCE")],
-    out: Annotated[Positional[Path], arg(metavar="OUT")],
+    out: Annotated[Positional[str], arg(metavar="OUT")],
     /,
     format: Literal["webdataset", "parquet"] = "webdataset",  # noqa: A002
     shard_size: Annotated[str, arg(metavar="SIZE")] = "1GB",
@@ -42,7 +41,7 @@ def pack(
 
     Args:
         source: What `pellucid train` takes: a folder of class folders, a table, or shards. It may be an address.
-        out: The folder to write.
+        out: The folder to write, on this machine and outside SOURCE.
         format: Tars for the WebDataset library, or Parquet files for Hugging Face's datasets.
         shard_size: About how large each shard becomes.
         labels: Whether a picture has one label, or may have several.
