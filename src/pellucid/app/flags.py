@@ -93,6 +93,8 @@ def _in_a_line(box: str) -> str | None:
         return f"{match[1]} is missing."
     if match := re.match(r"Missing value for argument '(-\S+)'", first):
         return f"{match[1]} needs a value."
+    if match := re.match(r"Unrecognized options: ([^-].*)", first):
+        return f"{match[1]} is one name too many there. Names stand together, before the flags."
     if first.startswith("Missing value for argument"):  # a name, in whose place there is an unknown flag
         return None
     suggestion = re.search(r"Perhaps you meant:\s*(--\S+)", "\n".join(lines))

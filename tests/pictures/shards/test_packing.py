@@ -324,8 +324,16 @@ def test_a_folder_that_holds_something_else(photos: Path, tmp_path: Path) -> Non
     pellucid.pack(photos, tmp_path / "done")
     with pytest.raises(ArtefactError, match=r"holds shards of other pictures, or packed with other settings"):
         pellucid.pack(photos, tmp_path / "done", seed=3)
+    pellucid.pack(photos, tmp_path / "small", shard_size="30kB")  # more shards than with another size
+    with pytest.raises(ArtefactError, match=r"small holds shards of other pictures, or packed with other settings"):
+        pellucid.pack(photos, tmp_path / "small")
     with pytest.raises(ArtefactError, match="is the source itself"):
         pellucid.pack(photos, photos)
+    with pytest.raises(ArtefactError, match=r"shards lies in the source, .*photos\. Name another folder"):
+        pellucid.pack(photos, photos / "shards")
+    with pytest.raises(StorageError, match="s3://bucket/out is an address, and shards are written to this machine"):
+        pellucid.pack(photos, "s3://bucket/out")
+    assert not {"shards", "s3:"} & set(os.listdir(photos)) | set(os.listdir(".")) & {"s3:"}
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="file could not be written"):
         pellucid.pack(photos, tmp_path / "file")

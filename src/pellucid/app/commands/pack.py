@@ -41,7 +41,7 @@ def pack(
 
     Args:
         source: What `pellucid train` takes: a folder of class folders, a table, or shards. It may be an address.
-        out: The folder to write.
+        out: The folder to write, on this machine and outside SOURCE.
         format: Tars for the WebDataset library, or Parquet files for Hugging Face's datasets.
         shard_size: About how large each shard becomes.
         labels: Whether a picture has one label, or may have several.

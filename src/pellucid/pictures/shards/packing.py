@@ -306,32 +306,35 @@ def _kind(content: bytes) -> str:
 def _begun(plan: Plan, out: Path) -> _Done:
     """What an earlier run of this plan has written. Raises ArtefactError if the folder holds anything else."""
     names = sorted(os.listdir(out))
-    allowed = {*plan.names, UNFINISHED, MANIFEST, QUARANTINE, *CLASS_LISTS[:1]}
+    stated = next((name for name in (UNFINISHED, MANIFEST) if name in names), None)
+    identity, state = _read(out / stated) if stated else (plan.identity, _Done())
+    allowed = {*plan.names, *state.shards, UNFINISHED, MANIFEST, QUARANTINE, *CLASS_LISTS[:1]}
     others = [name for name in names if name not in allowed and not files.is_part(out / name)]
     if others:
         raise ArtefactError(
             f"{out} holds other files: {listed(others, 3)}. Choose a new folder, or one that an earlier run began."
         )
-    stated = next((name for name in (UNFINISHED, MANIFEST) if name in names), None)
-    if stated is None:
-        if shards := [name for name in names if name in plan.names]:
-            raise ArtefactError(f"{out} holds {listed(shards, 3)}, but no {UNFINISHED}. Choose a new folder.")
-        files.remove_parts(out)
-        _note(out / UNFINISHED, plan, _Done())
-        return _Done()
-    try:
-        about = json.loads((out / stated).read_bytes())
-        identity, shards = about["identity"], [Written(*shard.values()) for shard in about["shards"]]
-        state = _Done({shard.name: shard for shard in shards}, about["unreadable"])
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ArtefactError(f"{out / stated} cannot be read: {error}. Choose a new folder.") from error
     if identity != plan.identity:
         raise ArtefactError(
             f"{out} holds shards of other pictures, or packed with other settings or another seed, or while some "
             "pictures could not be reached. Choose a new folder."
         )
+    if stated is None and (shards := [name for name in names if name in plan.names]):
+        raise ArtefactError(f"{out} holds {listed(shards, 3)}, but no {UNFINISHED}. Choose a new folder.")
     files.remove_parts(out)
+    if stated is None:
+        _note(out / UNFINISHED, plan, state)
     return state
+
+
+def _read(place: Path) -> tuple[str, _Done]:
+    """The identity of the plan that a list of whole shards belongs to, and those shards. Raises ArtefactError."""
+    try:
+        about = json.loads(place.read_bytes())
+        shards = [Written(*shard.values()) for shard in about["shards"]]
+        return about["identity"], _Done({shard.name: shard for shard in shards}, about["unreadable"])
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ArtefactError(f"{place} cannot be read: {error}. Choose a new folder.") from error
 
 
 def _is_whole(place: Path, stated: Written) -> bool:
