@@ -128,20 +128,3 @@ def _drawn(team: Team, random: np.random.Generator) -> Iterator[float]:
     while team.between_failures < inf:
         clock += random.exponential(team.between_failures / team.workers)
         yield clock
-
-
-NETWORKS = {"compact": 0.40e6, "efficientnet_lite0": 3.4e6, "resnet18": 11.2e6}  # parameters
-SIZES = (1, 8, 64, 512, 4096)
-
-
-def tables(shares: NDArray[np.float64], bandwidth: float, days: float, checkpoint: float, restart: float) -> None:
-    """Print the efficiency of each number of workers, for each network, as Markdown."""
-    print("| network | " + " | ".join(f"{workers:,}" for workers in SIZES) + " |")
-    print("| --- |" + " --- |" * len(SIZES))
-    for name, parameters in NETWORKS.items():
-        cells = []
-        for workers in SIZES:
-            team = Team(workers, shares, 4 * parameters, bandwidth, LATENCY, checkpoint, restart, 0, days * DAY)
-            outcome = simulate(team, max(500, 20_000 // workers), np.random.default_rng(0))
-            cells.append(f"{outcome.efficiency:.0%}")
-        print(f"| {name} | " + " | ".join(cells) + " |")
