@@ -1,11 +1,8 @@
 """What stragglers, failures and checkpoints cost a training of N workers: a simulation, checked against real runs.
 
-    python benchmarks/scale.py                      # the tables of docs/why/scale.md, from the figures below
-    python benchmarks/scale.py check DATA           # trains DATA with 1, 2 and 4 processes and kills, and simulates it
-
 Workers step together: a step takes as long as its slowest worker, and then gradients are exchanged. A failure costs the
-steps since the last checkpoint, and a restart. `check` measures single steps, exchanges, checkpoints and restarts, lets
-the simulation predict the time of whole runs from these parts, and prints the prediction beside the time of the runs.
+steps since the last checkpoint, and a restart. scale_check.py measures the parts, lets the simulation predict whole
+runs from them, and prints the prediction beside the time of the runs.
 """
 
 from __future__ import annotations
@@ -131,20 +128,3 @@ def _drawn(team: Team, random: np.random.Generator) -> Iterator[float]:
     while team.between_failures < inf:
         clock += random.exponential(team.between_failures / team.workers)
         yield clock
-
-
-NETWORKS = {"compact": 0.40e6, "efficientnet_lite0": 3.4e6, "resnet18": 11.2e6}  # parameters
-SIZES = (1, 8, 64, 512, 4096)
-
-
-def tables(shares: NDArray[np.float64], bandwidth: float, days: float, checkpoint: float, restart: float) -> None:
-    """Print the efficiency of each number of workers, for each network, as Markdown."""
-    print("| network | " + " | ".join(f"{workers:,}" for workers in SIZES) + " |")
-    print("| --- |" + " --- |" * len(SIZES))
-    for name, parameters in NETWORKS.items():
-        cells = []
-        for workers in SIZES:
-            team = Team(workers, shares, 4 * parameters, bandwidth, LATENCY, checkpoint, restart, 0, days * DAY)
-            outcome = simulate(team, max(500, 20_000 // workers), np.random.default_rng(0))
-            cells.append(f"{outcome.efficiency:.0%}")
-        print(f"| {name} | " + " | ".join(cells) + " |")

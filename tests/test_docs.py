@@ -32,7 +32,7 @@ from pellucid.errors import ArtefactError
 from pellucid.exports import browser_runtime
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", "docs/tutorial.md", "docs/how-to.md", "docs/questions.md"]
+PAGES = ["README.md", "docs/tutorial.md", "docs/how-to.md", "docs/several-machines.md", "docs/questions.md"]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # set-up of a whole machine; CI runs these two themselves
 NOT_HERE = {"make demo", "make test"}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pellucid.lessons.lesson import Lesson
     from pellucid.network.plan import Plan
     from pellucid.pictures.places import Place
+    from pellucid.pictures.shards.fetched import ShardInfo
     from pellucid.pictures.store import StoreInfo
     from pellucid.pretrained.cache import WeightsInfo
     from pellucid.runs.evaluation import Evaluation
@@ -52,11 +53,12 @@ def start(
     To stop the training, stop iterating at any event. `team`: the processes that share the training, if it is not this
     one alone (pellucid.training.team); each of them iterates, and the first one finishes. Raises the errors of `train`.
     """
-    from pellucid.pictures.places import place
+    from pellucid.pictures.places import on_this_machine, place
     from pellucid.runs import start as starts
     from pellucid.training.team.team import ALONE
 
-    where, file = (None if path is None else Path(path) for path in (out, recipe))
+    where = None if out is None else on_this_machine(out, "out")
+    file = None if recipe is None else Path(recipe)
     return starts.start(place(directory), where, _cache(cache), file, settings, resume, team or ALONE)
 
 
@@ -232,7 +234,7 @@ def export(
     from pellucid.classifier.predict.pictures import is_one
     from pellucid.errors import ArtefactError
     from pellucid.exports import exporting
-    from pellucid.pictures.places import place
+    from pellucid.pictures.places import on_this_machine, place
     from pellucid.runs import made_from, quantise
 
     model = folder_of(model, trust)
@@ -245,7 +247,7 @@ def export(
         several = expand([pictures] if is_one(pictures) else pictures)
     labelled = place(pictures) if isinstance(pictures, str | Path) else None
     int8 = quantise.for_export(precision, labelled)
-    return exporting.export(model, Path(out), format, several, pictures is not None, trust, int8)
+    return exporting.export(model, on_this_machine(out, "out"), format, several, pictures is not None, trust, int8)
 
 
 def push(
@@ -317,20 +319,23 @@ def article(picture: Source | None = None, only: str | None = None) -> tuple[Les
     return walk.lessons(form.apply(decoded(path, PIXEL_LIMIT)), "the picture in grey", only)
 
 
-def cached(cache: str | Path | None = None) -> list[StoreInfo | FeaturesInfo | WeightsInfo | RuntimeInfo]:
-    """List what the cache holds: decoded pictures (a store for each folder and size), their features, known weights,
-    the runtime for exported pages.
+def cached(
+    cache: str | Path | None = None,
+) -> list[StoreInfo | FeaturesInfo | ShardInfo | WeightsInfo | RuntimeInfo]:
+    """List what the cache holds: decoded pictures (a store for each folder and size), their features, shards from
+    addresses, known weights, the runtime for exported pages.
 
     `cache`: a folder to use instead of the user's cache. Each entry has `bytes`. Raises StorageError if it is a file.
     """
     from pellucid.exports import browser_runtime
     from pellucid.pictures import store
+    from pellucid.pictures.shards import fetched
     from pellucid.pretrained import cache as weights
     from pellucid.training import features
 
     folder = _cache_there(cache)
-    some = store.stores(folder), features.stored(folder), weights.weights(folder), browser_runtime.stored(folder)
-    return [each for kind in some for each in kind]
+    kinds = store.stores, features.stored, fetched.stored, weights.weights, browser_runtime.stored
+    return [each for kind in kinds for each in kind(folder)]
 
 
 def clear_cache(cache: str | Path | None = None) -> int:
@@ -338,18 +343,21 @@ def clear_cache(cache: str | Path | None = None) -> int:
     from pellucid.classifier.predict import graph
     from pellucid.exports import browser_runtime
     from pellucid.pictures import store
+    from pellucid.pictures.shards import fetched
     from pellucid.pretrained import cache as weights
     from pellucid.runtime import machine_code
     from pellucid.training import features
 
     folder = _cache_there(cache)
-    return sum(kind.clear(folder) for kind in (store, features, weights, graph, browser_runtime, machine_code))
+    kinds = (store, features, fetched, weights, graph, browser_runtime, machine_code)
+    return sum(kind.clear(folder) for kind in kinds)
 
 
 def _cache(folder: str | Path | None) -> Path:
+    from pellucid.pictures.places import on_this_machine
     from pellucid.pictures.store import default_cache
 
-    return Path(folder) if folder is not None else default_cache()
+    return on_this_machine(folder, "cache") if folder is not None else default_cache()
 
 
 def _cache_there(folder: str | Path | None) -> Path:

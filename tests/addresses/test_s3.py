@@ -97,6 +97,7 @@ def test_evaluating_and_predicting_what_a_bucket_holds(
             ("train", "{stored}", "--cache=s3://pictures/x"),
             "--cache is s3://pictures/x, and it must be on",
         ),
+        (("pack", "{stored}", "s3://pictures/packed"), "OUT is s3://pictures/packed, and it must be on this machine"),
         (("predict", "s3://pictures/m", "x.png"), "s3://pictures/m is an address; a model is a folder of this machine"),
         (("teach", "s3://pictures/m"), "teach is s3://pictures/m, and it must be on this machine"),
     ],

@@ -1,20 +1,27 @@
 """Pictures and tables over HTTP, from a server whose answers fail in every way."""
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import fsspec
+import numpy as np
 import pytest
 from tests.addresses.web import Web
 from tests.app.conftest import Result
+from tests.patience import PATIENCE
 
 import pellucid
 from pellucid.errors import CatalogError, PictureError
-from pellucid.pictures import remote
+from pellucid.pictures import ahead, remote
+from pellucid.pictures import table as sources
 from pellucid.pictures.ahead import Ahead
+from pellucid.pictures.index import there
 from pellucid.pictures.places import place
 from pellucid.pictures.reading import read, stamp_of
+from pellucid.pictures.shards.verb import packing
+from pellucid.pictures.tabular import Columns
 
 ONE = "/photos/red/1.png"
 
@@ -44,6 +51,32 @@ def test_a_lasting_fault_is_a_reason(served: Web, faults: list[int | str], reaso
     assert served.requests[f"GET {ONE}"] == requests
 
 
+def test_a_picture_that_the_network_lost_is_packed_by_the_next_run(served: Web, photos: Path, tmp_path: Path) -> None:
+    served.faults[ONE] = ["cut"] * 99
+    first = pellucid.pack(served.address + "/photos/labels.csv", tmp_path / "out", shard_size="2kB")
+    assert [(bad.path, bad.reason) for bad in first.quarantine] == [
+        ("red/1.png", "cannot be read: the connection was lost (3 tries)")
+    ]
+    assert {served.requests[f"HEAD /photos/{path.relative_to(photos)}"] for path in photos.rglob("blue/*.png")} == {1}
+    served.faults.clear()
+    second = pellucid.pack(served.address + "/photos/labels.csv", tmp_path / "out", shard_size="2kB")
+    assert second.quarantine == ()
+    assert second.pictures == first.pictures + 1 == len(list(photos.rglob("*.png")))
+    assert 0 < second.reused < len(second.shards)
+
+
+def test_a_silent_server_does_not_hold_up_a_stopped_pack(served: Web, photos: Path, tmp_path: Path) -> None:
+    source, served.silence = place(served.address + "/photos/labels.csv"), 6.0
+    served.faults = {f"/photos/{path.relative_to(photos)}": ["silent"] for path in photos.rglob("*.png")}
+    steps = packing(source, tmp_path / "out", "webdataset", "1MB", 0, Columns())
+    while not served.requests[f"GET {ONE}"]:
+        next(steps)
+    began = time.monotonic()
+    steps.close()
+    assert time.monotonic() - began < 4
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["packing.json"]
+
+
 def test_silence_ends(served: Web, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "ANSWER", 0.2)
     served.faults[ONE], served.silence = ["silent"], 1.0
@@ -64,6 +97,27 @@ def test_many_requests_are_in_flight_and_results_are_in_order(served: Web, photo
         contents = [each.result()[0] for each in begun]  # type: ignore[union-attr]
     assert contents == [path.read_bytes() for path in paths]
     assert time.monotonic() - started < 0.5 * len(names) * served.silence
+
+
+def test_pictures_without_a_stamp_are_looked_up_together(
+    served: Web, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"/photos/{path.relative_to(photos)}" for path in sorted(photos.rglob("*.png"))]
+    meeting = threading.Barrier(4)
+
+    def exists(where: object) -> bool:
+        meeting.wait(PATIENCE)  # breaks if they come one by one
+        return str(where) != served.address + names[0]
+
+    monkeypatch.setattr(ahead, "exists", exists)
+    monkeypatch.setattr(ahead, "stamps", lambda places: np.full((len(places), 3), -1))
+    places = [place(served.address + name) for name in names[:4]]
+    assert list(ahead.present(places)) == [False, True, True, True]
+    table = tmp_path / "labels.csv"
+    table.write_text("path,label\n" + "".join(f"{where},{number % 2}\n" for number, where in enumerate(places)))
+    catalog, stamps = there(sources.read(table))
+    assert len(catalog.pictures) == len(stamps) == 3
+    assert [bad.path for bad in catalog.quarantine] == [str(places[0])]
 
 
 @pytest.mark.parametrize("fault", [503, "silent"])

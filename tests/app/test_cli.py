@@ -211,6 +211,10 @@ def test_python_dash_m_and_a_terminal_that_knows_only_ascii(trained: Path, photo
             "train --epochs 3 --bach 8 photos",
             "Unrecognized options: --bach. Did you mean --batch? See `pellucid train --help`.",
         ),
+        (
+            "predict model a.png --top 1 b.png",
+            "b.png is one name too many there. Names stand together, before the flags. See `pellucid predict --help`.",
+        ),
         ("predict --jsn", "Unrecognized options: --jsn. See `pellucid predict --help`."),
         (
             "explain model a.png --map gradcam",

@@ -82,6 +82,7 @@ def test_the_processes_get_all_other_words(words: str, rest: str) -> None:
     ("words", "says"),
     [
         (("--processes", "0"), "processes is 0; it must be 1 or more."),
+        (("--processes", "100000"), "processes is 100000; it must be at most 4 for each core, here "),
         (("--processes", "2", "--folds", "3"), "--folds trains in one process."),
         (("--processes", "2", "--open"), "--open shows a training in one process."),
         (("--processes", "many"), "--processes is 'many'; it must be a whole number."),

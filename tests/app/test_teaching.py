@@ -33,8 +33,8 @@ def test_the_printed_command_trains_the_same_model(
     monkeypatch.setattr(api, "start", start)
     program, *words = shlex.split(teaching.command("'my digits'", "out"))
     assert (program, pellucid(*words).err) == ("pellucid", "pellucid: far enough\n")
-    assert taken.pop("places") == (Path("my digits"), Path("out"))
-    settings = {name: value for name, value in taken.items() if name not in ("resume", "cache")}
+    assert taken.pop("places") == ("my digits", Path("out"))
+    settings = {name: value for name, value in taken.items() if name not in ("resume", "cache", "team")}
     assert recipes.make(**settings) == recipes.make(**teaching.SETTINGS)
 
 

@@ -37,7 +37,7 @@ def _described(rank: int, world: int, port: str) -> dict[str, str]:
     return {name: str(value) for name, value in about.items()} | {"MASTER_ADDR": "127.0.0.1"}
 
 
-def said(commands: list[Command]) -> list[tuple[int | None, str, str]]:
+def ended(commands: list[Command]) -> list[tuple[int | None, str, str]]:
     """Status, standard output and standard error of each, when all have ended."""
     texts = [(command.stdout.read(), command.stderr.read()) for command in commands]
     return [(command.wait(60), *text) for command, text in zip(commands, texts, strict=True)]
@@ -60,7 +60,7 @@ def apart(one: Path, other: Path) -> float:
 def test_two_processes_train_the_model_of_one(photos: Path, alone: Path, tmp_path: Path) -> None:
     out, cache = tmp_path / "model", tmp_path / "cache"
     with team(2, photos, *WORDS, "--epochs", 4, "--out", out, "--cache", cache) as commands:
-        (status, text, errors), second = said(commands)
+        (status, text, errors), second = ended(commands)
     assert (status, errors) == (0, "")
     assert second == (0, "", "")
     assert "2 processes share each step" in text
@@ -84,7 +84,7 @@ def test_a_killed_process_ends_all_and_any_number_continues(photos: Path, alone:
     with team(2, *words) as commands:
         _until(lambda: list((out / "checkpoint").glob("*.safetensors")))
         os.kill(commands[1].pid, signal.SIGKILL)
-        (status, _, errors), (killed, _, _) = said(commands)
+        (status, _, errors), (killed, _, _) = ended(commands)
     assert killed == -signal.SIGKILL
     if status:  # else the last step was done before the signal
         assert status == 1
@@ -92,7 +92,7 @@ def test_a_killed_process_ends_all_and_any_number_continues(photos: Path, alone:
             errors
         )
         with team(1, *words, TORCHELASTIC_MAX_RESTARTS="3") as commands:  # a restarted worker needs no --resume
-            ((status, text, errors),) = said(commands)
+            ((status, text, errors),) = ended(commands)
         assert (status, errors) == (0, "")
         assert "resumed at step" in text
     assert apart(alone, out) < 1e-4
@@ -132,7 +132,7 @@ def test_one_line_reports_what_is_wrong(
             )
             for rank, more in enumerate((first, second))
         ]
-        (status, _, errors), other = said(commands)
+        (status, _, errors), other = ended(commands)
     assert status == 1
     assert errors.startswith(f"pellucid: {says}"), errors
     assert errors.count("\n") == 1
@@ -156,7 +156,7 @@ def test_an_error_in_one_process_is_reported_once_by_the_first(photos: Path, tmp
             )
             for number, cache in enumerate(caches)
         ]
-        (status, _, errors), other = said(commands)
+        (status, _, errors), other = ended(commands)
     assert status == 1
     assert errors.startswith("pellucid: process 1 (" if rank else f"pellucid: {blocked}"), errors
     assert errors.count("\n") == 1
@@ -167,7 +167,7 @@ def test_a_team_that_is_started_again_after_its_last_step_has_nothing_to_do(phot
     before = (alone / "config.json").read_bytes()
     words = (photos, *WORDS, "--epochs", 4, "--out", alone)
     with team(1, *words, TORCHELASTIC_RESTART_COUNT="1", TORCHELASTIC_MAX_RESTARTS="3") as commands:
-        assert said(commands) == [(0, "", "")]
+        assert ended(commands) == [(0, "", "")]
     assert (alone / "config.json").read_bytes() == before
 
 
@@ -179,7 +179,7 @@ def test_a_module_of_the_user_s_with_a_replay(photos: Path, tmp_path: Path) -> N
     )
     words = ("--model", f"{tmp_path / 'net.py'}:build", "--device", "cpu", *SETTINGS, "--replay", "--epochs", 2)
     with team(2, photos, *words, "--out", tmp_path / "model", "--cache", tmp_path / "cache") as commands:
-        (status, text, errors), second = said(commands)
+        (status, text, errors), second = ended(commands)
     assert (status, errors, second) == (0, "", (0, "", ""))
     assert text.count("makes the network") == 1
     assert (tmp_path / "model" / "replay" / "replay.json").exists()

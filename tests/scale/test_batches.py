@@ -51,6 +51,19 @@ def test_an_unusable_picture_has_its_reason_and_no_numbers(predictor: Predictor)
     assert answers["path"].tolist() == ["a", "b"]
 
 
+@pytest.mark.parametrize("empty", [None, float("nan"), {"bytes": None, "path": None}])
+def test_an_empty_cell_is_an_unusable_picture(predictor: Predictor, photos: Path, empty: object) -> None:
+    """As in a Parquet file with a null. The pictures around it are answered."""
+    path = photos / "blue" / "0.png"
+    cells = np.empty(4, object)
+    cells[:] = [path.read_bytes(), empty, memoryview(path.read_bytes()), 7]
+    answers = predictor({"bytes": cells})
+    assert answers["label"].tolist() == ["blue", None, "blue", None]
+    number = "its cell is of type int; it must hold a path, bytes or an array"
+    assert answers["error"].tolist() == [None, "its cell is empty", None, number]
+    assert np.isnan(answers["features"][1]).all()
+
+
 def test_several_labels_are_joined(tagged: Path) -> None:
     folder = tagged.parent / "photos"
     paths = [str(folder / f"{number}.png") for number in range(6)]

@@ -57,7 +57,9 @@ def test_files_that_are_whole_are_not_made_again(output: Output) -> None:
 )
 def test_another_job_is_refused(output: Output, other: Plan, reason: str) -> None:
     with output.claimed():
+        output.begin(replace(PLAN, top=7))  # of a job that answered nothing, as without a cluster
         output.begin(PLAN)
+        output.write(PLAN, 0, 0, b"first", None)
         with pytest.raises(StorageError, match=rf"out holds the answers of another job: {reason}\. Choose another"):
             output.begin(other)
 
@@ -65,6 +67,7 @@ def test_another_job_is_refused(output: Output, other: Plan, reason: str) -> Non
 def test_a_damaged_plan_is_refused(output: Output) -> None:
     with output.claimed():
         output.begin(PLAN)
+        output.write(PLAN, 0, 0, b"first", None)
         (output.answers / "_plan.json").write_text("[1")
         with pytest.raises(StorageError, match="holds a plan that is damaged"):
             output.begin(PLAN)

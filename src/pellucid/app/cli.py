@@ -111,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return Exit.ERROR  # standard error has the line
         return status
     except PellucidError as error:
-        print(f"pellucid:{_lines(str(error))}", file=sys.stderr)
+        report(error)
         return Exit.ERROR
     except KeyboardInterrupt:
         print("\npellucid: stopped.", file=sys.stderr)
@@ -120,13 +120,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         streams.stop_writing()  # the reader of our output has seen enough (`| head`)
         return Exit.ERROR
     except OSError as error:
-        print("pellucid:", printable(str(error)), file=sys.stderr)
+        report(error)
         return Exit.ERROR
     except ImportError as error:
         if (error.name or "").partition(".")[0] == "pellucid":
             raise
         print(f"pellucid: a package cannot be imported: {printable(str(error))}. Install it again.", file=sys.stderr)
         return Exit.ERROR
+
+
+def report(error: PellucidError | OSError) -> None:
+    """Print the line of an error."""
+    line = _lines(str(error)) if isinstance(error, PellucidError) else f" {printable(str(error))}"
+    print(f"pellucid:{line}", file=sys.stderr)
 
 
 def _end(status: int) -> None:

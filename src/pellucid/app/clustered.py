@@ -72,7 +72,7 @@ def write(
     if not done.pictures:
         print(f"There is no picture in {', '.join(map(printable, pictures))}.", file=sys.stderr)
     unusable = f", {done.unusable:,} of them unusable" if done.unusable else ""
-    before = f" ({done.before:,} were there before)" if done.before else ""
+    before = f" ({done.before:,} {'was' if done.before == 1 else 'were'} there before)" if done.before else ""
     print(
         f"{many(done.pictures, 'picture')}{unusable}: {many(done.parts, 'file')}{before} in {printable(out)}, "
         f"{duration(monotonic() - began)}"

@@ -12,8 +12,8 @@ from typing import Annotated, Any, TypeVar
 import tyro
 from tyro.conf import DisallowNone, FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
-from pellucid.errors import StorageError, did_you_mean
-from pellucid.pictures.places import is_written_as_address, shown
+from pellucid.errors import did_you_mean
+from pellucid.pictures.places import is_written_as_address, on_this_machine
 
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ def parse(command: Callable[..., T], args: list[str], name: str) -> T:
 
 
 def _check_local(args: list[str], name: str) -> None:
-    """What Pellucid writes, and its settings, stay on this machine. A path that began with s3:// would be s3:/ here."""
+    """Raise StorageError for an address: what Pellucid writes, and its settings, stay on this machine."""
     flag = ""
     for word in args:
         begun, equals, value = word.partition("=") if word.startswith("--") else (flag, "=", word)
@@ -66,10 +66,7 @@ def _check_local(args: list[str], name: str) -> None:
         if not equals or not is_written_as_address(value) or value.startswith("hf://"):
             continue
         if begun not in _TAKES_ADDRESSES if begun else name not in _READS_ADDRESSES:
-            raise StorageError(
-                f"{begun or name} is {shown(value)}, and it must be on this machine: only pictures and their tables "
-                "are read from addresses. Name a path."
-            )
+            on_this_machine(value, begun or name)
 
 
 def _in_a_line(box: str) -> str | None:
@@ -96,6 +93,8 @@ def _in_a_line(box: str) -> str | None:
         return f"{match[1]} is missing."
     if match := re.match(r"Missing value for argument '(-\S+)'", first):
         return f"{match[1]} needs a value."
+    if match := re.match(r"Unrecognized options: ([^-].*)", first):
+        return f"{match[1]} is one name too many there. Names stand together, before the flags."
     if first.startswith("Missing value for argument"):  # a name, in whose place there is an unknown flag
         return None
     suggestion = re.search(r"Perhaps you meant:\s*(--\S+)", "\n".join(lines))

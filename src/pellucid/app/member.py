@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pellucid.app import streams
+from pellucid.app.cli import report
 from pellucid.app.exits import Exit
 from pellucid.errors import PellucidError, TrainingError
 from pellucid.training.team import joining
@@ -44,9 +45,10 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def joined(team: Team) -> Iterator[None]:
-    """Connected to the team within the block. The first process reports an error of another one as its own.
+    """Connected to the team within the block. The first process prints an error, its own or that of another one.
 
-    Raises SystemExit where another process, or the launcher, reports the error.
+    It prints before it lets the others go: a launcher ends all processes when one ends with an error. Raises SystemExit
+    where the error is printed by then, or where another process or the launcher prints it.
     """
     if team.alone:
         yield
@@ -57,11 +59,18 @@ def joined(team: Team) -> Iterator[None]:
     except Lost as lost:
         if not team.leads or ((error := membership.take_up()) is None and team.watched):
             raise SystemExit(Exit.ERROR) from lost
-        raise TrainingError(error or str(lost)) from lost
+        report(TrainingError(error or str(lost)))
+        membership.reports()
+        raise SystemExit(Exit.ERROR) from lost
     except (PellucidError, OSError, ImportError) as error:
         if team.leads:
+            its_own_way = isinstance(error, ImportError | BrokenPipeError)  # see cli.main
+            if not its_own_way:
+                report(error)
             membership.reports()
-            raise
+            if its_own_way:
+                raise
+            raise SystemExit(Exit.ERROR) from error
         if membership.hand_over(error):
             raise SystemExit(Exit.ERROR) from error
         raise Unreported(f"process {team.rank}: {error}") from error

@@ -7,7 +7,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from time import monotonic
 from types import FrameType
@@ -32,7 +32,7 @@ from pellucid.texts import listed
 from pellucid.training.data import Comparing
 from pellucid.training.features import Extracting
 from pellucid.training.history import Epoch
-from pellucid.training.loop import Step
+from pellucid.training.loop import NotFinite, Step
 from pellucid.training.team.team import ALONE, Lost, Team
 
 T = TypeVar("T")
@@ -69,7 +69,7 @@ def watch(run: Watched, team: Team = ALONE) -> int:
     """Train in view of a person. Ctrl-C stops after the step and saves; returns the exit status.
 
     In a team all processes call this. Ctrl-C in one of them, or the end of its launcher, stops all after the same step,
-    and the first one finishes.
+    and the first one finishes. The others wait for it: a launcher ends all processes when one ends with an error.
     """
     console = Console(soft_wrap=True, highlight=False)
     try:
@@ -77,9 +77,22 @@ def watch(run: Watched, team: Team = ALONE) -> int:
     except TrainingError as error:
         if run.worth_finishing and team.leads and not isinstance(error, Lost):
             _show_report(evaluated(run.finish(), "evaluating"), console)
+        if isinstance(error, NotFinite):  # in all processes
+            _wait(team)
         raise
-    if not team.leads:
-        return Exit.STOPPED if stopped else Exit.OK
+    status = _finish(run, console, stopped) if team.leads else Exit.STOPPED if stopped else Exit.OK
+    _wait(team)
+    return status
+
+
+def _wait(team: Team) -> None:
+    """Wait for the other processes of a team. The first one has written the model, and needs none of them any more."""
+    with suppress(Lost) if team.leads else nullcontext():
+        team.wait()
+
+
+def _finish(run: Watched, console: Console, stopped: bool) -> Exit:
+    """Write the model and show how good it is."""
     go_on = f"continue with --out {shlex.quote(printable(run.out))} --resume"
     if stopped and not run.worth_finishing:
         console.print(f"Stopped before there was a model to save; {go_on}.", markup=False)
@@ -109,7 +122,7 @@ def _train(run: Watched, console: Console, team: Team) -> bool:
             if stops and isinstance(event, Started | Step | Epoch | FoldBegun | FoldDone):
                 run.save_checkpoint()
                 return True
-            if stops:
+            if stops or (not team.alone and os.getppid() != launcher):
                 raise KeyboardInterrupt
     return False
 

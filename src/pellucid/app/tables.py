@@ -13,6 +13,7 @@ from pellucid.app.format import balanced, duration, few, many, operations, print
 from pellucid.engine.probe import Probe
 from pellucid.exports.browser_runtime import RuntimeInfo
 from pellucid.network.plan import Plan, Row
+from pellucid.pictures.shards.fetched import ShardInfo
 from pellucid.pictures.store import StoreInfo
 from pellucid.pretrained.cache import WeightsInfo
 from pellucid.runs.evaluation import Evaluation
@@ -20,6 +21,7 @@ from pellucid.training.features import FeaturesInfo
 
 LISTED = 5  # most lines of a long list
 WIDE = 40  # characters of a network's text
+_FILES: dict[type, str] = {ShardInfo: "shard", WeightsInfo: "weights", RuntimeInfo: "runtime for pages"}
 
 
 def evaluation(result: Evaluation) -> None:
@@ -195,8 +197,8 @@ def _folded(parts: list[str], width: int) -> list[str]:
     return lines
 
 
-def cache(stored: list[StoreInfo | WeightsInfo | RuntimeInfo]) -> None:
-    """A row per store, set of features, file of weights, and runtime."""
+def cache(stored: list[StoreInfo | FeaturesInfo | ShardInfo | WeightsInfo | RuntimeInfo]) -> None:
+    """A row per store, set of features, shard, file of weights, and runtime."""
     console = Console(highlight=False)
     if not stored:
         console.print("The cache is empty.")
@@ -204,9 +206,8 @@ def cache(stored: list[StoreInfo | WeightsInfo | RuntimeInfo]) -> None:
     table = columns("pictures of", "size", "fit", "pictures>", "MB>")
     for each in stored:
         megabytes = f"{each.bytes / 1e6:,.1f}"
-        if isinstance(each, WeightsInfo | RuntimeInfo):
-            what = "weights" if isinstance(each, WeightsInfo) else "runtime for pages"
-            table.add_row(Text(f"{what}: {printable(each.path.name)}"), "", "", "", megabytes)
+        if isinstance(each, ShardInfo | WeightsInfo | RuntimeInfo):
+            table.add_row(Text(f"{_FILES[type(each)]}: {printable(each.path.name)}"), "", "", "", megabytes)
             continue
         root, form = printable(str(each.root)), f"{each.form.height}x{each.form.width}x{each.form.channels}"
         if isinstance(each, FeaturesInfo):

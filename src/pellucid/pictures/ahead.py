@@ -61,6 +61,8 @@ class Ahead:
         self._unfinished.add(file)
         file.add_done_callback(self._unfinished.discard)
         self._waiting.put((file, where, (size, version, last)))
+        if self._stopping.is_set():  # by another thread; nobody reads it any more
+            self._stop(file)
         if self._threads < IN_FLIGHT:
             self._threads += 1
             # a daemon, because a silent server must not hold up the end of the process
@@ -70,10 +72,13 @@ class Ahead:
     def close(self) -> None:
         self._stopping.set()
         for file in list(self._unfinished):
-            with suppress(InvalidStateError):
-                file.set_exception(PictureError("not read: stopped"))
+            self._stop(file)
         for _ in range(self._threads):
             self._waiting.put(None)
+
+    def _stop(self, file: Begun) -> None:
+        with suppress(InvalidStateError):
+            file.set_exception(PictureError("not read: stopped"))
 
     def _read(self) -> None:
         while (task := self._waiting.get()) is not None and not self._stopping.is_set():
@@ -123,12 +128,22 @@ def stamps(places: Sequence[str | Place]) -> NDArray[np.int64]:
 
 
 def present(places: Sequence[Place]) -> Iterator[bool]:
-    """Whether each is there, on demand; addresses are looked up all at once. See `reading.exists`."""
+    """Whether each is there: on this machine on demand; addresses are looked up all at once. See `reading.exists`."""
     if not any(map(is_address, places)):
         yield from map(exists, places)
         return
-    for place, stamp in zip(places, stamps(places), strict=True):
-        yield stamp[0] >= 0 or exists(place)
+    there = stamps(places)[:, 0] >= 0
+    unknown = np.flatnonzero(~there)
+    there[unknown] = exist([places[number] for number in unknown.tolist()])
+    yield from there.tolist()
+
+
+def exist(places: Sequence[str | Place]) -> list[bool]:
+    """`reading.exists` of each; addresses take a request each, IN_FLIGHT at a time."""
+    if not any(map(is_address, places)):
+        return list(map(exists, places))
+    with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="exists") as pool:
+        return list(pool.map(exists, places))
 
 
 def _in_folder(folder: UPath) -> dict[str, Stamp] | None:

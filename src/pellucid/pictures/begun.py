@@ -2,7 +2,7 @@
 
 While a store of such pictures is built, a file `begun.jsonl` in it names the pictures that are in the raw files so far,
 with the CRC of their bytes. If the run is stopped or killed, the part that is intact becomes a store of fewer pictures,
-at once or at the beginning of the next run, which builds on it.
+at once or at the beginning of the next run, which builds on it. It replaces a store of still fewer pictures only.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid import files
 from pellucid.pictures.index import Index
 from pellucid.pictures.look import RECORD, Looks
 from pellucid.pictures.ranges import Ranges
@@ -76,7 +77,9 @@ class Journal:
 
 
 def recover(folder: Path, names: re.Pattern[str], identity: dict[str, Any], lengths: tuple[int, int]) -> None:
-    """Turn the remains of killed runs into a store at `folder`, unless one is there. The caller holds its lock.
+    """Turn the remains of killed runs into a store at `folder`, unless one of as many pictures is there.
+
+    The caller holds its lock.
 
     `names`: as in `clearing.remove_leftovers`. `lengths`: as of Journal.
     """
@@ -86,14 +89,18 @@ def recover(folder: Path, names: re.Pattern[str], identity: dict[str, Any], leng
 
 
 def _put_in_place(part: Path, folder: Path, identity: dict[str, Any], lengths: tuple[int, int]) -> None:
-    if not folder.exists():
-        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
-            _complete(part, identity, lengths)
-            part.rename(folder)
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+        whole = _complete(part, identity, lengths)
+        old = Index.load(folder, identity)
+        if old is None or len(old.paths) < whole:
+            files.put_folder(part, folder)
 
 
-def _complete(part: Path, identity: dict[str, Any], lengths: tuple[int, int]) -> None:
-    """Make a store of the intact part of an unfinished one. Raises ValueError if nothing is intact, and OSError."""
+def _complete(part: Path, identity: dict[str, Any], lengths: tuple[int, int]) -> int:
+    """Make a store of the intact part of an unfinished one; returns how many files it knows.
+
+    Raises ValueError if nothing is intact, and OSError.
+    """
     raws = [part / "descriptions.raw", part / "images.raw"]
     paths: list[str] = []
     reasons: dict[int, str] = {}
@@ -101,7 +108,7 @@ def _complete(part: Path, identity: dict[str, Any], lengths: tuple[int, int]) ->
     rows = 0
     with ExitStack() as stack:
         lines = stack.enter_context((part / JOURNAL).open(encoding="utf-8", errors="surrogateescape"))
-        files = [stack.enter_context(raw.open("rb")) for raw in raws]
+        images = [stack.enter_context(raw.open("rb")) for raw in raws]
         header = json.loads(next(lines, ""))
         if header["identity"] != json.loads(json.dumps(identity)):
             raise ValueError("decoded in another way")
@@ -111,7 +118,7 @@ def _complete(part: Path, identity: dict[str, Any], lengths: tuple[int, int]) ->
                 break
             some = np.frombuffer(base64.b64decode(entry["records"]), RECORD)
             stored = int((some["row"] >= 0).sum())
-            content = [file.read(stored * length) for file, length in zip(files, lengths, strict=True)]
+            content = [file.read(stored * length) for file, length in zip(images, lengths, strict=True)]
             if [zlib.crc32(each) for each in content] != entry["check"]:
                 break
             why = {len(paths) + at: reason for at, reason in enumerate(entry["reasons"]) if reason is not None}
@@ -125,6 +132,7 @@ def _complete(part: Path, identity: dict[str, Any], lengths: tuple[int, int]) ->
         os.truncate(raw, rows * length)
     _saved(part, paths, reasons, np.concatenate(records), Ranges.from_json(header["ranges"]), identity)
     (part / JOURNAL).unlink()
+    return len(paths)
 
 
 def _saved(

@@ -28,7 +28,7 @@ from pellucid.pictures.decode import Form
 from pellucid.pictures.look import Looks
 from pellucid.pictures.places import below, identity
 from pellucid.pictures.ranges import Ranges
-from pellucid.pictures.reading import exists, stamp_of
+from pellucid.pictures.reading import stamp_of
 from pellucid.pictures.reasons import open_reason
 from pellucid.pictures.strings import BLOCK, CODE, Texts
 
@@ -230,11 +230,15 @@ def there(catalog: Catalog) -> tuple[Catalog, NDArray[np.int64]]:
     complete while they are missing.
     """
     stamps = _stamps(catalog)
-    lost = []
-    for number in np.flatnonzero(stamps[:, 0] < 0).tolist():
-        path = catalog.pictures.paths[number]
-        if not exists(below(catalog.root, path)):
-            lost.append((number, Quarantined(path, open_reason(FileNotFoundError()), catalog.class_at(number))))
+    unknown = np.flatnonzero(stamps[:, 0] < 0)
+    paths = [catalog.pictures.paths[number] for number in unknown.tolist()]
+    lost = [
+        (number, Quarantined(path, open_reason(FileNotFoundError()), catalog.class_at(number)))
+        for number, path, is_there in zip(
+            unknown.tolist(), paths, ahead.exist([below(catalog.root, path) for path in paths]), strict=True
+        )
+        if not is_there
+    ]
     if not lost:
         return catalog, stamps
     rows = np.delete(np.arange(len(stamps)), [number for number, _ in lost])

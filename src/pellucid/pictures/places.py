@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import parse_qsl, quote, urljoin, urlsplit
 
-from pellucid.errors import CatalogError
+from pellucid.errors import CatalogError, StorageError
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
@@ -67,6 +67,19 @@ def place(where: str | Place) -> Place:
 def is_written_as_address(where: object) -> bool:
     """Whether a text is an address and not a path of this machine."""
     return isinstance(where, str) and "://" in where and _ADDRESS.match(where) is not None
+
+
+def on_this_machine(where: str | Path, name: str) -> Path:
+    """The path of what Pellucid writes. `name`: what messages call it.
+
+    Raises StorageError for an address: `Path` would make the local folder s3: of it.
+    """
+    if is_written_as_address(where):
+        raise StorageError(
+            f"{name} is {shown(where)}, and it must be on this machine: only pictures and their tables are read from "
+            "addresses. Name a path."
+        )
+    return Path(where)
 
 
 def is_address(where: object) -> TypeIs[UPath]:

@@ -2,27 +2,33 @@
 
 Each is a Python of its own that runs `main` below. It reads requests from its standard input and writes answers to its
 standard output, so a script needs no `if __name__ == "__main__"`, and the process ends when its parent ends, however
-that happens. It writes no file. Its requests and answers are pickles, from and for this program alone.
+that happens. It writes no file. A request is a line of JSON. An answer is a line of JSON and, behind it, the bytes of
+the arrays, whose shapes follow from the request.
 """
 
 from __future__ import annotations
 
+import json
 import os
-import pickle
 import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import IO, Any
 
-from pellucid.pictures import decode
-from pellucid.pictures.look import Looks, Way, look
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.pictures import decode, twins
+from pellucid.pictures.look import RECORD, Looks, Way, look
+from pellucid.pictures.ranges import Ranges
 from pellucid.runtime.threads import cores
 
 # it imports what its parent imports; `-P` keeps a file of the current folder from taking a module's name
 _PROGRAM = (
-    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
+    "import json, sys; sys.path[:] = json.loads(sys.stdin.buffer.readline()); "
     "from pellucid.pictures.processes import main; main()"
 )
 
@@ -33,8 +39,8 @@ _MANY = 4000  # small pictures: with fewer, starting the processes takes longer 
 class Processes:
     """`count` processes; as many threads may call `look` at once. Close it, or they last as long as this process.
 
-    If one dies, or cannot be started, its work is done in this process: the answer is the same. `running`: those that
-    were started.
+    If one dies, fails, or cannot be started, its work is done in this process: the answer is the same. `running`: those
+    that were started.
     """
 
     def __init__(self, count: int, root: str, way: Way) -> None:
@@ -47,7 +53,7 @@ class Processes:
         for process in self.running:
             with suppress(OSError):
                 _send(process, [path for path in sys.path if isinstance(path, str)])
-                _send(process, (root, way))
+                _send(process, {"root": root, **asdict(way)})
             self._idle.put(process)
 
     def look(self, names: Sequence[str]) -> Looks:
@@ -59,15 +65,13 @@ class Processes:
         try:
             _send(process, names)
             assert process.stdout is not None
-            answer = pickle.load(process.stdout)
-        except (OSError, EOFError, ValueError, pickle.UnpicklingError):
+            answer = _received(process.stdout, len(names), self._way)
+        except (OSError, EOFError, ValueError):
             if self._closed:
                 raise
             return _look(self._root, names, self._way)
         self._idle.put(process)
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
+        return _look(self._root, names, self._way) if answer is None else answer
 
     def close(self) -> None:
         """End them at once, whatever they are doing."""
@@ -100,17 +104,15 @@ def main() -> None:
 
     keep_memory()
     decode.expect_several()
-    with suppress(EOFError, OSError):  # the parent has ended
-        root, way = pickle.load(requests)
-        while True:
-            names = pickle.load(requests)
-            answer: Any
+    with suppress(OSError):  # the parent has ended
+        about = json.loads(requests.readline() or "null")
+        way = about and Way(decode.Form(**about["form"]), about["pixel_limit"], Ranges.from_json(about["ranges"]))
+        while request := requests.readline():
             try:
-                answer = _look(root, names, way)
-            except Exception as error:
-                answer = error
-            pickle.dump(answer, answers, protocol=5)
-            answers.flush()
+                answer = _look(about["root"], json.loads(request), way)
+            except Exception:
+                answer = None  # the parent tries it, and raises the error
+            _answer(answers, answer)
     os._exit(0)  # what is left to flush has no reader
 
 
@@ -133,5 +135,36 @@ def _started() -> subprocess.Popen[bytes]:
 
 def _send(process: subprocess.Popen[bytes], request: object) -> None:
     assert process.stdin is not None
-    pickle.dump(request, process.stdin, protocol=5)
+    process.stdin.write(json.dumps(request).encode() + b"\n")
     process.stdin.flush()
+
+
+def _answer(answers: IO[bytes], looks: Looks | None) -> None:
+    reasons = None if looks is None else list(looks.reasons.items())
+    answers.write(json.dumps(reasons).encode() + b"\n")
+    if looks is not None:
+        for array in (looks.records, looks.images, looks.descriptions):
+            answers.write(array.tobytes())
+    answers.flush()
+
+
+def _received(answers: IO[bytes], count: int, way: Way) -> Looks | None:
+    """What `_answer` sent of `count` files; None if it could not look at them. Raises EOFError if it is not whole."""
+    line = answers.readline()
+    if not line.endswith(b"\n"):
+        raise EOFError
+    if (reasons := json.loads(line)) is None:
+        return None
+    usable = count - len(reasons)
+    records = _array(answers, (count,), RECORD)
+    images = _array(answers, (usable, *way.form.shape), np.dtype(np.uint8))
+    descriptions = _array(answers, (usable, twins.DESCRIPTION), np.dtype(np.uint8))
+    return Looks(records, images, descriptions, dict(reasons))
+
+
+def _array(answers: IO[bytes], shape: tuple[int, ...], kind: np.dtype[Any]) -> NDArray[Any]:
+    array = np.empty(shape, kind)
+    content = array.view(np.uint8).reshape(-1).data
+    if answers.readinto(content) < len(content):  # type: ignore[attr-defined]
+        raise EOFError
+    return array

@@ -24,6 +24,8 @@ _SYSTEM = {
 }  # fmt: skip
 _STEP = re.compile(r"step-\d+\.safetensors|\..+\.part")  # contents of a training's checkpoint folder
 
+PACKED = "the output of `pellucid pack`: name this folder by itself"
+
 Kind = Literal["file", "folder", "unusable", "again", "ours", "system"]
 
 
@@ -126,6 +128,8 @@ def written_by_us(folder: str | Place | Folders, prefix: str = "") -> str | None
         return "the output of `pellucid filters`"
     if has("_plan.json", "_pictures.parquet"):
         return "the output of `pellucid predict --ray`"
+    if has("packing.json") or has("manifest.json", "classes.json", "quarantine.csv"):
+        return PACKED
     return "decoded pictures kept for the next training" if has("store.json", "descriptions.raw") else None
 
 

@@ -209,7 +209,8 @@ def set_clock(task: Task, state: State, request: Request, saved: Checkpoint | No
         if before < seconds:
             state.step_seconds = loop.measure_steps(task, state, seconds * PROBE_SHARE)
         left = task.team.same(seconds - (time.perf_counter() - request.began))
-        state.seconds_allowed = max(0.0, state.seconds + left)  # a head on known weights has taken some of it already
+        state.seconds = task.team.same(state.seconds)  # a head on known weights has taken some of them already
+        state.seconds_allowed = max(0.0, state.seconds + left)
         minutes.replan(task, state)
         return minutes.too_few(task.recipe.minutes, state, before)
     return ()

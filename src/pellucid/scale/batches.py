@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.classifier.predict.pictures import Source
-from pellucid.errors import RecipeError
+from pellucid.classifier.predict.prediction import Described, Prediction
+from pellucid.errors import PictureError, RecipeError
 from pellucid.scale import carried
 from pellucid.scale.carried import Carried
 from pellucid.texts import LABELS_BETWEEN
@@ -59,7 +60,9 @@ class Predictor:
         if name is None:
             columns = ", ".join(map(str, batch)) or "none"
             raise RecipeError(f"The batch has no column of pictures: {' or '.join(INPUTS)}. Its columns: {columns}.")
-        answers = list(self._model.answers([_picture(each) for each in batch[name]]))
+        cells = [_picture(each) for each in batch[name]]
+        rest = self._model.answers([each for each in cells if not isinstance(each, PictureError)])
+        answers = [_refused(each) if isinstance(each, PictureError) else next(rest) for each in cells]
         predictions = [each.prediction for each in answers]
         result = {each: values for each, values in batch.items() if each not in ("image", "bytes")}
         result["label"] = _texts([each.label for each in predictions])
@@ -79,11 +82,21 @@ class Predictor:
         return result
 
 
-def _picture(value: Any) -> Source:
-    """A cell as a picture. Parquet files of other programs have a pair of bytes and path."""
+def _picture(value: Any) -> Source | PictureError:
+    """A cell as a picture, or why it is none. Parquet files of other programs have a pair of bytes and path."""
     if isinstance(value, dict):
         value = value.get("bytes") or value.get("path")
-    return str(value) if isinstance(value, np.str_) else value  # type: ignore[no-any-return]
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return PictureError("its cell is empty")
+    if isinstance(value, bytearray | memoryview):
+        return bytes(value)
+    if not isinstance(value, str | Path | bytes | np.ndarray):
+        return PictureError(f"its cell is of type {type(value).__name__}; it must hold a path, bytes or an array")
+    return str(value) if isinstance(value, np.str_) else value
+
+
+def _refused(error: PictureError) -> Described:
+    return Described(Prediction("", error=error.reason), None)
 
 
 def _texts(values: Sequence[str | None]) -> NDArray[np.object_]:

@@ -74,10 +74,11 @@ class Output:
     def begin(self, plan: Plan) -> dict[int, Written]:
         """Store the plan, or check that the folders hold the same; returns the parts that are there by block.
 
-        Raises StorageError.
+        A plan of another job that has answered nothing is replaced. Raises StorageError.
         """
+        answered = any(path.name not in (PLAN, LISTING) for place in self.places for path in _inside(place))
         for place in self.places:
-            if (place / PLAN).is_file():
+            if answered and (place / PLAN).is_file():
                 plan.check((place / PLAN).read_text(encoding="utf-8"), str(place))
             else:
                 write_json(place / PLAN, plan.as_json())
@@ -132,12 +133,17 @@ class Output:
         return whole and (self.features is None or (self.features / plan.features_part(part.block)).is_file())
 
 
+def _inside(place: Path) -> list[Path]:
+    """What a folder holds, except a claim and files that were not finished."""
+    return [path for path in claim.inside(place) if not files.is_part(path)] if place.is_dir() else []
+
+
 def _check(place: Path, flag: str) -> None:
     if place.exists() and not place.is_dir():
         raise StorageError(f"{place} is a file; with --ray, {flag} names a folder.")
     if not place.is_dir() or (place / PLAN).is_file():
         return
     ours = {LISTING}  # of a job that was killed before it wrote its plan
-    others = [path.name for path in claim.inside(place) if path.name not in ours and not files.is_part(path)]
+    others = [path.name for path in _inside(place) if path.name not in ours]
     if others:
         raise StorageError(f"{place} already holds other files, such as {min(others)}. Choose another {flag}.")

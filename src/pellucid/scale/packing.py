@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pellucid
 from pellucid import files
 from pellucid.errors import ClusterError, PellucidError, PictureError, StorageError
+from pellucid.pictures.places import below
 from pellucid.pictures.shards import packing as packer
 from pellucid.pictures.shards.packing import Done, Packed, Packing, Plan
 from pellucid.pictures.shards.verb import catalog_of
@@ -84,7 +85,9 @@ def _outcomes(plan: Plan, out: Path, known: Done) -> Generator[tuple[int, Outcom
             while waiting and len(running) < most:
                 number = waiting.popleft()
                 name, part = plan.names[number], [ray.put(plan.part(number))]
-                task = Task(number, name, part, out, known.shards.get(name), board, pellucid.__version__)
+                mended = packer.is_mended(plan, known.unreadable.get(name, []))
+                earlier = None if mended else known.shards.get(name)
+                task = Task(number, name, part, out, earlier, board, pellucid.__version__)
                 running[write.remote(task)] = number
             ready, _ = ray.wait([*running], timeout=POLL)
             counts: Any = ray.get(board.done.remote())
@@ -138,11 +141,10 @@ def _check_unreadable(plan: Plan, number: int, outcome: Outcome) -> None:
     if plan.catalog.is_remote and len(outcome.unreadable) < len(rows):
         return
     lost = dict(outcome.unreadable)
-    paths = ((row, plan.catalog.pictures.paths[row]) for row in rows.tolist() if lost)
-    for row, path in paths:
+    for path in plan.catalog.pictures.paths.take(rows) if lost else ():
         if path in lost:
             with suppress(PictureError):
-                packer.checked(plan, row)
+                packer.decodable(below(plan.catalog.root, path))
                 raise ClusterError(
                     f"{outcome.machine} could not read {path} ({lost[path]}), but this machine can. All machines must "
                     f"see {plan.catalog.root} under one path, with the same rights and the same packages."

@@ -20,14 +20,21 @@ from pellucid.runs.place import CHECKPOINTS, is_complete
 from pellucid.runtime.threads import cores
 
 TRIES = 3  # starts in a row without a new checkpoint between them
+MOST = 4  # processes for each core
 PATIENCE = 7 * 24 * 3600  # seconds to save what there is after Ctrl-C; a second Ctrl-C ends all at once
 
 
 def train(count: int, words: Sequence[str], out: Path, resume: bool) -> int:
     """Run `pellucid train WORDS --out OUT` in `count` processes; returns the exit status.
 
-    `words` has neither --out nor --resume nor --processes. Raises RecipeError if the processes cannot start.
+    `words` has neither --out nor --resume nor --processes. Raises RecipeError for too many processes, or if they cannot
+    start.
     """
+    if count > MOST * cores():
+        raise RecipeError(
+            f"processes is {count}; it must be at most {MOST} for each core, here {MOST * cores()}. Each takes 200 MB "
+            "of memory, and seconds to start."
+        )
     if count > cores():
         print(f"{count} processes on {cores()} cores: they will wait for each other.", file=sys.stderr)
     command = ["-P", "-m", "pellucid", "train", *words, "--out", str(out)]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -124,9 +125,10 @@ def _items(
     plan: Plan, out: Path, machine: str, unreadable: list[list[str]], report: Callable[[int], None]
 ) -> Generator[Item, None, None]:
     """The pictures of the shard. At their end the folder must still be the job's: somebody may have begun another."""
+    from pellucid.pictures.ahead import Ahead
     from pellucid.pictures.shards import packing
 
-    with closing(packing.items_of(plan, plan.rows[0], unreadable, THREADS)) as every:
+    with Ahead() as ahead, closing(packing.items_of(plan, plan.rows[0], unreadable, ahead, Event(), THREADS)) as every:
         last = monotonic()
         for count, item in enumerate(every, 1):
             yield item

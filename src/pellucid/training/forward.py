@@ -39,6 +39,13 @@ def parts(task: Task, module: torch.nn.Module, rows: NDArray[np.int64]) -> list[
     return np.array_split(rows, max(1, min(needed, len(rows) // task.team.world)))
 
 
+def own(task: Task, module: torch.nn.Module, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The rows of a step that this process reads, in order: its share of each part."""
+    if task.team.alone:
+        return rows
+    return np.concatenate([part[task.team.part(len(part))] for part in parts(task, module, rows)])
+
+
 def logits(
     task: Task,
     module: torch.nn.Module,

@@ -22,7 +22,7 @@ from pellucid.network.standardise import Standardise
 from pellucid.pictures.augment import Augment, augment_stored
 from pellucid.pictures.order import Blocks, shuffled
 from pellucid.runtime.draws import drawing
-from pellucid.training import backward, minutes, pace, targets
+from pellucid.training import backward, forward, minutes, pace, targets
 from pellucid.training.evaluate import surely_less
 from pellucid.training.history import Epoch, is_best
 from pellucid.training.images import Images, announce
@@ -78,7 +78,10 @@ class Task:
 
 
 class NotFinite(TrainingError):
-    """A step that was not made, because its loss or its gradient is not finite. `what` says which, and its value."""
+    """The loss or gradient of a step, which is then not made, or the loss on validation is not finite.
+
+    All processes of a team raise it. `what` says which number it is, and its value.
+    """
 
     def __init__(self, what: str, rest: str) -> None:
         super().__init__(f"{what} {rest}")
@@ -153,7 +156,7 @@ def run(task: Task, state: State) -> Iterator[Step | Epoch]:
         epoch, position = divmod(state.step, per_epoch)
         if position == 0 or not order:
             order = epoch_order(task, epoch)
-            announce(task.images, np.concatenate([rows[task.team.part(len(rows))] for rows in order[position:]]))
+            announce(task.images, np.concatenate([forward.own(task, state.module, rows) for rows in order[position:]]))
         rows = order[position]
 
         rate = learning_rate(task.recipe, state.step, state.steps)
@@ -276,8 +279,8 @@ def end_epoch(task: Task, state: State, last: float) -> tuple[Epoch, float]:
             sure = surely_less(losses, np.array(state.head_losses))
         validation_loss, validation_accuracy, sure = task.team.same((validation_loss, validation_accuracy, sure))
         if not math.isfinite(validation_loss):
-            what = f"The validation loss is {validation_loss} after step {state.step} of {state.steps}"
-            raise TrainingError(f"{what}, {_advice(task.recipe, rate)}")
+            after = f"after step {state.step} of {state.steps}, {_advice(task.recipe, rate)}"
+            raise NotFinite(f"The validation loss is {validation_loss}", after)
     seconds = (now := time.perf_counter()) - last
     state.seconds += seconds
     if state.seconds_allowed is not None:

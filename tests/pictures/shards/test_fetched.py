@@ -30,7 +30,7 @@ def fetches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     fetch = fetched._fetched
 
     def noted(shard: UPath) -> Path:
-        before = set(os.listdir(tmp_path / "user" / "shards")) if (tmp_path / "user").exists() else set()
+        before = set(os.listdir(tmp_path / "user" / "stores" / "shards")) if (tmp_path / "user").exists() else set()
         copy = fetch(shard)
         if copy.name not in before:
             names.append(shard.name)
@@ -49,6 +49,33 @@ def bucket(request: pytest.FixtureRequest, photos: Path, tmp_path: Path) -> Iter
         (address / path.name).write_bytes(path.read_bytes())
     yield address
     address.fs.rm("/bucket", recursive=True)
+
+
+def test_the_cache_lists_and_clears_them(bucket: UPath, tmp_path: Path, fetches: list[str]) -> None:
+    sources.read(bucket)
+    stored = pellucid.cached()
+    assert len(stored) == len(fetches) > 1
+    assert {each.path.name.partition("-")[2] for each in stored} == set(fetches)  # type: ignore[union-attr]
+    assert pellucid.clear_cache() >= sum(each.bytes for each in stored) > 0
+    assert pellucid.cached() == []
+    assert not (tmp_path / "user" / "stores" / "shards").exists()
+
+
+def test_a_shard_that_another_process_removes_is_fetched_again(
+    bucket: UPath, fetches: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = sources.read(bucket).pictures[0].path
+    content, once, known = read(bucket / picture), len(fetches), fetched.local
+
+    def gone(shard: UPath) -> Path:
+        monkeypatch.setattr(fetched, "local", known)
+        copy = known(shard)
+        copy.unlink()
+        return copy
+
+    monkeypatch.setattr(fetched, "local", gone)
+    assert read(bucket / picture) == content
+    assert len(fetches) == once + 1
 
 
 def test_a_folder_at_an_address_is_a_set_of_shards(bucket: UPath, tmp_path: Path, fetches: list[str]) -> None:
@@ -85,11 +112,11 @@ def test_shards_make_room_for_each_other_and_a_streamed_epoch_fetches_each_once(
     assert streamed.streams
     assert len(np.unique(streamed.blocks.block)) == len(shards)
     stamps = [stamp_of(catalog.root / path) for path in catalog.pictures.paths]
-    largest = max(copy.stat().st_size for copy in (tmp_path / "user" / "shards").iterdir())
+    largest = max(copy.stat().st_size for copy in (tmp_path / "user" / "stores" / "shards").iterdir())
     room = 6 * largest
     monkeypatch.setattr(space, "free_in", lambda folder: room - sum(p.stat().st_size for p in folder.iterdir()))
     fetched._known.clear()
-    for copy in (tmp_path / "user" / "shards").iterdir():
+    for copy in (tmp_path / "user" / "stores" / "shards").iterdir():
         copy.unlink()
     fetches.clear()
     rows = np.argsort(streamed.blocks.place)
@@ -97,10 +124,12 @@ def test_shards_make_room_for_each_other_and_a_streamed_epoch_fetches_each_once(
         assert len(streamed.batch(part)) == len(part)
     assert sorted(fetches) == shards
     assert len(shards) > 2
-    assert sum(copy.stat().st_size for copy in (tmp_path / "user" / "shards").iterdir()) <= room / 2 + largest
+    assert (
+        sum(copy.stat().st_size for copy in (tmp_path / "user" / "stores" / "shards").iterdir()) <= room / 2 + largest
+    )
     assert [stamp_of(catalog.root / path) for path in catalog.pictures.paths] == stamps, "fetched again, it is the same"
     monkeypatch.setattr(space, "free_in", lambda _: 100)
-    for copy in (tmp_path / "user" / "shards").iterdir():
+    for copy in (tmp_path / "user" / "stores" / "shards").iterdir():
         copy.unlink()
     with pytest.raises(StorageError, match="The disk is full: the shard needs 0 MB in"):
         fetched.local(bucket / shards[0])

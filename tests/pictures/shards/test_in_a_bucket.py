@@ -2,13 +2,11 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.addresses import s3
 from upath import UPath
 
 import pellucid
@@ -18,16 +16,6 @@ from pellucid.pictures import remote
 from pellucid.pictures.shards import fetched
 
 NETWORK = "conv(4, 3) relu maxpool(2) flatten dense"
-SERVER = """
-import sys, threading
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import WSGIRequestHandler, make_server
-WSGIRequestHandler.protocol_version = "HTTP/1.1"  # connections are kept
-server = make_server("127.0.0.1", 0, DomainDispatcherApplication(create_backend_app), threaded=True)
-print(f"http://127.0.0.1:{server.server_port}", flush=True)
-threading.Thread(target=server.serve_forever, daemon=True).start()
-sys.stdin.read()  # the test has ended
-"""
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -37,13 +25,8 @@ def fetches(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """A server with the pictures of `photos` in shards, below s3://pets/set; the shards that are fetched from there."""
     root = tmp_path_factory.mktemp("bucket")
     pellucid.pack(photos, root / "out", shard_size="20kB")
-    command = [sys.executable, "-W", "ignore", "-c", SERVER]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, text=True, **pipes) as server, pytest.MonkeyPatch.context() as patch:  # type: ignore[call-overload]
-        user = {"AWS_ACCESS_KEY_ID": "somebody", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
-        user |= {"AWS_ENDPOINT_URL": server.stdout.readline().strip(), "AWS_EC2_METADATA_DISABLED": "true"}
-        user |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
-        for name, value in user.items():
+    with s3.serving() as bucket, pytest.MonkeyPatch.context() as patch:
+        for name, value in s3.as_the_users(bucket.address).items():
             patch.setenv(name, value)
         patch.setattr(files, "user_cache", lambda: root / "user")
         patch.setattr(remote, "_STORES", {})
@@ -56,7 +39,7 @@ def fetches(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         for path in (root / "out").iterdir():
             system.put_file(str(path), f"pets/set/{path.name}")
         yield names
-        server.stdin.close()
+        system.clear_instance_cache()
 
 
 def test_shards_in_a_bucket(fetches: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,6 +22,7 @@ from pyarrow import parquet
 
 import pellucid
 from pellucid.app.cli import main
+from pellucid.classifier.predict.expand import LeftOut, expand, walked
 from pellucid.errors import ArtefactError, CatalogError, PellucidError, RecipeError, StorageError
 from pellucid.pictures import table as sources
 from pellucid.pictures.catalog import Catalog
@@ -31,6 +32,7 @@ from pellucid.pictures.shards.packing import bytes_of
 from pellucid.pictures.shards.verb import packing
 from pellucid.pictures.shards.writing import Item, keys
 from pellucid.pictures.tabular import Columns
+from pellucid.pictures.walk import PACKED
 
 COUNT = 30  # of each class
 
@@ -114,6 +116,55 @@ def test_a_parquet_file_is_one_of_hugging_faces_datasets(photos: Path, tmp_path:
     assert row["image"]["bytes"].startswith(b"\x89PNG")
     assert row["image"]["path"].startswith(("cat/", "großer-Hund/"))
     assert row["label"] in (0, 1)
+
+
+def test_a_picture_that_can_be_read_later_is_packed_then(photos: Path, tmp_path: Path) -> None:
+    source = tmp_path / "photos"
+    shutil.copytree(photos, source)
+    picture = source / "cat" / "a photo.v3.PNG"
+    whole = picture.read_bytes()
+    picture.write_bytes(bytes(len(whole)))
+    first = pellucid.pack(source, tmp_path / "out", shard_size="30kB")
+    assert picture.name in {Path(bad.path).name for bad in first.quarantine}
+    same = pellucid.pack(source, tmp_path / "out", shard_size="30kB")
+    assert (same.reused, same.pictures) == (len(first.shards), first.pictures)
+    picture.write_bytes(whole)
+    second = pellucid.pack(source, tmp_path / "out", shard_size="30kB")
+    assert second.pictures == first.pictures + 1
+    assert second.reused == len(first.shards) - 1, "only its shard is packed again"
+    assert picture.name not in {Path(bad.path).name for bad in second.quarantine}
+    assert hashlib.sha256(whole).hexdigest() in digests(sources.read(tmp_path / "out"))
+
+
+def test_packed_shards_as_names_to_predict(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    packed = pellucid.pack(photos, "sets/packed", shard_size="30kB")
+    shards = [f"sets/packed/{shard.name}" for shard in packed.shards]
+    members = list(expand(["sets/packed"]))
+    assert len(members) == packed.pictures
+    assert {str(member).split(".tar/")[0] + ".tar" for member in members} == set(shards)
+    assert list(expand(["sets"])) == list(expand(["sets/*"])) == members
+    os.remove(shards[1])
+    assert list(expand(["sets/packed"])) == [*(each for each in members if shards[1] not in str(each)), shards[1]]
+    (tmp_path / "sets/cat").mkdir()
+    shutil.copy(photos / "cat/a photo.v1.PNG", "sets/cat/1.png")
+    for name in ("sets", "sets/**/*"):
+        assert [str(each).rstrip("/") for each in expand([name])] == ["sets/cat/1.png"]
+    assert [each.reason for each in walked(["sets"]) if isinstance(each, LeftOut)] == [PACKED]
+    os.rename("sets/packed/manifest.json", "sets/packed/packing.json")
+    assert [each.reason for each in walked(["sets"]) if isinstance(each, LeftOut)] == [PACKED]
+    for read_names in (lambda: list(expand(["sets/packed"])), lambda: sources.read(Path("sets/packed"))):
+        with pytest.raises(CatalogError, match="sets/packed is not packed to its end"):
+            read_names()
+
+
+def test_nothing_is_written_to_an_address(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    writes = (lambda: pellucid.pack(photos, "s3://photos/packed"), lambda: pellucid.train(photos, out="s3://photos/m"))
+    for write in writes:
+        with pytest.raises(StorageError, match=r"out is s3://photos/\w+, and it must be on this machine"):
+            write()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("form", ["webdataset", "parquet"])
@@ -273,8 +324,16 @@ def test_a_folder_that_holds_something_else(photos: Path, tmp_path: Path) -> Non
     pellucid.pack(photos, tmp_path / "done")
     with pytest.raises(ArtefactError, match=r"holds shards of other pictures, or packed with other settings"):
         pellucid.pack(photos, tmp_path / "done", seed=3)
+    pellucid.pack(photos, tmp_path / "small", shard_size="30kB")  # more shards than with another size
+    with pytest.raises(ArtefactError, match=r"small holds shards of other pictures, or packed with other settings"):
+        pellucid.pack(photos, tmp_path / "small")
     with pytest.raises(ArtefactError, match="is the source itself"):
         pellucid.pack(photos, photos)
+    with pytest.raises(ArtefactError, match=r"shards lies in the source, .*photos\. Name another folder"):
+        pellucid.pack(photos, photos / "shards")
+    with pytest.raises(StorageError, match="s3://bucket/out is an address, and shards are written to this machine"):
+        pellucid.pack(photos, "s3://bucket/out")
+    assert not {"shards", "s3:"} & set(os.listdir(photos)) | set(os.listdir(".")) & {"s3:"}
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="file could not be written"):
         pellucid.pack(photos, tmp_path / "file")

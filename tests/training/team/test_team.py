@@ -1,9 +1,11 @@
 """A team's parts: shares, batch norm over all processes, the exchange of gradients, equal decisions."""
 
 import math
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,9 +21,10 @@ from torch import nn
 from pellucid.errors import ArtefactError, TrainingError
 from pellucid.training import checkpoint, forward, loop
 from pellucid.training.loop import NotFinite
+from pellucid.training.optimizer import optimizer
 from pellucid.training.team import joining
 from pellucid.training.team.meeting import ANNOUNCED, fresh
-from pellucid.training.team.team import ALONE, Team
+from pellucid.training.team.team import ALONE, Lost, Team
 
 SHARES = (5, 2)  # pictures of each process
 
@@ -126,31 +129,35 @@ def test_its_gradient_is_that_of_central_differences() -> None:
     assert abs(worked) > 1e-4
 
 
-def _of_rows(team: Team) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows in bfloat16, normalised by BatchNorm1d in float32."""
+def _of_rows(team: Team) -> tuple[torch.dtype, np.ndarray, np.ndarray]:
+    """Rows in bfloat16, normalised by BatchNorm1d in float32: the result's type, its numbers, the running variance.
+
+    Arrays, because a tensor goes to another process by a connection back, which ends with the process.
+    """
     from pellucid.training.team import norms
 
     norm = nn.BatchNorm1d(4)
     rows = torch.arange(40, dtype=torch.bfloat16).view(10, 4).sin()
     with norms.together(norm):
-        return norm(rows[team.part(10)]).detach(), norm.running_var
+        result = norm(rows[team.part(10)]).detach()
+    assert norm.running_var is not None
+    return result.dtype, result.float().numpy(), norm.running_var.numpy()
 
 
 def test_batch_norm_of_rows_in_bfloat16() -> None:
     shares = in_team(3, _of_rows)
     expected, variance = _of_rows_alone()
-    result = torch.cat([share for share, _ in shares])
-    assert result.dtype == torch.bfloat16
-    torch.testing.assert_close(result, expected)
-    for _, each in shares:
-        torch.testing.assert_close(each, variance)
+    assert {kind for kind, _, _ in shares} == {torch.bfloat16}
+    np.testing.assert_allclose(np.concatenate([share for _, share, _ in shares]), expected, rtol=0.016, atol=1e-5)
+    for _, _, each in shares:
+        np.testing.assert_allclose(each, variance, rtol=1e-5)
 
 
-def _of_rows_alone() -> tuple[torch.Tensor, torch.Tensor]:
+def _of_rows_alone() -> tuple[np.ndarray, np.ndarray]:
     norm = nn.BatchNorm1d(4)
     result = norm(torch.arange(40, dtype=torch.bfloat16).view(10, 4).sin()).detach()
     assert norm.running_var is not None
-    return result, norm.running_var
+    return result.float().numpy(), norm.running_var.numpy()
 
 
 # ---- steps
@@ -171,7 +178,6 @@ class Spare(nn.Module):
 def _in_parts(team: Team) -> dict[str, np.ndarray]:
     """An epoch whose steps go through the network in parts, by a module with a spare parameter."""
     from pellucid.training.loop import State
-    from pellucid.training.optimizer import optimizer
 
     forward.PIXELS = 8 * 8 * 8 // team.world
     task, _ = task_of(team, wide=False, augment="none")
@@ -210,7 +216,6 @@ class Fickle(Spare):
 
 def _fickle(team: Team) -> str:
     from pellucid.training.loop import State
-    from pellucid.training.optimizer import optimizer
 
     task, _ = task_of(team, wide=False, augment="none", epochs=3)
     module = Fickle()
@@ -223,8 +228,8 @@ def _fickle(team: Team) -> str:
 
 
 def test_a_module_that_changes_its_parameters_is_named() -> None:
-    said = in_team(2, _fickle)
-    assert all(text.startswith("The module uses other parameters in one step than in another") for text in said), said
+    errors = in_team(2, _fickle)
+    assert all(text.startswith("The module uses other parameters in one step than in another") for text in errors)
 
 
 def _diverging(team: Team) -> tuple[str, bool]:
@@ -246,6 +251,90 @@ def _diverging(team: Team) -> tuple[str, bool]:
 
 def test_all_processes_refuse_a_step_that_one_cannot_make() -> None:
     assert in_team(2, _diverging) == [("The loss is nan", True)] * 2
+
+
+def _waited(team: Team) -> int:
+    """How often PyTorch's threads still held an exchange when the wait for it was over."""
+    made: list[torch.Tensor] = []
+    plain = torch.zeros
+    torch.zeros = lambda *shape: made.append(plain(*shape)) or made[-1]  # type: ignore[assignment,func-returns-value]
+    held = 0
+    for _ in range(100):
+        team.wait()
+        (tensor,) = made
+        made.clear()
+        held += sys.getrefcount(tensor) > 2  # the name here, and the argument
+    return held
+
+
+def test_after_a_wait_no_thread_holds_the_exchange() -> None:
+    """A process that ends while one does so hangs: without the second look, some of 100 on a busy machine."""
+    assert in_team(2, _waited) == [0, 0]
+
+
+def _read_in_parts(team: Team) -> tuple[list[int], list[int]]:
+    """The rows that an epoch in parts announces, and those that it then reads, without those of the trial."""
+    from pellucid.training import backward
+
+    forward.PIXELS = 8 * 8 * 8 // team.world
+    task, state = task_of(team, wide=False, augment="none")
+    state.module = Spare()
+    state.optimizer = optimizer(task.recipe, state.module)
+    if not team.alone:
+        state.exchange = backward.exchange(task, state, task.train[:24], 0)
+    announced: list[int] = []
+    read: list[int] = []
+    pictures, plain = type(task.images), type(task.images).batch
+    pictures.coming = lambda _, rows: announced.extend(rows.tolist())  # type: ignore[attr-defined]
+    pictures.batch = lambda self, rows: read.extend(rows.tolist()) or plain(self, rows)  # type: ignore
+    for event in loop.run(task, state):
+        if isinstance(event, loop.Step) and event.step == task.steps_per_epoch:
+            break
+    return announced, read
+
+
+def test_a_team_reads_what_it_announces() -> None:
+    """A set that is streamed decodes ahead along the announced rows."""
+    for world in (1, 2):
+        shares = in_team(world, _read_in_parts)
+        assert all(announced == read for announced, read in shares)
+        assert sorted(row for _, read in shares for row in read) == list(range(47))
+
+
+def _clocks(team: Team) -> tuple[float, float | None, int]:
+    from pellucid.runs import prepare
+
+    task, state = task_of(team, wide=False, epochs=None, minutes=0.02)
+    state.seconds = 10.0 * team.rank  # as if this process had taken longer for the features and the head
+    about = SimpleNamespace(began=time.perf_counter() - team.rank)
+    prepare.set_clock(task, state, about, None)  # type: ignore[arg-type]
+    return state.seconds, state.seconds_allowed, state.steps
+
+
+def test_all_processes_plan_the_same_steps_in_minutes() -> None:
+    first, second = in_team(2, _clocks)
+    assert first == second
+    assert first[0] == 0
+    assert first[2] > 1
+
+
+def _left_alone(team: Team) -> str:
+    """What the first process meets in its first step, when the other has ended after the trial of the exchange."""
+    from pellucid.training import backward
+
+    task, state = task_of(team, wide=False)
+    state.exchange = backward.exchange(task, state, task.train[:24], 0)
+    if not team.leads:
+        return "ended"
+    try:
+        loop.train_step(task, state, task.train[:24], 0.0)
+    except Lost:
+        return "lost"
+    return "trained alone"
+
+
+def test_a_process_that_ends_before_the_first_step_is_lost_to_the_other() -> None:
+    assert in_team(2, _left_alone) == ["lost", "ended"]
 
 
 def _in_minutes(team: Team) -> tuple[int, int, list[list[int]]]:
@@ -327,10 +416,10 @@ def _checked(team: Team) -> str:
 
 
 def test_a_process_that_differs_is_named_in_all() -> None:
-    said = in_team(3, _checked)
-    assert len(set(said)) == 1
-    assert "PyTorch's version is 2.12 in process 2 (" in said[0]
-    assert "and 2.13 in process 0 (" in said[0]
+    errors = in_team(3, _checked)
+    assert len(set(errors)) == 1
+    assert "PyTorch's version is 2.12 in process 2 (" in errors[0]
+    assert "and 2.13 in process 0 (" in errors[0]
 
 
 @pytest.mark.parametrize(

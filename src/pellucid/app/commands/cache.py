@@ -12,8 +12,9 @@ from pellucid.app.format import size
 
 
 def cache(*, cache: Place = None, clear: Switch = False, json: Switch = False) -> int:
-    """Show or clear what is stored for later: decoded pictures, features, known weights, the runtime for pages.
+    """Show or clear what is stored for later.
 
+    That is decoded pictures and their features, shards from addresses, known weights, and the runtime for pages.
     Your pictures are not touched.
 
     Args:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import closing
-from pathlib import Path
 from time import monotonic
 from typing import Annotated, Literal
 
@@ -15,8 +14,7 @@ from pellucid.app.bars import UNTIMED, only_bar, progress_bars
 from pellucid.app.exits import Exit
 from pellucid.app.flags import Column, Switch, parse
 from pellucid.app.format import duration, many, printable, size
-from pellucid.errors import StorageError
-from pellucid.pictures.places import is_written_as_address, place, shown
+from pellucid.pictures.places import on_this_machine, place
 from pellucid.pictures.shards.packing import QUARANTINE, Packed, Packing
 from pellucid.pictures.shards.verb import packing
 from pellucid.pictures.tabular import Columns
@@ -45,7 +43,7 @@ def pack(
 
     Args:
         source: What `pellucid train` takes: a folder of class folders, a table, or shards. It may be an address.
-        out: The folder to write.
+        out: The folder to write, on this machine and outside SOURCE.
         format: Tars for the WebDataset library, or Parquet files for Hugging Face's datasets.
         shard_size: About how large each shard becomes.
         labels: Whether a picture has one label, or may have several.
@@ -60,9 +58,7 @@ def pack(
         json: Print as JSON.
     """
     columns = Columns(path_column, label_column, split_column, group_column, several=labels == "several")
-    if is_written_as_address(out):
-        raise StorageError(f"{shown(out)} is an address; shards are written to a folder of this machine. Name a path.")
-    folder = Path(out)
+    folder = on_this_machine(out, "OUT")
     if ray is None:
         steps = packing(place(source), folder, format, shard_size, seed, columns)
     else:

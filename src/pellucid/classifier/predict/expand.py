@@ -16,7 +16,7 @@ from pellucid.errors import CatalogError
 from pellucid.pictures.listing import Folders, ListedFolders, LocalFolders, kind_of, listed, matching
 from pellucid.pictures.places import TABLES, is_address, is_on_the_web, is_written_as_address, place
 from pellucid.pictures.shards.naming import has_ending
-from pellucid.pictures.walk import is_system, walk, written_by_us
+from pellucid.pictures.walk import PACKED, is_system, walk, written_by_us
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -73,6 +73,7 @@ def walked(pictures: Iterable[Source | ListedFolders]) -> Iterator[Source | Left
 def _in_shards(where: Place | Folders) -> Iterator[str] | None:
     """The pictures in a shard, in the shards of a pattern, or in those of a folder; None for anything else.
 
+    Shards that the manifest of `pack` lists, and that are not there, come as they are: reading one gives the reason.
     Raises CatalogError.
     """
     from pellucid.pictures.shards import catalog, finding
@@ -83,7 +84,8 @@ def _in_shards(where: Place | Folders) -> Iterator[str] | None:
         return None
     files = [shards.root / path for path in shards.paths]
     members = (f"{file}/{member}" for file in files for member in catalog.members(file))
-    return chain(members, (str(shards.root / path) for path in shards.beside))
+    gone = (bad.path for bad in catalog.absent(shards) if bad.path not in shards.paths)
+    return chain(members, (str(shards.root / path) for path in chain(shards.beside, gone)))
 
 
 def listed_once(pictures: Iterable[Source]) -> list[Source | ListedFolders]:
@@ -196,8 +198,10 @@ def _matches_here(pattern: str) -> Iterator[Source | LeftOut]:
         holders = {at: os.sep.join(names[: at + 1]) for at, name in enumerate(names) if name not in spelt}
         if any(is_system(names[at]) for at in holders):
             continue
-        ours = ((folder, written_by_us(folder)) for folder in holders.values() if os.path.isdir(folder))
-        left_out = next((LeftOut(folder, what) for folder, what in ours if what is not None), None)
+        folders = (folder for folder in holders.values() if os.path.isdir(folder))
+        ours = ((folder, what) for folder in folders if (what := written_by_us(folder)) is not None)
+        shards = (path, PACKED)  # the match itself: its pictures are meant
+        left_out = next((LeftOut(*each) for each in ours if each != shards), None)
         if left_out is None:
             yield from walked([path])
         elif left_out.path not in reported:

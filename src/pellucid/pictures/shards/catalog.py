@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 CLASS_LISTS = ("classes.json", "classes.txt")
 MANIFEST = "manifest.json"
-UNFINISHED = "packing.json"  # lists the whole shards while `pack` is at work
 _EVAL = len(SIDES)  # a side that is test, or validation if another is test
 _LABELS = ("label", "labels", *samples.LABELS)
 
@@ -57,8 +56,6 @@ def scan(shards: Shards, columns: Columns) -> Catalog:
 
     Raises CatalogError if no label can be read, or if labels or keys contradict each other.
     """
-    if shards.whole and (shards.root / UNFINISHED).is_file():
-        raise CatalogError(f"{shards.place} is not packed to its end. Run the same `pellucid pack` again; it goes on.")
     reading = _Reading(shards, columns)
     for number in range(len(shards.paths)):
         reading.read(number)
@@ -72,7 +69,7 @@ def scan(shards: Shards, columns: Columns) -> Catalog:
     pictures = merge.relabelled(pictures, order)
     pictures, _ = merge.merged(pictures, reading.groups.texts(), classes, columns.several, shards.place)
     beside = [Quarantined(path, _beside(path)) for path in shards.beside]
-    quarantine = by_path([*reading.quarantine, *beside, *_absent(shards)])
+    quarantine = by_path([*reading.quarantine, *beside, *absent(shards)])
     return Catalog(shards.root, classes, pictures, quarantine, 0, (), columns.several, shards.place)
 
 
@@ -277,7 +274,7 @@ def _beside(path: str) -> str:
     return "a compressed tar: unpack it to a plain .tar" if packed else "lies beside the shards, in none of them"
 
 
-def _absent(shards: Shards) -> Iterator[Quarantined]:
+def absent(shards: Shards) -> Iterator[Quarantined]:
     """The shards that a manifest beside them lists, and that are missing or of another size."""
     for folder in dict.fromkeys(os.path.dirname(path) for path in shards.paths if shards.whole):
         try:

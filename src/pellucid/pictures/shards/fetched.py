@@ -18,17 +18,18 @@ from threading import Lock as ThreadLock
 from typing import TYPE_CHECKING, Any
 
 from pellucid import files
-from pellucid.errors import StorageError
+from pellucid.errors import PictureError, StorageError
 from pellucid.pictures import space
 from pellucid.pictures.faults import CutShort
 from pellucid.pictures.lock import Lock, beside
 from pellucid.pictures.shards import opened
+from pellucid.pictures.shards.naming import ENDINGS
 from pellucid.pictures.shards.opened import Stamp
 
 if TYPE_CHECKING:
     from upath import UPath
 
-FOLDER = "shards"  # below the user's cache
+FOLDER = "shards"  # in the cache
 _VERSION = re.compile(r"([0-9a-f]{15})-")
 _EVERY = 0.1  # seconds between two looks whether another process has fetched it
 
@@ -36,10 +37,31 @@ _known: dict[str, Path] = {}  # address of a shard -> its copy, whose version wa
 _turns: dict[str, ThreadLock] = {}  # one thread fetches a shard, and the others wait for it
 
 
+class ShardInfo(files.StoredFile):
+    """A shard in the cache, which was fetched from an address."""
+
+
+def stored(cache: Path) -> list[ShardInfo]:
+    """The shards in the cache, by name."""
+    entries = ((path, path.stat()) for path in files.stored(cache / FOLDER, *ENDINGS))
+    return [ShardInfo(path, status.st_size, status.st_mtime) for path, status in entries]
+
+
+def clear(cache: Path) -> int:
+    """Remove them, and the remains of killed runs. Returns the bytes freed. Raises StorageError."""
+    return files.clear(cache / FOLDER, *ENDINGS)
+
+
 def read(shard: UPath, member: str) -> tuple[bytes, Stamp]:
     """As `opened.read`, from an address. Raises PictureError, and Unreachable if the shard cannot be fetched."""
     copy = local(shard)
-    data, stamp = opened.read(str(copy), member)
+    try:
+        data, stamp = opened.read(str(copy), member)
+    except PictureError as error:
+        if not isinstance(error.__cause__, FileNotFoundError):
+            raise
+        copy = local(shard)  # another process made room just then
+        data, stamp = opened.read(str(copy), member)
     return data, _versioned(copy, stamp)
 
 
@@ -68,10 +90,10 @@ def _fetched(shard: UPath) -> Path:
     about = store.info(shard.path)
     size = about.get("size")
     version = hashlib.sha256(f"{shard} {size} {store.system.ukey(shard.path)}".encode()).hexdigest()[:15]
-    folder = files.user_cache() / FOLDER
+    folder = files.user_cache() / "stores" / FOLDER
     with files.storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    copy = folder / f"{version}-{re.sub(r'[^a-zA-Z0-9._-]+', '_', shard.name)}"
+    copy = folder / f"{version}-{re.sub(r'[^a-z0-9._-]+', '_', shard.name.lower())}"
     with closing(Lock(beside(copy))) as lock:
         while not lock.acquire():
             time.sleep(_EVERY)
@@ -93,11 +115,13 @@ def _get(system: Any, path: str, part: Path, size: int | None) -> None:
 
 def _make_room(folder: Path, size: int) -> None:
     """Remove the shards that were not used for the longest time. Raises StorageError if this one has no room."""
-    copies = [path for path in folder.iterdir() if _VERSION.match(path.name)]
-    copies.sort(key=lambda path: path.stat().st_mtime)
-    sizes = [path.stat().st_size for path in copies]
-    free, used = space.free_in(folder), sum(sizes)
-    for path, gone in zip(copies[:-1], sizes, strict=False):
+    copies: list[tuple[float, Path, int]] = []
+    for path in folder.iterdir():
+        if _VERSION.match(path.name):
+            with suppress(FileNotFoundError):  # another process makes room, too
+                copies.append((path.stat().st_mtime, path, path.stat().st_size))
+    free, used = space.free_in(folder), sum(occupied for _, _, occupied in copies)
+    for _, path, gone in sorted(copies)[:-1]:
         if used + size <= (used + free) / 2:
             break
         path.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from pellucid.pictures.places import is_address
 from pellucid.pictures.reading import exists
 from pellucid.pictures.remote import Unreachable, refusal, store_of
 from pellucid.pictures.shards import parquet
-from pellucid.pictures.shards.naming import COMPRESSED, PARQUET, TAR, braces, has_ending, is_pattern
+from pellucid.pictures.shards.naming import COMPRESSED, PARQUET, TAR, UNFINISHED, braces, has_ending, is_pattern
 from pellucid.pictures.walk import is_system
 from pellucid.texts import listed
 
@@ -91,10 +91,12 @@ def is_shard(file: Place, damaged: bool = True) -> bool:
 def in_folder(below: Folders) -> Shards | None:
     """The shards of a folder that holds nothing else below it; files beside them may be anything.
 
-    Of an address, the first Parquet file's columns decide for all. Raises CatalogError.
+    Of an address, the first Parquet file's columns decide for all. Raises CatalogError, also for a folder that `pack`
+    has not finished.
     """
     shards: list[str] = []
     beside: list[str] = []
+    unfinished: list[str] = []
     waiting = [""]
     while waiting:
         prefix = waiting.pop(0)
@@ -106,6 +108,8 @@ def in_folder(below: Folders) -> Shards | None:
                     continue
                 if kind == "folder":
                     inner.append(f"{path}/")
+                elif name == UNFINISHED:
+                    unfinished.append(prefix)
                 elif has_ending(name) and ((is_address(below.top) and shards) or is_shard(below.top / path)):
                     shards.append(path)
                 elif has_ending(name, COMPRESSED):
@@ -119,6 +123,9 @@ def in_folder(below: Folders) -> Shards | None:
         except OSError:
             return None
         waiting += sorted(inner)
+    if unfinished and (shards or not beside):
+        place = below.top / unfinished[0] if unfinished[0] else below.top
+        raise CatalogError(f"{place} is not packed to its end. Run the same `pellucid pack` again; it goes on.")
     if not shards:
         if packed := [path for path in beside if has_ending(path, COMPRESSED)]:
             raise CatalogError(

@@ -11,6 +11,7 @@ from pathlib import Path
 TAR, PARQUET = ".tar", ".parquet"
 ENDINGS = (TAR, PARQUET)
 COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
+UNFINISHED = "packing.json"  # lists the whole shards while `pack` is at work
 REST = "(rest)"  # the name of what cannot be read behind a fault in a shard
 _HOLDER = re.compile(rf"(?:{'|'.join(map(re.escape, ENDINGS))})(?=/)", re.IGNORECASE)
 _BRACES = re.compile(r"\{([^{}]*)\}")

@@ -1,4 +1,4 @@
-"""Pack pictures into shards: which picture goes where, and one shard after the other, so that a killed run can go on.
+"""Pack pictures into shards: which picture goes where, and one shard after the other, and a killed run goes on.
 
 `packing.json` in the folder lists the whole shards while the work goes on; at its end `manifest.json` does. A shard
 depends on the pictures, the settings and the seed alone: packed again, it has the same bytes.
@@ -10,15 +10,14 @@ import csv
 import io
 import json
 import os
-import re
 from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
-from typing import Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,26 +25,25 @@ from numpy.typing import NDArray
 from pellucid import files
 from pellucid.errors import ArtefactError, CatalogError, PictureError, RecipeError, none_usable
 from pellucid.pictures import catalog as catalogs
-from pellucid.pictures import order
+from pellucid.pictures.ahead import Ahead, Begun, content
 from pellucid.pictures.catalog import Catalog, Quarantined
 from pellucid.pictures.decode import decode
 from pellucid.pictures.index import there
 from pellucid.pictures.lock import Lock, beside
-from pellucid.pictures.places import below, is_address
-from pellucid.pictures.reading import read
-from pellucid.pictures.remote import IN_FLIGHT
+from pellucid.pictures.places import below
 from pellucid.pictures.shards import writing
-from pellucid.pictures.shards.catalog import CLASS_LISTS, MANIFEST, UNFINISHED
+from pellucid.pictures.shards.catalog import CLASS_LISTS, MANIFEST
+from pellucid.pictures.shards.naming import UNFINISHED
+from pellucid.pictures.shards.plan import VERSION, Plan, bytes_of, planned
 from pellucid.pictures.shards.samples import PICTURES
-from pellucid.pictures.shards.writing import ENDING, Format, Item, Written
-from pellucid.pictures.split import SIDES
+from pellucid.pictures.shards.writing import Format, Item, Written
 from pellucid.runtime.threads import cores
 from pellucid.texts import listed
 
-VERSION = 1  # of the plan and of a shard's bytes
+if TYPE_CHECKING:
+    from pellucid.pictures.places import Place
+
 QUARANTINE = "quarantine.csv"
-ANY = "unsplit"  # the name of shards of pictures that may be on any side, where others have one
-_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _WORKERS = 16
 _EVERY = 0.1  # seconds between progress reports
 _KINDS = {"JPEG": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp", "BMP": "bmp", "TIFF": "tif", "HEIF": "heic"}
@@ -87,31 +85,6 @@ class Packed:
             "quarantine": [{"path": bad.path, "reason": bad.reason} for bad in self.quarantine],
             "reused": self.reused,
         }
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Which pictures go into which shard. `rows`: of the catalog, for each name in `names`; `keys`: of each row.
-
-    `identity`: SHA-256 over all that decides the shards' bytes, except the files' contents.
-    """
-
-    catalog: Catalog
-    form: Format
-    names: tuple[str, ...]
-    rows: tuple[NDArray[np.int64], ...]
-    keys: tuple[str, ...]
-    identity: str
-    mixed: bool  # some pictures have a side, and some have none
-
-    def part(self, shard: int) -> Plan:
-        """The plan of one shard alone, for a process in another folder or on another machine: the same bytes."""
-        catalog, rows = self.catalog, self.rows[shard]
-        root = catalog.root if is_address(catalog.root) else catalog.root.absolute()
-        pictures = catalog.pictures.take(rows)
-        alone = replace(catalog, root=root, pictures=pictures, quarantine=(), left_out=(), listing=None)
-        keys = tuple(self.keys[row] for row in rows.tolist())
-        return replace(self, catalog=alone, names=(self.names[shard],), rows=(np.arange(len(rows)),), keys=keys)
 
 
 @dataclass
@@ -159,51 +132,14 @@ def claimed(out: Path) -> Iterator[None]:
         yield
 
 
-def bytes_of(size: str | int) -> int:
-    """Bytes of a text such as "1GB" or "250 MB", in powers of 1,000. Raises RecipeError."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([kmgt]?b?)", str(size).strip().lower())
-    number = float(match[1]) * _UNITS.get(match[2] if match[2].endswith("b") else match[2] + "b", 1) if match else 0
-    if number < 1:
-        raise RecipeError(f"shard_size is {size!r}; it must be a number of bytes, such as 1GB or 250MB.")
-    return int(number)
-
-
-def planned(catalog: Catalog, stamps: NDArray[np.int64], form: Format, size: int, seed: int) -> Plan:
-    """Deal the pictures, shuffled by the seed, to shards of about `size` bytes, each side of a split for itself."""
-    pictures = catalog.pictures
-    sides, more = pictures.sides, catalog.several or bool((pictures.groups >= 0).any())
-    mixed = bool((sides < 0).any() and (sides >= 0).any())
-    weights = np.array([writing.occupied(max(0, each), form, more or mixed) for each in stamps[:, 0].tolist()])
-    jumps = order.blocks(pictures.paths, stamps) if order.in_shards(pictures.paths) else None
-    names, rows = [], []
-    for side in np.unique(sides).tolist():
-        generator = np.random.default_rng((seed, side + 1))
-        some = np.flatnonzero(sides == side)
-        some = generator.permutation(some) if jumps is None else order.shuffled(some, jumps, generator)
-        weight = np.cumsum(weights[some])
-        shards = int(np.ceil(weight[-1] / size))
-        cuts = np.searchsorted(weight, weight[-1] / shards * np.arange(1, shards))
-        name = SIDES[side] if side >= 0 else ANY if mixed else SIDES[0]
-        parts = [part for part in np.split(some, cuts) if len(part)]
-        names += [f"{name}-{number:06d}{ENDING[form]}" for number in range(len(parts))]
-        rows += parts
-    lines = (
-        f"{picture.path}\0{catalog.classes_of(picture)}\0{picture.side}\0{picture.group}\0{weight}"
-        for picture, weight in zip(pictures, weights.tolist(), strict=True)
-    )
-    settings = json.dumps([VERSION, form, size, seed, catalog.several, catalog.classes])
-    identity = writing.hashed((settings, writing.hashed(lines)))
-    return Plan(catalog, form, tuple(names), tuple(rows), tuple(writing.keys(pictures.paths)), identity, mixed)
-
-
 def _pack(plan: Plan, out: Path) -> Generator[Packing, None, Packed]:
     total, known = len(plan.catalog.pictures), begun(plan, out)
     state, done, reused, again = Done(), 0, 0, 0
     for name, rows in zip(plan.names, plan.rows, strict=True):
         yield Packing(done, total, reused, name)
-        earlier = known.shards.get(name)
-        if earlier is not None and is_whole(out / name, earlier):
-            state.shards[name], state.unreadable[name] = earlier, known.unreadable.get(name, [])
+        earlier, lost = known.shards.get(name), known.unreadable.get(name, [])
+        if earlier is not None and is_whole(out / name, earlier) and not is_mended(plan, lost):
+            state.shards[name], state.unreadable[name] = earlier, lost
             reused, again = reused + len(rows), again + 1
         else:
             with closing(_written(plan, name, rows, out, state)) as counts:
@@ -222,20 +158,17 @@ def _written(plan: Plan, name: str, rows: NDArray[np.int64], out: Path, state: D
 
     def items() -> Generator[Item, None, None]:
         nonlocal count
-        with closing(items_of(plan, rows, unreadable)) as every:
+        with closing(items_of(plan, rows, unreadable, ahead, stop)) as every:
             for item in every:
-                if stop.is_set():
-                    raise InterruptedError
                 yield item
                 count += 1
 
     def write() -> Written:
-        with closing(
-            items()
-        ) as some:  # at once: a later collection would wait for the reading threads wherever it runs
+        # at once: a later collection would wait for the reading threads wherever it runs
+        with closing(items()) as some:
             return writing.write(out / name, plan.form, some, plan.catalog.classes, plan.catalog.several)
 
-    with ThreadPoolExecutor(1, "write") as executor:
+    with Ahead() as ahead, ThreadPoolExecutor(1, "write") as executor:
         writer = executor.submit(write)
         try:
             while not writer.done():
@@ -243,38 +176,64 @@ def _written(plan: Plan, name: str, rows: NDArray[np.int64], out: Path, state: D
                 yield count
         finally:
             stop.set()
+            ahead.close()  # a silent server does not hold up the end
     state.shards[name], state.unreadable[name] = writer.result(), unreadable
 
 
 def items_of(
-    plan: Plan, rows: NDArray[np.int64], unreadable: list[list[str]], threads: int | None = None
+    plan: Plan,
+    rows: NDArray[np.int64],
+    unreadable: list[list[str]],
+    ahead: Ahead,
+    stop: Event,
+    threads: int | None = None,
 ) -> Generator[Item, None, None]:
     """The pictures of a shard, read by threads a little ahead; those that cannot be decoded go to `unreadable`.
 
-    `threads`: for files of this machine; by default as many as it has cores.
+    `threads`: that decode; by default as many as the machine has cores. Raises InterruptedError once `stop` is set.
     """
-    workers = IN_FLIGHT if plan.catalog.is_remote else threads or min(_WORKERS, cores())
+    paths, workers = plan.catalog.pictures.paths, threads or min(_WORKERS, cores())
     waiting: deque[tuple[int, Future[bytes]]] = deque()
+
+    def first() -> Generator[Item, None, None]:
+        row, future = waiting.popleft()
+        try:
+            yield _item(plan, row, future.result())
+        except PictureError as error:
+            unreadable.append([paths[row], error.reason])
+        if stop.is_set():
+            raise InterruptedError
+
     executor = ThreadPoolExecutor(workers, "read")
     try:
-        for row in [*rows.tolist(), *[-1] * (_AHEAD * workers)]:
-            if row >= 0:
-                waiting.append((row, executor.submit(checked, plan, row)))
-            if waiting and (row < 0 or len(waiting) > _AHEAD * workers):
-                first, future = waiting.popleft()
-                try:
-                    yield _item(plan, first, future.result())
-                except PictureError as error:
-                    unreadable.append([plan.catalog.pictures.paths[first], error.reason])
+        for row in rows.tolist():
+            begun = ahead.begun(below(plan.catalog.root, paths[row]), plan.stamps[row].tolist())
+            waiting.append((row, executor.submit(decodable, begun)))
+            if len(waiting) > max(_AHEAD * workers, ahead.window):
+                yield from first()
+        while waiting:
+            yield from first()
     finally:
         executor.shutdown(cancel_futures=True)
 
 
-def checked(plan: Plan, row: int) -> bytes:
+def decodable(picture: str | Place | Begun) -> bytes:
     """The bytes of a picture that can be decoded. Raises PictureError."""
-    content = read(below(plan.catalog.root, plan.catalog.pictures.paths[row]))
-    decode(content)
-    return content
+    data, _ = content(picture)
+    decode(data)
+    return data
+
+
+def is_mended(plan: Plan, unreadable: list[list[str]]) -> bool:
+    """Whether a picture that an earlier run could not read can be read now: a network recovers."""
+    for path, _ in unreadable:
+        try:
+            decodable(below(plan.catalog.root, path))
+            return True
+        except PictureError as error:
+            if error.reason.startswith("cannot be read"):  # the way to all of them: it would be tried again and again
+                return False
+    return False
 
 
 def _item(plan: Plan, row: int, content: bytes) -> Item:
@@ -306,31 +265,35 @@ def _kind(content: bytes) -> str:
 def begun(plan: Plan, out: Path) -> Done:
     """What an earlier run of this plan has written. Raises ArtefactError if the folder holds anything else."""
     names = sorted(os.listdir(out))
-    allowed = {*plan.names, UNFINISHED, MANIFEST, QUARANTINE, *CLASS_LISTS[:1]}
+    stated = next((name for name in (UNFINISHED, MANIFEST) if name in names), None)
+    identity, state = _read(out / stated) if stated else (plan.identity, Done())
+    allowed = {*plan.names, *state.shards, UNFINISHED, MANIFEST, QUARANTINE, *CLASS_LISTS[:1]}
     others = [name for name in names if name not in allowed and not files.is_part(out / name)]
     if others:
         raise ArtefactError(
             f"{out} holds other files: {listed(others, 3)}. Choose a new folder, or one that an earlier run began."
         )
-    stated = next((name for name in (UNFINISHED, MANIFEST) if name in names), None)
-    if stated is None:
-        if shards := [name for name in names if name in plan.names]:
-            raise ArtefactError(f"{out} holds {listed(shards, 3)}, but no {UNFINISHED}. Choose a new folder.")
-        files.remove_parts(out)
-        note(out / UNFINISHED, plan, Done())
-        return Done()
-    try:
-        about = json.loads((out / stated).read_bytes())
-        identity, shards = about["identity"], [Written(*shard.values()) for shard in about["shards"]]
-        state = Done({shard.name: shard for shard in shards}, about["unreadable"])
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ArtefactError(f"{out / stated} cannot be read: {error}. Choose a new folder.") from error
     if identity != plan.identity:
         raise ArtefactError(
-            f"{out} holds shards of other pictures, or packed with other settings or another seed. Choose a new folder."
+            f"{out} holds shards of other pictures, or packed with other settings or another seed, or while some "
+            "pictures could not be reached. Choose a new folder."
         )
+    if stated is None and (shards := [name for name in names if name in plan.names]):
+        raise ArtefactError(f"{out} holds {listed(shards, 3)}, but no {UNFINISHED}. Choose a new folder.")
     files.remove_parts(out)
+    if stated is None:
+        note(out / UNFINISHED, plan, state)
     return state
+
+
+def _read(place: Path) -> tuple[str, Done]:
+    """The identity of the plan that a list of whole shards belongs to, and those shards. Raises ArtefactError."""
+    try:
+        about = json.loads(place.read_bytes())
+        shards = [Written(*shard.values()) for shard in about["shards"]]
+        return about["identity"], Done({shard.name: shard for shard in shards}, about["unreadable"])
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ArtefactError(f"{place} cannot be read: {error}. Choose a new folder.") from error
 
 
 def identity_in(out: Path) -> str | None:

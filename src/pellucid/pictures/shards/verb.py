@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pellucid.errors import ArtefactError, RecipeError
 from pellucid.pictures import table
 from pellucid.pictures.joined import joined
-from pellucid.pictures.places import is_address, place
+from pellucid.pictures.places import is_address, on_this_machine, place
 from pellucid.pictures.shards import packing as packer
 from pellucid.pictures.shards.packing import Packed, Packing
 from pellucid.pictures.tabular import Columns
@@ -43,24 +43,31 @@ def pack(
     same call goes on after the last whole shard, and the result has the same bytes.
 
     Raises CatalogError if there is no picture, RecipeError for an unknown setting, ArtefactError if `out` holds
-    something else, StorageError if the disk is full: whole shards stay.
+    something else or lies in `source`, StorageError for an address as `out`, or if the disk is full: whole shards stay.
     """
     if labels not in ("one", "several"):
         raise RecipeError(f"labels is {labels!r}; it must be one or several.")
     columns = Columns(path_column, label_column, split_column, group_column, several=labels == "several")
-    return result_of(packing(place(source), Path(out), format, shard_size, seed, columns))
+    return result_of(packing(place(source), out, format, shard_size, seed, columns))
 
 
 def packing(
-    source: Place, out: Path, form: str, shard_size: str | int, seed: int, columns: Columns
+    source: Place, out: str | Path, form: str, shard_size: str | int, seed: int, columns: Columns
 ) -> Generator[Packing, None, Packed]:
     """See `pack`; yields progress."""
-    return (yield from packer.pack(catalog_of(source, out, columns), out, form, shard_size, seed))
+    return (
+        yield from packer.pack(catalog_of(source, out, columns), on_this_machine(out, "out"), form, shard_size, seed)
+    )
 
 
-def catalog_of(source: Place, out: Path, columns: Columns) -> Catalog:
-    """The pictures to pack. Raises CatalogError, and ArtefactError if the source is the folder of the shards."""
-    if not is_address(source) and source.resolve() == out.resolve():
-        raise ArtefactError(f"{out} is the source itself. Name another folder for the shards.")
+def catalog_of(source: Place, out: str | Path, columns: Columns) -> Catalog:
+    """The pictures to pack.
+
+    Raises CatalogError, StorageError if `out` is an address, and ArtefactError if it lies in `source`.
+    """
+    out = on_this_machine(out, "out")
+    if not is_address(source) and out.resolve().is_relative_to(source.resolve()):
+        where = "is the source itself" if source.resolve() == out.resolve() else f"lies in the source, {source}"
+        raise ArtefactError(f"{out} {where}. Name another folder for the shards.")
     catalog = table.read(source, columns, leave_out=out)
     return joined(catalog) if columns.several else catalog

@@ -55,7 +55,8 @@ class Exchange:
         """Calls the network for a part of a step. The backward pass of the `last` part exchanges the gradients."""
 
         def call(network: Callable[[Any], Tensor], images: Any) -> Tensor:
-            with norms.together(self._module), nullcontext() if last else self._parallel.no_sync():
+            exchanging = nullcontext() if last else self._parallel.no_sync()
+            with norms.together(self._module), exchanging, connected():  # the first call orders the gradients anew
                 try:
                     return self._parallel(network, images)
                 except RuntimeError as error:

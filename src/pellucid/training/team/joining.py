@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 JOINING = 120.0  # seconds in which all processes of a team must be there
 WORKING = timedelta(hours=12)  # of one process, while the others wait: decoding, the search for twins
+SETTLING = 0.05  # seconds for PyTorch's threads to free the last exchange, see Team.wait
 REPORTING = 5.0  # seconds in which the first process takes up another's error
 
 ERROR, REPORTED = "pellucid/error", "pellucid/reported"
@@ -49,20 +50,19 @@ class Membership:
         return True
 
     def take_up(self) -> str | None:
-        """The error that another process handed over, if there is one; the first process then reports it."""
+        """The error that another process handed over, if there is one. The first process prints it, and `reports`."""
         if self._store is None:
             return None
         end = time.monotonic() + REPORTING / 5
         with suppress(RuntimeError):
             while time.monotonic() < end:
                 if self._store.check([ERROR]):
-                    self.reports()
                     return self._store.get(ERROR).decode()
                 time.sleep(0.05)
         return None
 
     def reports(self) -> None:
-        """Tell the others that the first process reports an error, so that they stay silent."""
+        """Tell the others that the first process has printed an error: they stay silent, and end."""
         if self._store is not None:
             with suppress(RuntimeError):
                 self._store.set(REPORTED, "1")
@@ -72,6 +72,7 @@ class Membership:
         import torch.distributed as dist
 
         if not self.team.alone and dist.is_initialized():
+            time.sleep(SETTLING)
             closing = threading.Thread(target=dist.destroy_process_group, daemon=True)
             closing.start()
             closing.join(REPORTING)

@@ -6,6 +6,8 @@ Each process computes its share of every step. Alone, nothing here computes anyt
 from __future__ import annotations
 
 import platform
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 T = TypeVar("T")
+
+LETTING_GO = 10.0  # seconds at most for PyTorch's threads after an exchange; they take milliseconds
 
 
 class Lost(TrainingError):
@@ -131,8 +135,23 @@ class Team:
         return values
 
     def wait(self) -> None:
-        """Wait until all processes are here."""
-        self.each(None)
+        """Wait until all processes are here, and until PyTorch's threads have let go of this exchange.
+
+        They need Python's lock to free its tensor. The end of the connections waits for the threads, and holds the lock
+        while it waits: right after an exchange it would wait for ever (PyTorch 2.13, ProcessGroupGloo).
+        """
+        if self.alone:
+            return
+        import torch
+        import torch.distributed as dist
+
+        here = torch.zeros(1)
+        references = sys.getrefcount(here)
+        with connected():
+            dist.all_reduce(here)
+        end = time.monotonic() + LETTING_GO
+        while sys.getrefcount(here) > references and time.monotonic() < end:
+            time.sleep(0.001)
 
     def check_same(self, numbers: Mapping[str, Any]) -> None:
         """Raise ArtefactError in every process if one of the named `numbers` differs between two of them."""
