@@ -55,6 +55,7 @@ def free_port() -> int:
         ),
         (["--ray", "--out", "taken"], "taken already holds other files, such as thesis.txt. Choose another --out."),
         (["--format", "parquet"], "--format parquet needs --ray."),
+        (["--ray", "ray://127.0.0.1:9", "--out", "o"], "There is no Ray cluster at ray://127.0.0.1:9: "),
     ],
 )
 def test_a_wrong_command_is_one_line(

@@ -25,9 +25,9 @@ Model = Annotated[Positional[Path], arg(metavar="MODEL")]
 Column = Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")]
 Switch = Annotated[bool, arg(help_behavior_hint="")]
 
-# positional arguments of these, and these flags, name pictures, which may lie at an address
+# positional arguments of these commands, and these flags, may be addresses
 _READS_ADDRESSES = {"train", "predict", "evaluate", "compare", "explain", "open", "taught", "without", "pack"}
-_NAMES_PICTURES = {"--pictures", "--picture"}
+_TAKES_ADDRESSES = {"--pictures", "--picture", "--ray"}
 
 _CONFIG = (OmitArgPrefixes, DisallowNone, FlagCreatePairsOff)
 
@@ -65,7 +65,7 @@ def _check_local(args: list[str], name: str) -> None:
         flag = begun if word.startswith("-") and not equals else ""
         if not equals or not is_written_as_address(value) or value.startswith("hf://"):
             continue
-        if begun not in _NAMES_PICTURES if begun else name not in _READS_ADDRESSES:
+        if begun not in _TAKES_ADDRESSES if begun else name not in _READS_ADDRESSES:
             on_this_machine(value, begun or name)
 
 
