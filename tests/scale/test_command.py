@@ -150,11 +150,3 @@ def test_the_three_forms_of_a_file() -> None:
             "source": "y",
         },
     ]
-
-
-def test_an_address_of_a_cluster_is_not_taken_for_that_of_a_file(
-    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert cli.main(["predict", str(trained), "a.png", "--ray", "ray://127.0.0.1:9", "--out", "o"]) == 1
-    assert capsys.readouterr().err.startswith("pellucid: There is no Ray cluster at ray://127.0.0.1:9: ")
