@@ -58,7 +58,7 @@ def test_a_sample_looks_at_few_of_many(tmp_path: Path, draw: Draw, monkeypatch: 
     for number in range(1, 100):
         shutil.copy(first, tmp_path / "a" / f"{number:03}.png")
     looked: list[str] = []
-    monkeypatch.setattr(datas, "read", lambda path: looked.append(path.name) or first.read_bytes())
+    monkeypatch.setattr(datas, "content", lambda path: (looked.append(Path(path).name) or first.read_bytes(), None))
     sample(catalogs.scan(tmp_path))
     assert len(looked) == 48
     assert (looked[0], looked[-1]) == ("000.png", "099.png")

@@ -25,7 +25,7 @@ Model = Annotated[Positional[Path], arg(metavar="MODEL")]
 Column = Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")]
 Switch = Annotated[bool, arg(help_behavior_hint="")]
 
-# positional arguments of these, and these flags, name pictures, which may lie at an address
+# positional arguments of these commands, and these flags, may be addresses
 _READS_ADDRESSES = {"train", "predict", "evaluate", "compare", "explain", "open", "taught", "without", "pack"}
 _TAKES_ADDRESSES = {"--pictures", "--picture", "--ray"}
 

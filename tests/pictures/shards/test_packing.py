@@ -331,7 +331,7 @@ def test_a_folder_that_holds_something_else(photos: Path, tmp_path: Path) -> Non
         pellucid.pack(photos, photos)
     with pytest.raises(ArtefactError, match=r"shards lies in the source, .*photos\. Name another folder"):
         pellucid.pack(photos, photos / "shards")
-    with pytest.raises(StorageError, match="s3://bucket/out is an address, and shards are written to this machine"):
+    with pytest.raises(StorageError, match="out is s3://bucket/out, and it must be on this machine"):
         pellucid.pack(photos, "s3://bucket/out")
     assert not {"shards", "s3:"} & set(os.listdir(photos)) | set(os.listdir(".")) & {"s3:"}
     (tmp_path / "file").touch()
