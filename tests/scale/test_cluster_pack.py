@@ -258,8 +258,7 @@ def test_shards_at_an_address_are_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert cli.main(["pack", str(pictures), "s3://bucket/shards"]) == 1
-    line = "pellucid: s3://bucket/shards is an address; shards are written to a folder of this machine. Name a path.\n"
-    assert capsys.readouterr().err == line
+    assert capsys.readouterr().err.startswith("pellucid: OUT is s3://bucket/shards, and it must be on this machine: ")
     assert [*tmp_path.iterdir()] == []
 
 
